@@ -1,0 +1,30 @@
+#include "border.hpp"
+#include "cvxrelu/bits.hpp"
+#include "cvxrelu/predicates.hpp"
+
+namespace cvxrelu {
+
+void bind_bits(py::module_& m) {
+  m.def(
+      "pack_patterns",
+      [](const RowMatrixView& X, const RowMatrixView& gates, int n_threads) {
+        WordMatrix words(gates.rows(), words_for(X.rows()));
+        Vector margin(gates.rows());
+        {
+          const py::gil_scoped_release release;
+          pack_patterns(X, gates, words, margin, n_threads);
+        }
+        return py::make_tuple(std::move(words), std::move(margin));
+      },
+      py::arg("X").noconvert(), py::arg("gates").noconvert(), py::arg("n_threads"),
+      "Packed patterns of gates on samples, and the margin of each gate.");
+  m.def(
+      "exact_dot_sign",
+      [](const VectorView& a, const VectorView& b) {
+        require(a.size() == b.size(), "a and b must have the same length");
+        return exact_dot_sign(a.data(), b.data(), a.size());
+      },
+      py::arg("a").noconvert(), py::arg("b").noconvert(), "Sign of the exact dot product.");
+}
+
+}  // namespace cvxrelu

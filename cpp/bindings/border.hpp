@@ -1,0 +1,61 @@
+// The one place that includes pybind11, so that all files see it alike; and the monitor that talks to Python.
+#pragma once
+
+#include <pybind11/eigen.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <chrono>
+
+#include "cvxrelu/errors.hpp"
+#include "cvxrelu/monitor.hpp"
+#include "cvxrelu/types.hpp"
+
+namespace cvxrelu {
+
+namespace py = pybind11;
+
+/// Ctrl-C and a Python callback, for computations that run without the GIL.
+class PyMonitor final : public Monitor {
+ public:
+  explicit PyMonitor(py::object callback) : callback_(std::move(callback)) {}
+
+  bool report(const Progress& progress) override {
+    if (callback_.is_none()) {
+      poll();
+      return true;
+    }
+    const py::gil_scoped_acquire gil;
+    check_signals();
+    py::dict state;
+    state["iteration"] = progress.iteration;
+    state["objective"] = progress.objective;
+    state["gap"] = progress.gap;
+    state["relative_gap"] = progress.relative_gap;
+    state["active"] = progress.active;
+    const py::object stop = callback_(state);
+    return stop.is_none() || !py::bool_(stop);
+  }
+
+  void poll() override {
+    const auto now = Clock::now();
+    if (now - last_ < std::chrono::milliseconds(50)) return;
+    last_ = now;
+    const py::gil_scoped_acquire gil;
+    check_signals();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static void check_signals() {
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
+  py::object callback_;
+  Clock::time_point last_ = Clock::now();
+};
+
+void bind_bits(py::module_& m);
+void bind_info(py::module_& m);
+
+}  // namespace cvxrelu

@@ -1,0 +1,6 @@
+#include "border.hpp"
+
+PYBIND11_MODULE(MODULE_NAME, m, pybind11::mod_gil_not_used()) {
+  cvxrelu::bind_info(m);
+  cvxrelu::bind_bits(m);
+}

@@ -1,0 +1,17 @@
+"""Two-layer ReLU and gated-ReLU networks trained to a certified global optimum."""
+
+from ._native import core as _core  # noqa: F401  (first: says what to do when the build is missing)
+from ._show_versions import show_versions
+from .exceptions import ArrangementTooLargeError, ConvergenceWarning
+from .patterns import ActivationPatterns
+from .sampling import sample_patterns
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActivationPatterns",
+    "ArrangementTooLargeError",
+    "ConvergenceWarning",
+    "sample_patterns",
+    "show_versions",
+]

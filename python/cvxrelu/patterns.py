@@ -1,0 +1,142 @@
+"""Activation patterns D_i = diag(1[X g_i >= 0]) with the gates that attain them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._native import core
+from ._validation import FloatArray, WordArray, as_design, as_threads
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ActivationPatterns:
+    """Distinct activation patterns of a data matrix, packed, one gate for each.
+
+    Made by :func:`enumerate_patterns` (all of them) or :func:`sample_patterns`. Immutable, picklable, and indexable
+    by an integer array, a boolean mask or a slice.
+
+    Attributes
+    ----------
+    gates : ndarray of shape (n_patterns, n_features)
+        Row i is a vector g_i with pattern i, strictly inside its cell unless the caller gave it on a border.
+    words : ndarray of shape (n_patterns, ceil(n_samples / 64)), uint64
+        Bit j % 64 of ``words[i, j // 64]`` is 1 where ``x_j . g_i >= 0``. Bits past the last sample are 0.
+    n_samples : int
+        Rows of the data matrix.
+    counts : ndarray of shape (n_patterns,), int64, or None
+        For samples: how many draws had this pattern.
+    zero_count : int
+        For samples: how many draws had the pattern that is 0 on every sample, which is left out because it adds
+        nothing to any program. ``counts.sum() + zero_count`` draws were made.
+    draws : ndarray of shape (counts.sum(), n_features) or None
+        For samples: every gate drawn, but for those of the zero pattern. Averages over a cell need them.
+    draw_pattern : ndarray of shape (counts.sum(),), int64, or None
+        The index of the pattern of every draw.
+    certificate : object or None
+        How completeness and gates were verified; None for samples.
+    """
+
+    gates: FloatArray
+    words: WordArray
+    n_samples: int
+    counts: npt.NDArray[np.int64] | None = None
+    zero_count: int = 0
+    draws: FloatArray | None = None
+    draw_pattern: npt.NDArray[np.int64] | None = None
+    certificate: Any = None
+
+    def __post_init__(self) -> None:
+        for array in (self.gates, self.words, self.counts, self.draws, self.draw_pattern):
+            if array is not None:
+                array.flags.writeable = False
+
+    @property
+    def n_features(self) -> int:
+        """Columns of the data matrix."""
+        return int(self.gates.shape[1])
+
+    @property
+    def n_draws(self) -> int | None:
+        """Draws that were made, those of the zero pattern included; None where nothing was drawn."""
+        return None if self.counts is None else int(self.counts.sum()) + self.zero_count
+
+    def __len__(self) -> int:
+        return int(self.gates.shape[0])
+
+    def __repr__(self) -> str:
+        drawn = "" if self.counts is None else f", {self.n_draws} draws"
+        return (
+            f"ActivationPatterns({len(self)} patterns of {self.n_samples} samples, "
+            f"{self.n_features} features{drawn})"
+        )
+
+    def __getitem__(self, index: Any) -> ActivationPatterns:
+        """Return the chosen patterns; what was drawn but not chosen is forgotten."""
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        parts: dict[str, Any] = {"zero_count": 0, "certificate": None}
+        if self.draws is not None and self.draw_pattern is not None:
+            position = np.full(len(self), -1)
+            position[chosen] = np.arange(chosen.size)
+            keep = position[self.draw_pattern] >= 0
+            parts["draws"] = self.draws[keep]
+            parts["draw_pattern"] = position[self.draw_pattern[keep]]
+        if self.counts is not None:
+            parts["counts"] = self.counts[chosen]
+        return dataclasses.replace(self, gates=self.gates[chosen], words=self.words[chosen], **parts)
+
+    def to_dense(self) -> BoolArray:
+        """Return the masks as a boolean array of shape (n_samples, n_patterns)."""
+        octets = self.words.astype("<u8", copy=False).view(np.uint8)
+        return np.unpackbits(octets, axis=1, count=self.n_samples, bitorder="little").view(np.bool_).T
+
+    def activations(self, Z: npt.ArrayLike, *, n_threads: int | None = None) -> BoolArray:
+        """Return which gates are active on other samples.
+
+        Parameters
+        ----------
+        Z : array_like of shape (m, n_features)
+            Samples.
+        n_threads : int, optional
+            Threads; by default what OpenMP would take.
+
+        Returns
+        -------
+        ndarray of shape (m, n_patterns), bool
+            ``z_j . g_i >= 0``, decided exactly for the numbers given.
+        """
+        Z = as_design(Z, "Z", self.n_features)
+        words, _ = core.pack_patterns(Z, self.gates, as_threads(n_threads))
+        return dataclasses.replace(self, words=words, n_samples=Z.shape[0]).to_dense()
+
+
+def merge_patterns(
+    words: WordArray,
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Find equal rows.
+
+    Parameters
+    ----------
+    words : ndarray of shape (n_draws, n_words), uint64
+        Packed patterns.
+
+    Returns
+    -------
+    first : ndarray of shape (n_patterns,)
+        Index of the first draw of each distinct pattern, increasing.
+    index : ndarray of shape (n_draws,)
+        The distinct pattern of each draw, in the order of `first`.
+    counts : ndarray of shape (n_patterns,)
+        How many draws share it.
+    """
+    keys = np.ascontiguousarray(words).view(np.dtype((np.void, words.itemsize * words.shape[1])))[:, 0]
+    _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    return first[order], rank[inverse].astype(np.int64), counts[order].astype(np.int64)
