@@ -12,8 +12,8 @@ void bind_info(py::module_& m) {
         info["cpu_level"] = CPU_LEVEL;
         info["variant"] = CPU_VARIANT;
         info["compiler"] = __VERSION__;
-        info["eigen"] = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) +
-                        "." + std::to_string(EIGEN_MINOR_VERSION);
+        info["eigen"] = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
+                        std::to_string(EIGEN_MINOR_VERSION);
 #ifdef _OPENMP
         info["openmp"] = _OPENMP;
 #else

@@ -31,8 +31,7 @@ void pack_patterns(const RowMatrixView& X, const RowMatrixView& gates, Eigen::Re
       margin.segment(first, m).setConstant(std::numeric_limits<double>::infinity());
       for (Index w = 0; w < words.cols(); ++w) {
         const Index rows = std::min<Index>(64, n - 64 * w);
-        dots.topLeftCorner(rows, m).noalias() =
-            X.middleRows(64 * w, rows) * gates.middleRows(first, m).transpose();
+        dots.topLeftCorner(rows, m).noalias() = X.middleRows(64 * w, rows) * gates.middleRows(first, m).transpose();
         for (Index i = 0; i < m; ++i) {
           Word word = 0;
           for (Index j = 0; j < rows; ++j) {
@@ -40,8 +39,7 @@ void pack_patterns(const RowMatrixView& X, const RowMatrixView& gates, Eigen::Re
             const double dot = dots(j, i), scale = sample_norm[sample] * gate_norm[i];
             bool active = dot >= 0;
             // Written so that NaN and infinity, which overflow brings, count as undecided.
-            if (!(std::abs(dot) > factor * scale + tiny &&
-                  std::abs(dot) <= std::numeric_limits<double>::max())) {
+            if (!(std::abs(dot) > factor * scale + tiny && std::abs(dot) <= std::numeric_limits<double>::max())) {
               active = exact_dot_sign(X.row(sample).data(), gates.row(first + i).data(), d) >= 0;
               if (sample_norm[sample] > 0) margin[first + i] = 0;
             } else {

@@ -23,8 +23,8 @@ int exact_dot_sign(const double* a, const double* b, Index d) {
     const auto mantissa_a = static_cast<std::int64_t>(std::ldexp(std::frexp(a[k], &exponent_a), 53));
     const auto mantissa_b = static_cast<std::int64_t>(std::ldexp(std::frexp(b[k], &exponent_b), 53));
     const bool negative = (mantissa_a < 0) != (mantissa_b < 0);
-    unsigned __int128 product = static_cast<unsigned __int128>(std::abs(mantissa_a)) *
-                                static_cast<unsigned __int128>(std::abs(mantissa_b));
+    unsigned __int128 product =
+        static_cast<unsigned __int128>(std::abs(mantissa_a)) * static_cast<unsigned __int128>(std::abs(mantissa_b));
     const int position = exponent_a + exponent_b - 106 - kLowest;
     int limb = position / 32;
     const int shift = position % 32;

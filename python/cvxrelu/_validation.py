@@ -16,9 +16,7 @@ WordArray = npt.NDArray[np.uint64]
 
 def _as_float64(value: Any, name: str) -> FloatArray:
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
-        raise TypeError(
-            f"{name} is sparse, which is not supported: pass {name}.toarray() if it fits in memory"
-        )
+        raise TypeError(f"{name} is sparse, which is not supported: pass {name}.toarray() if it fits in memory")
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":

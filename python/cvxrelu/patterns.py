@@ -72,8 +72,7 @@ class ActivationPatterns:
     def __repr__(self) -> str:
         drawn = "" if self.counts is None else f", {self.n_draws} draws"
         return (
-            f"ActivationPatterns({len(self)} patterns of {self.n_samples} samples, "
-            f"{self.n_features} features{drawn})"
+            f"ActivationPatterns({len(self)} patterns of {self.n_samples} samples, {self.n_features} features{drawn})"
         )
 
     def __getitem__(self, index: Any) -> ActivationPatterns:

@@ -103,9 +103,7 @@ def _draw(
             return gates, words
         gates[close] = draw(close)
         words[close], margin[close] = core.pack_patterns(X, gates[close], threads)
-    raise ValueError(
-        "X is so close to degenerate that drawn gates cannot be told from the borders of their cells"
-    )
+    raise ValueError("X is so close to degenerate that drawn gates cannot be told from the borders of their cells")
 
 
 class _Thresholds:
@@ -121,9 +119,7 @@ class _Thresholds:
         self.middles = [v[:-1] / 2 + v[1:] / 2 for v in values]
         # Values that are neighbouring floats have no middle strictly between them.
         self.middles = [m[(m > v[:-1]) & (m < v[1:])] for m, v in zip(self.middles, values, strict=True)]
-        self.columns = (
-            X  # thresholds are drawn beside a random sample's value, so they follow the data's density
-        )
+        self.columns = X  # thresholds are drawn beside a random sample's value, so they follow the data's density
         self.features = np.array([k for k in range(X.shape[1]) if self.middles[k].size], dtype=np.intp)
         if self.features.size == 0:
             raise ValueError('gates="mixed" needs a feature with two distinct values')

@@ -12,8 +12,7 @@ using Word = std::uint64_t;  // 64 samples of one activation pattern, first samp
 using Vector = Eigen::VectorXd;
 using Matrix = Eigen::MatrixXd;
 using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using WordMatrix =
-    Eigen::Matrix<Word, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;  // one row, one pattern
+using WordMatrix = Eigen::Matrix<Word, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;  // one row, one pattern
 
 using VectorView = Eigen::Ref<const Vector>;
 using MatrixView = Eigen::Ref<const Matrix>;
