@@ -91,8 +91,7 @@ class ActivationPatterns:
 
     def to_dense(self) -> BoolArray:
         """Return the masks as a boolean array of shape (n_samples, n_patterns)."""
-        octets = self.words.astype("<u8", copy=False).view(np.uint8)
-        return np.unpackbits(octets, axis=1, count=self.n_samples, bitorder="little").view(np.bool_).T
+        return unpack_patterns(self.words, self.n_samples)
 
     def activations(self, Z: npt.ArrayLike, *, n_threads: int | None = None) -> BoolArray:
         """Return which gates are active on other samples.
@@ -111,7 +110,13 @@ class ActivationPatterns:
         """
         Z = as_design(Z, "Z", self.n_features)
         words, _ = core.pack_patterns(Z, self.gates, as_threads(n_threads))
-        return dataclasses.replace(self, words=words, n_samples=Z.shape[0]).to_dense()
+        return unpack_patterns(words, Z.shape[0])
+
+
+def unpack_patterns(words: WordArray, n_samples: int) -> BoolArray:
+    """Return packed patterns as a boolean array of shape (n_samples, n_patterns)."""
+    octets = words.astype("<u8", copy=False).view(np.uint8)
+    return np.unpackbits(octets, axis=1, count=n_samples, bitorder="little").view(np.bool_).T
 
 
 def merge_patterns(

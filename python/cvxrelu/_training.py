@@ -1,0 +1,153 @@
+"""From a table and a penalty to a certified network: what the estimators and the command line share."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._validation import FloatArray, as_scalar
+from .group_lasso import GatedSolution, beta_max, solve_gated
+from .network import Network, append_ones, gated_network
+from .patterns import ActivationPatterns, merge_patterns
+from .sampling import sample_patterns
+
+logger = logging.getLogger("cvxrelu")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GatedFit:
+    """A trained gated network.
+
+    Attributes
+    ----------
+    network : Network
+        The optimum as a network.
+    solution : GatedSolution
+        The optimum as a solution of the gated program over the distinct samples.
+    beta : float
+        Penalty.
+    beta_max : float
+        Smallest penalty whose optimum is zero.
+    unexplained : float
+        What equal samples with different targets add to every objective: half their weighted sum of squares about
+        their means. ``solution.objective + unexplained`` is the objective over all samples.
+    """
+
+    network: Network
+    solution: GatedSolution
+    beta: float
+    beta_max: float
+    unexplained: float
+
+
+def train_gated(
+    X: FloatArray,
+    y: FloatArray,
+    *,
+    n_gates: int | None,
+    gates: str | npt.ArrayLike,
+    beta: float | None,
+    beta_ratio: float,
+    fit_bias: bool,
+    tol: float,
+    max_iter: int,
+    random_state: Any = None,
+    sample_weight: FloatArray | None = None,
+    previous: GatedFit | None = None,
+    n_threads: int | None = None,
+    callback: Callable[[dict[str, Any]], Any] | None = None,
+) -> GatedFit:
+    """Train on validated arrays; `beta` None means `beta_ratio` times the smallest penalty with a zero optimum.
+
+    With `previous` the gates of that fit are kept, and its coefficients are where the solver starts.
+    """
+    X, y, sample_weight, unexplained = merge_samples(X, y, sample_weight)
+    if fit_bias:
+        X = append_ones(X)
+    if previous is None:
+        patterns, start = (
+            sample_patterns(X, n_gates, gates=gates, random_state=random_state, n_threads=n_threads),
+            None,
+        )
+    else:
+        patterns, start = _restart(X, y, previous, n_threads)
+
+    root = 1.0 if sample_weight is None else np.sqrt(sample_weight)
+    largest = beta_max((X.T * root).T, (y.T * root).T, patterns)
+    beta = as_scalar(beta_ratio, "beta_ratio", strict=True) * largest if beta is None else as_scalar(beta, "beta")
+    solution = solve_gated(
+        X,
+        y,
+        patterns,
+        beta,
+        tol=tol,
+        max_iter=max_iter,
+        sample_weight=sample_weight,
+        warm_start=start,
+        n_threads=n_threads,
+        callback=callback,
+    )
+    logger.info(
+        "gated network: %d samples, %d patterns, beta %.6g, objective %.9g, gap %.3g (relative %.3g), %d active, %d iterations",
+        X.shape[0],
+        len(patterns),
+        beta,
+        solution.objective + unexplained,
+        solution.gap,
+        solution.relative_gap,
+        len(solution.active),
+        solution.n_iter,
+    )
+    network = gated_network(solution.coef, patterns.gates, bias=fit_bias)
+    return GatedFit(network, solution, beta, largest, unexplained)
+
+
+def merge_samples(
+    X: FloatArray, y: FloatArray, sample_weight: FloatArray | None
+) -> tuple[FloatArray, FloatArray, FloatArray | None, float]:
+    """Merge equal samples, and drop those without weight.
+
+    Equal samples count as one with the sum of their weights and the weighted mean of their targets: the square
+    loss changes by a constant only. So a weight of k is the same problem as k copies, number for number.
+
+    Returns
+    -------
+    X, y, sample_weight
+        Distinct samples in the order in which they first appear; None where all weights are 1.
+    constant : float
+        The part of the loss that is left out.
+    """
+    weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+    if not weights.all():
+        present = weights > 0
+        X, y, weights = X[present], y[present], weights[present]
+    first, index, _ = merge_patterns((np.ascontiguousarray(X) + 0.0).view(np.uint64))  # + 0.0: -0.0 is 0.0
+    constant = 0.0
+    if first.size < X.shape[0]:
+        total = np.bincount(index, weights=weights)
+        spread = (y - y[first][index]).reshape(y.shape[0], -1) * weights[:, None]
+        shift = np.stack([np.bincount(index, weights=column) for column in spread.T], axis=1) / total[:, None]
+        means = y[first] + shift.reshape(y[first].shape)
+        constant = 0.5 * float(np.sum(weights * ((y - means[index]) ** 2).reshape(y.shape[0], -1).sum(axis=1)))
+        X, y, weights = X[first], means, total
+    return X, y, None if (weights == 1).all() else weights, constant
+
+
+def _restart(
+    X: FloatArray, y: FloatArray, previous: GatedFit, n_threads: int | None
+) -> tuple[ActivationPatterns, FloatArray | None]:
+    """Patterns of the previous gates on new samples, and the previous coefficients added up over them."""
+    old = previous.solution.patterns
+    patterns = sample_patterns(X, gates=old.gates, n_threads=n_threads)
+    coef = np.asarray(previous.solution.coef, dtype=np.float64)
+    if coef.shape[1:] != (X.shape[1], *y.shape[1:]):
+        return patterns, None
+    kept = old.activations(X, n_threads=n_threads).any(axis=0)
+    start = np.zeros((len(patterns), *coef.shape[1:]))
+    np.add.at(start, patterns.draw_pattern, coef[kept])
+    return patterns, start
