@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
+from ._table_model import decide, one_against_rest
 from ._training import GatedFit, logger, train_gated
 from ._validation import FloatArray, as_count, as_generator, as_scalar
 
@@ -137,9 +138,7 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                 fit_bias=self.fit_bias,
                 tol=as_scalar(self.tol, "tol"),
                 max_iter=as_count(self.max_iter, "max_iter"),
-                random_state=as_generator(
-                    check_random_state(None) if self.random_state is None else self.random_state
-                ),
+                random_state=as_generator(check_random_state(None) if self.random_state is None else self.random_state),
                 sample_weight=weights,
                 previous=self._previous(X),
                 n_threads=self.n_threads,
@@ -387,17 +386,8 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):
         ndarray of shape (n_samples,)
             Labels.
         """
-        scores = self.decision_function(X)
-        index = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
-        labels: npt.NDArray[Any] = self.classes_[index]
+        labels: npt.NDArray[Any] = self.classes_[decide(self.decision_function(X))]
         return labels
-
-
-def one_against_rest(labels: npt.NDArray[np.integer], n_classes: int) -> FloatArray:
-    """Return targets of -1 and +1 for labels 0, 1, ...: one column for two classes, else one for each class."""
-    if n_classes == 2:
-        return 2.0 * labels - 1.0
-    return 2.0 * (labels[:, None] == np.arange(n_classes)) - 1.0
 
 
 @contextlib.contextmanager
