@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ._validation import FloatArray, as_scalar
 from .group_lasso import GatedSolution, beta_max, solve_gated
 from .network import Network, append_ones, gated_network
-from .patterns import ActivationPatterns, merge_patterns
+from .patterns import ActivationPatterns
 from .sampling import sample_patterns
 
 logger = logging.getLogger("cvxrelu")
@@ -28,7 +28,8 @@ class GatedFit:
     network : Network
         The optimum as a network.
     solution : GatedSolution
-        The optimum as a solution of the gated program over the distinct samples.
+        The optimum as a solution of the gated program over the distinct samples, in the order of their first
+        appearance.
     beta : float
         Penalty.
     beta_max : float
@@ -66,18 +67,15 @@ def train_gated(
 
     With `previous` the gates of that fit are kept, and its coefficients are where the solver starts.
     """
-    X, y, sample_weight, unexplained = merge_samples(X, y, sample_weight)
-    if fit_bias:
-        X = append_ones(X)
+    samples = merge_samples(X, y, sample_weight)
+    X, y = append_ones(samples.X) if fit_bias else samples.X, samples.y
+    start = None
     if previous is None:
-        patterns, start = (
-            sample_patterns(X, n_gates, gates=gates, random_state=random_state, n_threads=n_threads),
-            None,
-        )
+        patterns = sample_patterns(X, n_gates, gates=gates, random_state=random_state, n_threads=n_threads)
     else:
         patterns, start = _restart(X, y, previous, n_threads)
 
-    root = 1.0 if sample_weight is None else np.sqrt(sample_weight)
+    root = 1.0 if samples.weights is None else np.sqrt(samples.weights)
     largest = beta_max((X.T * root).T, (y.T * root).T, patterns)
     beta = as_scalar(beta_ratio, "beta_ratio", strict=True) * largest if beta is None else as_scalar(beta, "beta")
     solution = solve_gated(
@@ -87,55 +85,69 @@ def train_gated(
         beta,
         tol=tol,
         max_iter=max_iter,
-        sample_weight=sample_weight,
+        sample_weight=samples.weights,
         warm_start=start,
         n_threads=n_threads,
         callback=callback,
     )
     logger.info(
-        "gated network: %d samples, %d patterns, beta %.6g, objective %.9g, gap %.3g (relative %.3g), %d active, %d iterations",
-        X.shape[0],
-        len(patterns),
-        beta,
-        solution.objective + unexplained,
-        solution.gap,
-        solution.relative_gap,
-        len(solution.active),
-        solution.n_iter,
+        "gated network: %d samples, %d patterns, beta %.6g, objective %.9g, gap %.3g (relative %.3g), %d active",
+        *(X.shape[0], len(patterns), beta, solution.objective + samples.constant, solution.gap),
+        *(solution.relative_gap, len(solution.active)),
+    )
+    solution = dataclasses.replace(
+        solution,
+        patterns=patterns.reorder_samples(samples.appearance),
+        dual=np.asarray(solution.dual)[samples.appearance],
     )
     network = gated_network(solution.coef, patterns.gates, bias=fit_bias)
-    return GatedFit(network, solution, beta, largest, unexplained)
+    return GatedFit(network, solution, beta, largest, samples.constant)
 
 
-def merge_samples(
-    X: FloatArray, y: FloatArray, sample_weight: FloatArray | None
-) -> tuple[FloatArray, FloatArray, FloatArray | None, float]:
-    """Merge equal samples, and drop those without weight.
+@dataclasses.dataclass(frozen=True, eq=False)
+class MergedSamples:
+    """Distinct samples in an order of their own.
 
-    Equal samples count as one with the sum of their weights and the weighted mean of their targets: the square
-    loss changes by a constant only. So a weight of k is the same problem as k copies, number for number.
+    Equal samples count as one with the sum of their weights and the weighted mean of their targets, which changes the
+    square loss by a constant; those without weight are left out. So a weight of k is the same problem as k copies, and
+    the order of the samples does not matter: not up to rounding, but number for number.
 
-    Returns
-    -------
-    X, y, sample_weight
-        Distinct samples in the order in which they first appear; None where all weights are 1.
+    Attributes
+    ----------
+    X, y : ndarray
+        Distinct samples and their targets.
+    weights : ndarray of shape (n_distinct,) or None
+        Their weights; None where all are 1.
     constant : float
         The part of the loss that is left out.
+    appearance : ndarray of shape (n_distinct,)
+        ``X[appearance]`` has the samples in the order in which they first appeared.
     """
+
+    X: FloatArray
+    y: FloatArray
+    weights: FloatArray | None
+    constant: float
+    appearance: npt.NDArray[np.intp]
+
+
+def merge_samples(X: FloatArray, y: FloatArray, sample_weight: FloatArray | None) -> MergedSamples:
+    """Bring samples into the order of their bytes, merge equal ones, and drop those without weight."""
     weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
     if not weights.all():
         present = weights > 0
         X, y, weights = X[present], y[present], weights[present]
-    first, index, _ = merge_patterns((np.ascontiguousarray(X) + 0.0).view(np.uint64))  # + 0.0: -0.0 is 0.0
-    constant = 0.0
+    X = np.ascontiguousarray(X) + 0.0  # turns -0.0 into 0.0
+    keys = X.view(np.dtype((np.void, X.itemsize * X.shape[1])))[:, 0]
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    constant, means, totals = 0.0, y[first], weights[first]
     if first.size < X.shape[0]:
-        total = np.bincount(index, weights=weights)
+        totals = np.bincount(index, weights=weights)
         spread = (y - y[first][index]).reshape(y.shape[0], -1) * weights[:, None]
-        shift = np.stack([np.bincount(index, weights=column) for column in spread.T], axis=1) / total[:, None]
+        shift = np.stack([np.bincount(index, weights=column) for column in spread.T], axis=1) / totals[:, None]
         means = y[first] + shift.reshape(y[first].shape)
         constant = 0.5 * float(np.sum(weights * ((y - means[index]) ** 2).reshape(y.shape[0], -1).sum(axis=1)))
-        X, y, weights = X[first], means, total
-    return X, y, None if (weights == 1).all() else weights, constant
+    return MergedSamples(X[first], means, None if (totals == 1).all() else totals, constant, np.argsort(first))
 
 
 def _restart(

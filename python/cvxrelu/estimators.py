@@ -386,7 +386,8 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):
         ndarray of shape (n_samples,)
             Labels.
         """
-        labels: npt.NDArray[Any] = self.classes_[decide(self.decision_function(X))]
+        scores = self.decision_function(X)
+        labels: npt.NDArray[Any] = self.classes_[decide(scores)]
         return labels
 
 
