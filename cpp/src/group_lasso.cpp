@@ -51,12 +51,17 @@ class Solver {
         correlations_(problem.block_size(), problem.design.n_patterns()),
         in_working_set_(static_cast<std::size_t>(problem.design.n_patterns()), false) {}
 
-  GroupLassoResult solve(const MatrixView& start) {
+  void solve(const std::vector<double>& betas, const MatrixView& start, std::vector<GroupLassoResult>& path) {
     Iterate iterate(problem_);
     const bool cold = start.size() == 0;
     if (!cold) iterate.coef = start;
-    if (cold && settings_.continuation && settings_.solver != InnerSolver::bcd) approach(iterate);
-    return finish(iterate, run(problem_, iterate, settings_.tol));
+    if (cold && settings_.continuation && settings_.solver != InnerSolver::bcd) approach(betas.front(), iterate);
+    for (const double beta : betas) {
+      const GroupLassoProblem problem = at(beta);
+      path.push_back(result(problem, iterate, run(problem, iterate, settings_.tol)));
+      if (stopped_) return;
+      counts_ = {};
+    }
   }
 
  private:
@@ -65,18 +70,19 @@ class Solver {
     bool converged = false;
   };
 
+  GroupLassoProblem at(double beta) const {
+    return {problem_.design, problem_.Y, beta, problem_.group_weights, problem_.ridge, problem_.unpenalised};
+  }
+
   // Two loose solves at larger penalties, between beta_max and beta in ratio: they settle most of the active set
   // while it is small.
-  void approach(Iterate& iterate) {
+  void approach(double beta, Iterate& iterate) {
     const double beta_max = group_lasso_beta_max(problem_);
-    if (!(problem_.beta < 0.03 * beta_max)) return;
+    if (!(beta < 0.03 * beta_max)) return;
     constexpr int kStages = 2;
-    for (int stage = 1; stage <= kStages; ++stage) {
-      const double ratio = std::pow(problem_.beta / beta_max, stage / (kStages + 1.0));
-      GroupLassoProblem larger{problem_.design,        problem_.Y,     ratio * beta_max,
-                               problem_.group_weights, problem_.ridge, problem_.unpenalised};
-      run(larger, iterate, std::max(settings_.tol, 1e-2 * ratio));
-      if (stopped_) return;
+    for (int stage = 1; stage <= kStages && !stopped_; ++stage) {
+      const double ratio = std::pow(beta / beta_max, stage / (kStages + 1.0));
+      run(at(ratio * beta_max), iterate, std::max(settings_.tol, 1e-2 * ratio));
     }
   }
 
@@ -97,10 +103,9 @@ class Solver {
       result.gap = duality_gap(problem, iterate, correlations_, nullptr);
       result.converged = result.gap.gap <= target;
       const std::vector<Index> active = iterate.active();
-      const double relative = problem.objective_at_zero() > 0 ? result.gap.gap / problem.objective_at_zero() : 0;
-      if (!monitor_.report(
-              {counts_.n_iter, result.gap.primal, result.gap.gap, relative, static_cast<Index>(active.size())}))
-        stopped_ = true;
+      const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
+                              static_cast<Index>(active.size())};
+      if (!monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) break;
 
       const Index violators = update_working_set(problem, iterate, active, p, working_set);
@@ -188,17 +193,25 @@ class Solver {
     }
   }
 
-  GroupLassoResult finish(Iterate& iterate, const Run& run) {
+  GroupLassoResult result(const GroupLassoProblem& problem, const Iterate& iterate, const Run& run) {
     GroupLassoResult result = counts_;
+    result.beta = problem.beta;
+    result.active = iterate.active();
+    result.blocks.resize(problem.block_size(), static_cast<Index>(result.active.size()));
+    for (std::size_t a = 0; a < result.active.size(); ++a)
+      result.blocks.col(static_cast<Index>(a)) = iterate.coef.col(result.active[a]);
+    result.residual = iterate.residual;
     result.dual = run.gap.scale * iterate.residual;
-    result.coef = std::move(iterate.coef);
     result.objective = run.gap.primal;
     result.gap = run.gap.gap;
-    result.dual_objective = result.objective - result.gap;
-    const double zero = problem_.objective_at_zero();
-    result.relative_gap = zero > 0 ? result.gap / zero : 0;
+    result.relative_gap = relative(run.gap.gap);
     result.converged = run.converged;
     return result;
+  }
+
+  double relative(double gap) const {
+    const double zero = problem_.objective_at_zero();
+    return zero > 0 ? gap / zero : 0;
   }
 
   const GroupLassoProblem& problem_;
@@ -213,13 +226,15 @@ class Solver {
 
 }  // namespace
 
-GroupLassoResult solve_group_lasso(const GroupLassoProblem& problem, const GroupLassoSettings& settings,
-                                   const MatrixView& start, Monitor& monitor) {
+void solve_group_lasso(const GroupLassoProblem& problem, const std::vector<double>& betas,
+                       const GroupLassoSettings& settings, const MatrixView& start, Monitor& monitor,
+                       std::vector<GroupLassoResult>& path) {
   require(problem.Y.rows() == problem.design.n_samples(), "Y and X must have the same number of rows");
   require(problem.group_weights.size() == problem.design.n_patterns(), "there must be a weight for each pattern");
   require(start.size() == 0 || (start.rows() == problem.block_size() && start.cols() == problem.design.n_patterns()),
           "the start must have one column for each pattern");
-  return Solver(problem, settings, monitor).solve(start);
+  require(!betas.empty(), "there must be a penalty");
+  Solver(problem, settings, monitor).solve(betas, start, path);
 }
 
 }  // namespace cvxrelu

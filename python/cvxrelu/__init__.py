@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._native import core as _core  # noqa: F401  (first: says what to do when the build is missing)
 from ._show_versions import show_versions
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
-from .group_lasso import GatedSolution, beta_max, solve_gated
+from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .network import Network
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
@@ -24,9 +24,11 @@ __all__ = [
     "ActivationPatterns",
     "ArrangementTooLargeError",
     "ConvergenceWarning",
+    "GatedPath",
     "GatedSolution",
     "Network",
     "beta_max",
+    "gated_path",
     "sample_patterns",
     "show_versions",
     "solve_gated",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ._validation import FloatArray, as_scalar
 from .group_lasso import GatedSolution, beta_max, solve_gated
-from .network import Network, append_ones, gated_network
+from .network import Network, append_ones, network_from_blocks
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
 
@@ -75,9 +75,9 @@ def train_gated(
     else:
         patterns, start = _restart(X, y, previous, n_threads)
 
-    root = 1.0 if samples.weights is None else np.sqrt(samples.weights)
-    largest = beta_max((X.T * root).T, (y.T * root).T, patterns)
-    beta = as_scalar(beta_ratio, "beta_ratio", strict=True) * largest if beta is None else as_scalar(beta, "beta")
+    largest = beta_max(X, y, patterns, sample_weight=samples.weights, n_threads=n_threads)
+    if beta is None:  # where y is zero every penalty gives the zero network
+        beta = as_scalar(beta_ratio, "beta_ratio", strict=True) * (largest or 1.0)
     solution = solve_gated(
         X,
         y,
@@ -98,9 +98,9 @@ def train_gated(
     solution = dataclasses.replace(
         solution,
         patterns=patterns.reorder_samples(samples.appearance),
-        dual=np.asarray(solution.dual)[samples.appearance],
+        dual=solution.dual[samples.appearance],
     )
-    network = gated_network(solution.coef, patterns.gates, bias=fit_bias)
+    network = network_from_blocks(patterns.gates[solution.active], solution.blocks, bias=fit_bias)
     return GatedFit(network, solution, beta, largest, samples.constant)
 
 
@@ -156,7 +156,7 @@ def _restart(
     """Patterns of the previous gates on new samples, and the previous coefficients added up over them."""
     old = previous.solution.patterns
     patterns = sample_patterns(X, gates=old.gates, n_threads=n_threads)
-    coef = np.asarray(previous.solution.coef, dtype=np.float64)
+    coef = previous.solution.coef
     if coef.shape[1:] != (X.shape[1], *y.shape[1:]):
         return patterns, None
     kept = old.activations(X, n_threads=n_threads).any(axis=0)

@@ -351,7 +351,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     )
     penalty.add_argument("--beta", type=_positive, metavar="B", help="the penalty itself")
     parser.add_argument("--tol", type=_positive, default=1e-6, metavar="T", help="relative gap to reach (default 1e-6)")
-    parser.add_argument("--max-iter", type=_count, default=1000, metavar="N", help="iterations (default 1000)")
+    parser.add_argument("--max-iter", type=_count, default=200, metavar="N", help="iterations (default 200)")
     parser.add_argument(
         "--test-size", type=_fraction, default=0.2, metavar="F", help="part of the rows to hold out (default 0.2)"
     )

@@ -46,7 +46,7 @@ _PARAMETERS = """\
     tol : float, default 1e-6
         Relative duality gap (gap over objective at zero) at which training stops.
     max_iter : int, default {max_iter}
-        Iterations of the solver.
+        Iterations of the solver: passes over all patterns.
     n_threads : int, optional
         Threads; by default what OpenMP would take. Together with `n_jobs` of a search they multiply.
     random_state : None, int, RandomState or Generator, default None
@@ -85,7 +85,7 @@ _PARAMETERS = """\
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, where `X` had names."""
 
-_DEFAULT_MAX_ITER = 1000
+_DEFAULT_MAX_ITER = 200
 
 
 class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]

@@ -184,7 +184,7 @@ class Network:
             raise ValueError(f"{os.fspath(path)} is damaged: {error}") from None
 
 
-def gated_network(coef: npt.ArrayLike, gates: npt.ArrayLike, *, bias: bool = False) -> Network:
+def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bool = False) -> Network:
     """Turn the blocks of a gated program into the network that predicts the same, with balanced layers.
 
     With one output a block u becomes the neuron ``w1 = u / sqrt(||u||)``, ``w2 = sqrt(||u||)`` behind its gate,
@@ -197,10 +197,10 @@ def gated_network(coef: npt.ArrayLike, gates: npt.ArrayLike, *, bias: bool = Fal
 
     Parameters
     ----------
-    coef : array_like of shape (n_patterns, n_features) or (n_patterns, n_features, n_outputs)
-        Blocks. Those that are exactly zero give no neuron.
-    gates : array_like of shape (n_patterns, n_features)
+    gates : array_like of shape (n_blocks, n_features)
         The gate of each block.
+    blocks : array_like of shape (n_blocks, n_features) or (n_blocks, n_features, n_outputs)
+        Blocks. Those that are exactly zero give no neuron.
     bias : bool, default False
         Whether the last feature is a ones column that was appended to the samples.
 
@@ -210,10 +210,10 @@ def gated_network(coef: npt.ArrayLike, gates: npt.ArrayLike, *, bias: bool = Fal
         A gated network, with at most one neuron for each block and one output, and otherwise at most
         min(n_features, n_outputs) for each block.
     """
-    blocks = np.asarray(coef, dtype=np.float64)
+    blocks = np.asarray(blocks, dtype=np.float64)
     gates = np.asarray(gates, dtype=np.float64)
     if blocks.ndim not in (2, 3) or gates.shape != blocks.shape[:2]:
-        raise ValueError(f"coef of shape {blocks.shape} does not fit gates of shape {gates.shape}")
+        raise ValueError(f"blocks of shape {blocks.shape} do not fit gates of shape {gates.shape}")
     active = np.flatnonzero(blocks.any(axis=tuple(range(1, blocks.ndim))))
     blocks, gates = blocks[active], gates[active]
     if blocks.ndim == 2:
@@ -239,7 +239,7 @@ def gated_blocks(network: Network) -> FloatArray:
     Returns
     -------
     ndarray of shape (m, d) or (m, d, c)
-        Coefficients of the gated program.
+        Coefficients of the gated program; :func:`network_from_blocks` is the way back.
     """
     if network.gates is None:
         raise ValueError("network has no gates: it is a ReLU network")

@@ -16,12 +16,15 @@ namespace cvxrelu {
 struct DualityGap {
   double primal = 0;
   double gap = 0;
-  double scale = 1;  // s: the dual point is s R
+  double scale = 1;  // s: the dual point is s R, or s T
 };
 
 /// `correlations.col(k)` is vec(A_i' R) for i = groups[k], or i = k when `groups` is null. A list of groups that is
 /// not complete gives the gap of the program over that list.
 DualityGap duality_gap(const GroupLassoProblem& problem, const Iterate& iterate, const MatrixView& correlations,
                        const std::vector<Index>* groups);
+
+/// The gap of coefficients against any dual point T with Z'T = 0, shrunk to feasibility where it has to be.
+DualityGap duality_gap(const GroupLassoProblem& problem, const Matrix& coef, const MatrixView& T);
 
 }  // namespace cvxrelu

@@ -54,11 +54,14 @@ struct GroupLassoSettings {
   bool continuation = true;  // approach a small beta through larger ones when starting from zero
 };
 
+/// Coefficients as their non-zero blocks, with the certificate and the work that they took.
 struct GroupLassoResult {
-  Matrix coef;  // (d c, p)
-  Matrix dual;  // (n, c)
+  double beta = 0;
+  std::vector<Index> active;
+  Matrix blocks;    // (d c, m), column a is vec(W_i) for i = active[a]
+  Matrix residual;  // (n, c)
+  Matrix dual;      // (n, c)
   double objective = 0;
-  double dual_objective = 0;
   double gap = 0;
   double relative_gap = 0;
   Index n_iter = 0;  // passes over all patterns
@@ -69,8 +72,12 @@ struct GroupLassoResult {
   bool converged = false;
 };
 
-GroupLassoResult solve_group_lasso(const GroupLassoProblem& problem, const GroupLassoSettings& settings,
-                                   const MatrixView& start, Monitor& monitor);
+/// Solves for each of `betas`, which take the place of `problem.beta`, every one from the solution before. `start` has
+/// a column for each pattern, or is empty. Finished points are appended to `path`, so that they survive an exception;
+/// a point at which the monitor has asked to stop is the last.
+void solve_group_lasso(const GroupLassoProblem& problem, const std::vector<double>& betas,
+                       const GroupLassoSettings& settings, const MatrixView& start, Monitor& monitor,
+                       std::vector<GroupLassoResult>& path);
 
 /// ||A_i' Y|| / omega_i at its largest: the smallest beta whose solution is zero.
 double group_lasso_beta_max(const GroupLassoProblem& problem);
