@@ -6,7 +6,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ._native import core as _core  # noqa: F401  (first: says what to do when the build is missing)
+from . import _native  # noqa: F401  (first: says what to do when the build is missing)
 from ._show_versions import show_versions
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated

@@ -25,7 +25,8 @@ def fit_ridge(X: FloatArray, y: FloatArray, Z: FloatArray) -> FloatArray:
         loo = float(np.sum((residuals.T / np.maximum(1 - leverage, 1e-8)) ** 2))
         if loo < error:
             best, error = Vt.T @ (projections.T * (s / (s**2 + penalty))).T, loo
-    return (Z - center) @ best + mean
+    prediction: FloatArray = (Z - center) @ best + mean
+    return prediction
 
 
 def fit_mlp(X: FloatArray, y: FloatArray, Z: FloatArray, seed: int) -> FloatArray | None:

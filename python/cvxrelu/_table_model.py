@@ -30,11 +30,13 @@ class Scaling:
 
     def apply(self, values: FloatArray) -> FloatArray:
         """Return scaled values."""
-        return (values - self.mean) / self.scale
+        scaled: FloatArray = (values - self.mean) / self.scale
+        return scaled
 
     def undo(self, values: FloatArray) -> FloatArray:
         """Return values in their own units."""
-        return values * self.scale + self.mean
+        restored: FloatArray = values * self.scale + self.mean
+        return restored
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,12 +66,13 @@ class TableModel:
     target: Scaling | None = None
     classes: npt.NDArray[np.str_] | None = None
 
-    def predict(self, X: FloatArray) -> npt.NDArray[np.float64] | npt.NDArray[np.str_]:
+    def predict(self, X: FloatArray) -> FloatArray | npt.NDArray[np.str_]:
         """Return numbers or labels for features in their own units."""
-        output = np.asarray(self.network.predict(self.features.apply(X)), dtype=np.float64)
+        output: FloatArray = np.asarray(self.network.predict(self.features.apply(X)), dtype=np.float64)
         if self.target is not None:
             return self.target.undo(output)
-        assert self.classes is not None
+        if self.classes is None:
+            raise ValueError("a model needs a scaling of its target, or classes")
         labels: npt.NDArray[np.str_] = self.classes[decide(output)]
         return labels
 
@@ -110,13 +113,12 @@ class TableModel:
             raise ValueError(f"{os.fspath(path)} is damaged: {error}") from None
 
 
-def decide(scores: FloatArray) -> npt.NDArray[np.intp]:
+def decide(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
     """Return the index of the class that scores of one column (two classes) or of several columns mean."""
-    return (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
+    return np.asarray(scores > 0 if scores.ndim == 1 else scores.argmax(axis=1), dtype=np.intp)
 
 
 def one_against_rest(labels: npt.NDArray[np.integer], n_classes: int) -> FloatArray:
     """Return targets of -1 and +1 for labels 0, 1, ...: one column for two classes, else one for each class."""
-    if n_classes == 2:
-        return 2.0 * labels - 1.0
-    return 2.0 * (labels[:, None] == np.arange(n_classes)) - 1.0
+    members = labels == 1 if n_classes == 2 else labels[:, None] == np.arange(n_classes)
+    return np.where(members, 1.0, -1.0)

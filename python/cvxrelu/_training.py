@@ -142,7 +142,7 @@ def merge_samples(X: FloatArray, y: FloatArray, sample_weight: FloatArray | None
     _, first, index = np.unique(keys, return_index=True, return_inverse=True)
     constant, means, totals = 0.0, y[first], weights[first]
     if first.size < X.shape[0]:
-        totals = np.bincount(index, weights=weights)
+        totals = np.bincount(index, weights=weights).astype(np.float64)
         spread = (y - y[first][index]).reshape(y.shape[0], -1) * weights[:, None]
         shift = np.stack([np.bincount(index, weights=column) for column in spread.T], axis=1) / totals[:, None]
         means = y[first] + shift.reshape(y[first].shape)
@@ -161,5 +161,6 @@ def _restart(
         return patterns, None
     kept = old.activations(X, n_threads=n_threads).any(axis=0)
     start = np.zeros((len(patterns), *coef.shape[1:]))
+    assert patterns.draw_pattern is not None
     np.add.at(start, patterns.draw_pattern, coef[kept])
     return patterns, start

@@ -28,8 +28,8 @@ EXIT_OK, EXIT_BAD_INPUT, EXIT_USAGE, EXIT_NOT_CONVERGED, EXIT_INTERRUPTED = 0, 1
 _DESCRIPTION = """\
 Trains gated ReLU networks to a certified global optimum.
 
-Without a command: trains on a data set that comes with the package, and says how good the network is. A quarter of a
-minute, no download."""
+Without a command: trains on a data set that comes with the package, and says how good the network is. Takes seconds,
+downloads nothing."""
 
 _EPILOG = """\
 examples:
@@ -100,7 +100,8 @@ def _train(arguments: argparse.Namespace) -> int:
     if task == "regression":
         y, classes = table.numbers([arguments.target])[:, 0], None
     else:
-        classes, y = np.unique(table.text(arguments.target), return_inverse=True)
+        classes, labels = np.unique(table.text(arguments.target), return_inverse=True)
+        y = labels.astype(np.float64)
         if classes.size < 2:
             raise TableError(f"{table.path}: column {arguments.target!r} has one class only, {str(classes[0])!r}")
     return _train_and_report(_Problem(table.path, task, X, y, names, arguments.target, classes), arguments)
@@ -205,7 +206,9 @@ def _describe(problem: _Problem, fit: GatedFit, seconds: float, n_train: int, n_
 def _scores(problem: _Problem, model: TableModel, train: Any, test: Any, arguments: argparse.Namespace) -> Any:
     X, Z = model.features.apply(problem.X[train]), model.features.apply(problem.X[test])
     targets = (
-        problem.y[train] if problem.task == "regression" else one_against_rest(problem.y[train], problem.classes.size)
+        problem.y[train]
+        if problem.task == "regression"
+        else one_against_rest(problem.y[train].astype(np.intp), problem.classes.size)
     )
 
     def score(output: FloatArray) -> float:
@@ -233,8 +236,8 @@ def _as_text(report: dict[str, Any]) -> str:
         ("rows", f"{report['n_train']} to train on, {report['n_test']} held out"),
         ("features", f"{report['n_features']}, standardised, and a bias"),
         ("patterns", f"{report['n_patterns']} distinct, from {report['n_gates']} gates"),
-        ("penalty", f"{report['beta']:.4g}, which is {report['beta'] / report['beta_max']:.3g} of the largest useful one"
-         if report["beta_max"] > 0 else f"{report['beta']:.4g}"),
+        ("penalty", f"{report['beta']:.4g}"
+         + (f", {report['beta'] / report['beta_max']:.3g} of the largest useful one" if report["beta_max"] else "")),
         ("objective", f"{report['objective']:.10g}"),
         ("certified gap", f"{report['gap']:.2e}: no network on these gates has a lower objective by more than that"),
         ("relative gap", f"{report['relative_gap']:.2e}, of the objective of the zero network"
@@ -307,7 +310,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train on your own table and keep the network",
-        description="Trains a network on a CSV file (header line; commas, semicolons or tabs; numbers, but for labels).",
+        description="Trains a network on a CSV file: a header, commas, semicolons or tabs, and numbers (labels may be text).",
     )
     train.add_argument("file", metavar="FILE.csv", help="the table")
     train.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
@@ -363,29 +366,39 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
 
 
+def _number(text: str, kind: type[int] | type[float]) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {'an integer' if kind is int else 'a number'}") from None
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be finite, not {text}")
+    return value
+
+
 def _positive(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
+    value: float = _number(text, float)
+    if value <= 0:
         raise argparse.ArgumentTypeError(f"must be positive, not {text}")
     return value
 
 
 def _fraction(text: str) -> float:
-    value = float(text)
+    value: float = _number(text, float)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text}")
     return value
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value: int = _number(text, int)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return value
 
 
 def _seed(text: str) -> int:
-    value = int(text)
+    value: int = _number(text, int)
     if value < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, not {text}")
     return value

@@ -196,10 +196,11 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating]:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return self.network_.predict(X, n_threads=self.n_threads)
+        output: npt.NDArray[np.floating] = self.network_.predict(X, n_threads=self.n_threads)
+        return output
 
 
-class GatedReLURegressor(RegressorMixin, _GatedReLU):
+class GatedReLURegressor(RegressorMixin, _GatedReLU):  # type: ignore[misc]
     __doc__ = f"""Gated ReLU network with square loss, trained to a certified global optimum.
 
     Solves, over the distinct activation patterns D_i of `n_gates` fixed gates,
@@ -227,7 +228,7 @@ class GatedReLURegressor(RegressorMixin, _GatedReLU):
     True
     """
 
-    @with_callbacks
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train the network.
 
@@ -270,7 +271,7 @@ class GatedReLURegressor(RegressorMixin, _GatedReLU):
         return tags
 
 
-class GatedReLUClassifier(ClassifierMixin, _GatedReLU):
+class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
     __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
 
     Square loss on targets -1 and +1: one output for two classes, one output for each class (against the rest) for
@@ -330,7 +331,7 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):
             verbose=verbose,
         )
 
-    @with_callbacks
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train the network.
 

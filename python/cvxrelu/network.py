@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -265,18 +266,18 @@ def read_archive(
     """Read what `write_archive` wrote, and complain in one sentence about anything else."""
     what = f"{os.fspath(path)} is not a {name} file"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError(f"{what}: it is a single NumPy array")
-            arrays = {key: archive[key] for key in archive.files}
-    except (zipfile.BadZipFile, EOFError):
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            arrays = {}
+        else:
+            with archive:
+                arrays = {key: archive[key] for key in archive.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError):
         raise ValueError(f"{what}: it is empty or damaged") from None
-    except ValueError as error:
-        if str(error).startswith(what):
-            raise
+    except ValueError:
         raise ValueError(f"{what}: it is no .npz archive of plain arrays") from None
     if "format" not in arrays or "version" not in arrays:
-        raise ValueError(f"{what}: it is an .npz archive of something else")
+        raise ValueError(f"{what}: it holds something else")
     if str(arrays["format"]) != name:
         raise ValueError(f"{what}: it says that it is a {arrays['format']} file")
     if int(arrays["version"]) > version:
