@@ -310,7 +310,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train on your own table and keep the network",
-        description="Trains a network on a CSV file: a header, commas, semicolons or tabs, and numbers (labels may be text).",
+        description="Trains a network on a CSV file: header, commas (semicolons, tabs), numbers; labels may be text.",
     )
     train.add_argument("file", metavar="FILE.csv", help="the table")
     train.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")

@@ -98,11 +98,12 @@ class Network:
         dtype = result_dtype(Z)
         Z = as_design(Z, "Z", self.n_features)
         threads = as_threads(n_threads)
-        output = np.empty((Z.shape[0], *self.w2.shape[1:]))
+        w2 = self.w2 if self.w2.ndim == 2 else self.w2[:, None]
+        output = np.empty((Z.shape[0], w2.shape[1]))
         rows = max(1, _CHUNK // max(1, self.n_neurons))
         for start in range(0, Z.shape[0], rows):
-            output[start : start + rows] = self._hidden(Z[start : start + rows], threads) @ self.w2
-        return output.astype(dtype, copy=False)
+            output[start : start + rows] = self._hidden(Z[start : start + rows], threads) @ w2
+        return output.reshape(Z.shape[0], *self.w2.shape[1:]).astype(dtype, copy=False)
 
     def _hidden(self, Z: FloatArray, threads: int) -> FloatArray:
         if self.bias:
@@ -217,9 +218,9 @@ def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bo
         raise ValueError(f"blocks of shape {blocks.shape} do not fit gates of shape {gates.shape}")
     active = np.flatnonzero(blocks.any(axis=tuple(range(1, blocks.ndim))))
     blocks, gates = blocks[active], gates[active]
-    if blocks.ndim == 2:
-        root = np.sqrt(np.linalg.norm(blocks, axis=1))
-        return Network(blocks / root[:, None], root, gates, bias)
+    if blocks.shape[2:] in ((), (1,)):
+        root = np.sqrt(np.linalg.norm(blocks.reshape(gates.shape), axis=1))
+        return Network(blocks.reshape(gates.shape) / root[:, None], root.reshape(root.size, *blocks.shape[2:]), gates, bias)
     left, s, right = np.linalg.svd(blocks, full_matrices=False)
     negligible = np.finfo(np.float64).eps * max(blocks.shape[1:])
     block, triple = np.nonzero(s > negligible * s.max(axis=1, initial=0.0, keepdims=True))
@@ -266,12 +267,9 @@ def read_archive(
     """Read what `write_archive` wrote, and complain in one sentence about anything else."""
     what = f"{os.fspath(path)} is not a {name} file"
     try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            arrays = {}
-        else:
-            with archive:
-                arrays = {key: archive[key] for key in archive.files}
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            arrays = {} if isinstance(archive, np.ndarray) else {key: archive[key] for key in archive.files}
     except (zipfile.BadZipFile, zlib.error, EOFError):
         raise ValueError(f"{what}: it is empty or damaged") from None
     except ValueError:
