@@ -284,7 +284,7 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
 {
         _PARAMETERS.format(
             gates="mixed",
-            beta_ratio=1e-1,
+            beta_ratio=3e-2,
             max_iter=_DEFAULT_MAX_ITER,
             network_note=", whose outputs are those of ``decision_function``",
         )
@@ -306,7 +306,7 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
         beta: float | None = None,
-        beta_ratio: float = 1e-1,
+        beta_ratio: float = 3e-2,
         fit_bias: bool = True,
         tol: float = 1e-6,
         max_iter: int = _DEFAULT_MAX_ITER,
