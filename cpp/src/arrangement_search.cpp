@@ -452,30 +452,27 @@ class Search final : public CellSearch {
     const double u = kRoundoff, rounding = (16 + 4 * r_) * u;
     NodeBounds bounds = node.bounds;
     if (!floating) bounds = NodeBounds();
-    const double norm = floating
-                            ? bounds.null_norm
-                            : 1.001 * rows_.row_bound * std::max(coordinate_norm(node, 0), coordinate_norm(node, 1));
+    const double R = rows_.row_bound, x = 1.001 * std::max(coordinate_norm(node, 0), coordinate_norm(node, 1));
     const double null_error = bounds.null_threshold(), dual_error = bounds.dual_threshold();
     view.omega = g1 * h2 - h1 * g2;
-    view.omega_error = 4 * norm * null_error + 2 * rounding * norm * norm;
+    view.omega_error = 4 * x * null_error / R + 2 * rounding * x * x;
     for (int l = 0; l < k; ++l) {
       const auto at = static_cast<std::size_t>(l);
       const double g = functional(node, level, r_ - 1 - l), h = functional(node, level + 1, r_ - 1 - l);
       view.alpha[at] = g2 * h - h2 * g;
       view.beta[at] = g1 * h - h1 * g;
-      const double dual = 1.001 * rows_.row_bound * coordinate_norm(node, r_ - 1 - l);
-      view.lambda_error[at] =
-          6 * (2 * norm * dual * null_error + norm * norm * dual_error + rounding * norm * norm * dual);
+      const double t = 1.001 * coordinate_norm(node, r_ - 1 - l);
+      view.lambda_error[at] = 6 * (2 * x * t * null_error + x * x * dual_error + rounding * R * x * x * t);
       if (tol_ > 0) view.lambda_error[at] = 0;
     }
-    view.norm = norm;
+    view.norm = R * x;
     if (tol_ > 0) {
-      view.fine = tol_ * norm;
+      view.fine = tol_ * view.norm;
       view.omega_error = 0;
     } else if (floating) {
       view.coarse = bounds.reliable ? 2.7 * bounds.null_error * (1 + bounds.dual_norm_sum)
                                     : std::numeric_limits<double>::infinity();
-      view.fine = 8 * u * norm;
+      view.fine = 8 * u * view.norm;
       // The duals of S + i must be good to 1/4 as well: (r + 1) (E_T + (1 + max ||T||) E / M) <= 1/4.
       view.least = (r_ + 1) * (1 + bounds.dual_norm_max) * bounds.null_error /
                    std::max(0.25 - (r_ + 1) * bounds.dual_error, 1e-300);
@@ -538,8 +535,12 @@ class Search final : public CellSearch {
         const auto orient = [&] {
           if (orientation != 0) return;
           const int exact = exact_lambda_sign(k, view.level, i, k);
-          orientation = certain ? (last_positive ? exact : -exact) : 1;
-          if (!certain) last = exact > 0;
+          if (certain) {
+            orientation = last_positive ? exact : -exact;
+          } else {
+            orientation = kKind == Compare::kBounded ? 1 : lane_orientation(k, view.level, i, words);
+            last = orientation * exact > 0;
+          }
         };
         if (!certain) orient();
         if (kKind == Compare::kBounded && degenerate) resolve(view, k, i, words, orient, orientation);
@@ -573,6 +574,19 @@ class Search final : public CellSearch {
         emit<L, kKind>(view, k, i, words, last, lambda, bit, repeated);
       }
     }
+  }
+
+  /// How the exact lanes of the ray are oriented against its determinants.
+  int lane_orientation(int k, int level, int i, int words) {
+    for (int w = 0; w < words; ++w) {
+      const auto at = static_cast<std::size_t>(w);
+      Word sure = outside_[at] & ~dependent_[at];
+      if (w == i / 64) sure &= ~(Word{1} << (i % 64));
+      if (sure == 0) continue;
+      const int j = 64 * w + __builtin_ctzll(sure);
+      return exact_row_sign(k, level, i, j) * (get_bit(positive_.data(), j) ? 1 : -1);
+    }
+    return 1;  // unreachable: S + i has rank r - 1, so some row is outside its span
   }
 
   /// Decides the rows that floating point left open at element i, exactly.
