@@ -2,6 +2,7 @@
 
 from ._native import core as _core  # noqa: F401  (first: says what to do when the build is missing)
 from ._show_versions import show_versions
+from .arrangement import ArrangementCertificate, count_patterns, enumerate_patterns, iter_patterns, pattern_bound
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
@@ -10,8 +11,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActivationPatterns",
+    "ArrangementCertificate",
     "ArrangementTooLargeError",
     "ConvergenceWarning",
+    "count_patterns",
+    "enumerate_patterns",
+    "iter_patterns",
+    "pattern_bound",
     "sample_patterns",
     "show_versions",
 ]
