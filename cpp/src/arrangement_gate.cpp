@@ -4,8 +4,8 @@
 #include <cmath>
 #include <random>
 
+#include "cvxrelu/lanes.hpp"
 #include "cvxrelu/predicates.hpp"
-#include "cvxrelu/simd.hpp"
 
 namespace cvxrelu {
 
@@ -91,7 +91,8 @@ bool GateCheck::exactly_inside(const double* gate, const Word* mask, int row) {
   return exact_dot_sign(rows_.original.row(row).data(), unscaled_.data(), rows_.rank) == (bit(mask, row) ? 1 : -1);
 }
 
-bool GateCheck::repair(const std::vector<int>& members, int level, const Word* mask, double* gate) {
+bool GateCheck::repair(const RayCell& cell, const Word* mask, double* gate) {
+  const std::vector<int>& members = cell.members;
   const int r = rows_.rank, n = rows_.n, k = static_cast<int>(members.size());
   std::vector<Quad> a(static_cast<std::size_t>(r * r)), inverse;
   for (int i = 0; i < r; ++i) {
@@ -102,7 +103,7 @@ bool GateCheck::repair(const std::vector<int>& members, int level, const Word* m
   }
   if (!invert(a, inverse, r)) return false;
   // Directions in the order in which they dominate: the ray, then the dual vectors from the smallest row up.
-  std::vector<int> directions = {k + level};
+  std::vector<int> directions = {k + cell.level};
   for (int l = k - 1; l >= 0; --l) directions.push_back(l);
   std::vector<std::vector<Quad>> values;
   for (const int q : directions) {
@@ -112,12 +113,13 @@ bool GateCheck::repair(const std::vector<int>& members, int level, const Word* m
         value[static_cast<std::size_t>(j)] += Quad(rows_.scaled(j, c)) * inverse[static_cast<std::size_t>(c * r + q)];
       }
     }
-    int decisive = q < k ? members[static_cast<std::size_t>(q)] : 0;
+    int decisive = q < k ? members[static_cast<std::size_t>(q)] : -1;
     for (int j = 0; j < n && q >= k; ++j) {
-      if (magnitude(value[static_cast<std::size_t>(j)]) > magnitude(value[static_cast<std::size_t>(decisive)])) {
-        decisive = j;
-      }
+      const auto at = static_cast<std::size_t>(j);
+      if (cell.stage[at] != 0 || !bit(rows_.all.data(), j)) continue;
+      if (decisive < 0 || magnitude(value[at]) > magnitude(value[static_cast<std::size_t>(decisive)])) decisive = j;
     }
+    if (decisive < 0) return false;
     if ((value[static_cast<std::size_t>(decisive)] > 0) != bit(mask, decisive)) {
       for (Quad& x : value) x = -x;
       for (int c = 0; c < r; ++c) inverse[static_cast<std::size_t>(c * r + q)] *= -1;
@@ -125,24 +127,27 @@ bool GateCheck::repair(const std::vector<int>& members, int level, const Word* m
     values.push_back(std::move(value));
   }
 
-  constexpr int kTrials = 400;
+  constexpr int kPoints = 40, kScales = 100;
   std::mt19937_64 random(1);
   const auto uniform = [&random] { return std::ldexp(static_cast<double>(random() >> 11), -53); };
-  for (int trial = 0; trial < kTrials; ++trial) {
+  for (int trial = 0; trial < kPoints; ++trial) {
     std::vector<Quad> value(static_cast<std::size_t>(n)), point(static_cast<std::size_t>(r));
     for (std::size_t q = 0; q < directions.size(); ++q) {
-      Quad step = 1, reach = 0, size = 0;
+      // As far as the farthest row that is decided already, at most, and not up to the nearest.
+      Quad reach = 0, size = 0, nearest = 0;
+      bool facing = false;
       for (int j = 0; j < n && q > 0; ++j) {
-        const Quad x = value[static_cast<std::size_t>(j)], y = values[q][static_cast<std::size_t>(j)];
-        reach = std::max(reach, magnitude(x));
+        const auto at = static_cast<std::size_t>(j);
+        const Quad x = value[at], y = values[q][at];
         size = std::max(size, magnitude(y));
+        if (cell.stage[at] >= static_cast<int>(q) || !bit(rows_.all.data(), j)) continue;
+        reach = std::max(reach, magnitude(x));
+        if (y == 0 || (x > 0) == (y > 0)) continue;
+        nearest = facing ? std::min(nearest, magnitude(x / y)) : magnitude(x / y);
+        facing = true;
       }
-      if (q > 0) step = reach / size;
-      for (int j = 0; j < n && q > 0; ++j) {
-        const Quad x = value[static_cast<std::size_t>(j)], y = values[q][static_cast<std::size_t>(j)];
-        if (magnitude(x) > reach * 1e-26 && ((x > 0) != (y > 0)) && y != 0) step = std::min(step, magnitude(x / y));
-      }
-      if (q > 0) step *= 0.05 + 0.9 * uniform();
+      Quad step = 1;
+      if (q > 0) step = (0.05 + 0.9 * uniform()) * (facing ? std::min(nearest, reach / size) : reach / size);
       for (int j = 0; j < n; ++j) value[static_cast<std::size_t>(j)] += step * values[q][static_cast<std::size_t>(j)];
       for (int c = 0; c < r; ++c) {
         point[static_cast<std::size_t>(c)] += step * inverse[static_cast<std::size_t>(c * r + directions[q])];
@@ -151,9 +156,11 @@ bool GateCheck::repair(const std::vector<int>& members, int level, const Word* m
     Quad largest = 0;
     for (const Quad x : point) largest = std::max(largest, magnitude(x));
     if (!(largest > 0)) return false;
-    const Quad scale = (0.5 + 0.5 * uniform()) / largest;  // another scale rounds to another point
-    for (int c = 0; c < r; ++c) gate[c] = static_cast<double>(scale * point[static_cast<std::size_t>(c)]);
-    if (inside(gate, mask)) return true;
+    for (int again = 0; again < kScales; ++again) {
+      const Quad scale = (0.5 + 0.5 * uniform()) / largest;  // another multiple rounds to another direction
+      for (int c = 0; c < r; ++c) gate[c] = static_cast<double>(scale * point[static_cast<std::size_t>(c)]);
+      if (inside(gate, mask)) return true;
+    }
   }
   return false;
 }

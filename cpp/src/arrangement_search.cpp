@@ -617,7 +617,7 @@ class Search final : public CellSearch {
     if (output_.gates == nullptr) return;
     double gate[ArrangementRows::kMaxRank];
     interior_point<L, kKind>(view, k, i, last, lambda, bit, repeated, gate);
-    finish_gate(pair, flip, gate, [&] { return members(k, i); }, view.level);
+    finish_gate(pair, flip, gate, [&] { return ray_cell(k, i, view.level); });
   }
 
   /// Writes the cell with first bit 1 and its antipode; returns whether `cell_` was the antipode.
@@ -633,8 +633,21 @@ class Search final : public CellSearch {
     return flip != 0;
   }
 
-  template <class Members>
-  void finish_gate(std::int64_t pair, bool flip, double* gate, const Members& rows, int level) {
+  RayCell ray_cell(int k, int i, int level) {
+    RayCell cell{members(k, i), level, std::vector<int>(static_cast<std::size_t>(n_), 0)};
+    for (int j = 0; j < n_; ++j) {
+      int& stage = cell.stage[static_cast<std::size_t>(j)];
+      if (j == i || get_bit(dependent_.data(), j)) stage = 1;
+      for (int l = 0; l < k; ++l) {
+        const Node<S>& entry = nodes_[static_cast<std::size_t>(l + 1)];
+        if (get_bit(entry.positive.data(), j) || get_bit(entry.negative.data(), j)) stage = 1 + k - l;
+      }
+    }
+    return cell;
+  }
+
+  template <class Describe>
+  void finish_gate(std::int64_t pair, bool flip, double* gate, const Describe& describe) {
     double square = 0;
     for (int c = 0; c < r_; ++c) square += gate[c] * gate[c];
     const double scale = (flip ? -1 : 1) / std::sqrt(square);
@@ -642,7 +655,7 @@ class Search final : public CellSearch {
     const Word* mask = output_.words + 2 * pair * words_;
     if (check_gates_) {
       bool inside = check_.inside(gate, mask);
-      if (!inside && check_.repair(rows(), level, mask, gate)) {
+      if (!inside && check_.repair(describe(), mask, gate)) {
         inside = true;
         ++counts.repaired;
       }
@@ -775,7 +788,7 @@ class Search final : public CellSearch {
     if (output_.gates == nullptr) return;
     double gate[ArrangementRows::kMaxRank];
     std::copy_n(values + padded(n_, kLanes<double>), r_, gate);
-    finish_gate(0, flip, gate, [] { return std::vector<int>(); }, r_ - 1);
+    finish_gate(0, flip, gate, [&] { return RayCell{{}, r_ - 1, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
   }
 
   template <class L>

@@ -4,6 +4,7 @@ from ._native import core as _core  # noqa: F401  (first: says what to do when t
 from ._show_versions import show_versions
 from .arrangement import ArrangementCertificate, count_patterns, enumerate_patterns, iter_patterns, pattern_bound
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
+from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
 
@@ -14,10 +15,15 @@ __all__ = [
     "ArrangementCertificate",
     "ArrangementTooLargeError",
     "ConvergenceWarning",
+    "GatedPath",
+    "GatedSolution",
+    "beta_max",
     "count_patterns",
     "enumerate_patterns",
+    "gated_path",
     "iter_patterns",
     "pattern_bound",
     "sample_patterns",
     "show_versions",
+    "solve_gated",
 ]

@@ -130,7 +130,8 @@ def enumerate_patterns(
     Warns
     -----
     UserWarning
-        When some cells are too thin for the search for a float64 gate inside; their patterns are right all the same.
+        When some cells are so thin that no float64 gate was found inside (there may be none, as between the lines of
+        (1, 1) and (1, 1 - 2^-53)); their patterns are right all the same.
 
     Notes
     -----
@@ -302,8 +303,9 @@ def _certificate(cells: Any, mode: str, certify: bool) -> ArrangementCertificate
     missing = counts["pairs"] - counts["verified"]
     if certify and missing and cells.finished:
         warnings.warn(
-            f"{2 * missing} of {2 * counts['pairs']} cells are too thin for a float64 gate to be found inside: "
-            "their patterns are right, their gates are not; rescaling the rows or columns of X may help",
+            f"{2 * missing} of {2 * counts['pairs']} cells are so thin that no float64 gate was found inside: their "
+            "patterns are right, their gates are not. If X holds decimal numbers, such cells come from their binary "
+            "rounding, and decimals=... does without",
             UserWarning,
             stacklevel=3,
         )

@@ -9,6 +9,14 @@
 
 namespace cvxrelu {
 
+/// A cell by its ray, which is orthogonal to `members` and to the first `level` functionals of the flag.
+struct RayCell {
+  std::vector<int> members;  // in decreasing order
+  int level = 0;
+  /// What decides the sign of every row: 0 the ray, 1 the dual vector of the last member, 2 that of the one before ...
+  std::vector<int> stage;
+};
+
 class GateCheck {
  public:
   explicit GateCheck(const ArrangementRows& rows);
@@ -18,9 +26,8 @@ class GateCheck {
   bool inside(const double* gate, const Word* mask);
   std::int64_t exact_signs = 0;
 
-  /// Writes a gate for the cell that lies at the ray orthogonal to `members` and the first `level` flag functionals.
-  /// Returns false where no float64 gate was found.
-  bool repair(const std::vector<int>& members, int level, const Word* mask, double* gate);
+  /// Writes a gate for the cell at a ray; returns false where no float64 gate was found.
+  bool repair(const RayCell& cell, const Word* mask, double* gate);
 
  private:
   bool exactly_inside(const double* gate, const Word* mask, int row);

@@ -14,7 +14,7 @@
 #include <limits>
 #include <vector>
 
-#include "cvxrelu/simd.hpp"
+#include "cvxrelu/lanes.hpp"
 #include "cvxrelu/types.hpp"
 
 namespace cvxrelu {

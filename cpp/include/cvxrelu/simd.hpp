@@ -1,134 +1,83 @@
-// Vectors of the instruction set that the file is compiled for, through the compiler's vector types. Only what has no
-// operator there (comparisons to bits, error-free products) is written for each instruction set.
+// Vectors of the widest kind that the module is compiled for, through the compiler's vector extension: arithmetic
+// operators work lane by lane, and the same source serves AVX-512, AVX2, SSE2 and NEON.
 #pragma once
 
-#include <cstdint>
-#include <cstring>
-#ifdef __SSE2__
+#ifdef __AVX512F__
 #include <immintrin.h>
 #endif
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "cvxrelu/types.hpp"
 
 namespace cvxrelu {
 
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
+constexpr Index kVectorBytes = 64;
 #elif defined(__AVX__)
-constexpr int kVectorBytes = 32;
+constexpr Index kVectorBytes = 32;
 #else
-constexpr int kVectorBytes = 16;
+constexpr Index kVectorBytes = 16;
 #endif
 
 template <class S>
-struct VectorOf;
-template <>
-struct VectorOf<double> {
-  typedef double type __attribute__((vector_size(kVectorBytes), may_alias));
-  typedef std::int64_t bits __attribute__((vector_size(kVectorBytes), may_alias));
-  static constexpr std::int64_t kSign = INT64_MIN;
-  static constexpr double kRound = 0x1.8p52;  // x + kRound - kRound is x rounded to an integer, |x| <= 2^51
+struct Simd {
+  typedef S Vec __attribute__((vector_size(kVectorBytes)));
+  static constexpr Index lanes = kVectorBytes / static_cast<Index>(sizeof(S));
+
+  static Vec load(const S* from) {
+    Vec v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
+  }
+  static void store(S* to, Vec v) { std::memcpy(to, &v, sizeof v); }
+  static Vec broadcast(S value) { return Vec{} + value; }
+  static S sum(Vec v) {
+#ifdef __AVX512F__
+    if constexpr (sizeof(S) == 8)
+      return _mm512_reduce_add_pd((__m512d)v);
+    else
+      return _mm512_reduce_add_ps((__m512)v);
+#else
+    S total = v[0];
+    for (Index i = 1; i < lanes; ++i) total += v[i];
+    return total;
+#endif
+  }
 };
-template <>
-struct VectorOf<float> {
-  typedef float type __attribute__((vector_size(kVectorBytes), may_alias));
-  typedef std::int32_t bits __attribute__((vector_size(kVectorBytes), may_alias));
-  static constexpr std::int32_t kSign = INT32_MIN;
-  static constexpr float kRound = 0x1.8p23f;
+
+/// Rounds up to whole vectors.
+template <class S>
+constexpr Index padded(Index size) {
+  return (size + Simd<S>::lanes - 1) / Simd<S>::lanes * Simd<S>::lanes;
+}
+
+/// An uninitialised array on a cache line's border.
+template <class S>
+class AlignedArray {
+ public:
+  explicit AlignedArray(Index size = 0) { resize(size); }
+  void resize(Index size) {
+    if (size <= capacity_) return;
+    const std::size_t bytes = (static_cast<std::size_t>(size) * sizeof(S) + 63) / 64 * 64;
+    data_.reset(static_cast<S*>(std::aligned_alloc(64, bytes)));
+    if (!data_) throw std::bad_alloc();
+    capacity_ = size;
+  }
+  S* data() { return data_.get(); }
+  const S* data() const { return data_.get(); }
+  S& operator[](Index i) { return data_.get()[i]; }
+  const S& operator[](Index i) const { return data_.get()[i]; }
+
+ private:
+  struct Free {
+    void operator()(S* p) const { std::free(p); }
+  };
+  std::unique_ptr<S, Free> data_;
+  Index capacity_ = 0;
 };
-
-template <class S>
-using Vec = typename VectorOf<S>::type;
-
-template <class S>
-constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(S));
-
-template <class S>
-constexpr std::uint32_t kAllLanes = (std::uint32_t{1} << kLanes<S>)-1;
-
-template <class S>
-inline Vec<S> load(const S* p) {
-  return *reinterpret_cast<const Vec<S>*>(p);
-}
-template <class S>
-inline void store(S* p, Vec<S> v) {
-  *reinterpret_cast<Vec<S>*>(p) = v;
-}
-template <class S>
-inline Vec<S> broadcast(S x) {
-  return x - Vec<S>{};
-}
-template <class S>
-inline Vec<S> absolute(Vec<S> v) {
-  using Bits = typename VectorOf<S>::bits;
-  return (Vec<S>)((Bits)v & ~(VectorOf<S>::kSign - Bits{}));
-}
-template <class V>
-inline V maximum(V a, V b) {
-  return a > b ? a : b;
-}
-template <class V>
-inline V minimum(V a, V b) {
-  return a < b ? a : b;
-}
-template <class S>
-inline S smallest(Vec<S> v) {
-  S result = v[0];
-  for (int k = 1; k < kLanes<S>; ++k) result = v[k] < result ? v[k] : result;
-  return result;
-}
-
-/// Bit k is set where a[k] < b[k].
-inline std::uint32_t less_bits(Vec<double> a, Vec<double> b) {
-#if defined(__AVX512F__)
-  return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ);
-#elif defined(__AVX__)
-  return static_cast<std::uint32_t>(_mm256_movemask_pd((__m256d)(a < b)));
-#elif defined(__SSE2__)
-  return static_cast<std::uint32_t>(_mm_movemask_pd((__m128d)(a < b)));
-#else
-  std::uint32_t bits = 0;
-  for (int k = 0; k < kLanes<double>; ++k) bits |= static_cast<std::uint32_t>(a[k] < b[k]) << k;
-  return bits;
-#endif
-}
-inline std::uint32_t less_bits(Vec<float> a, Vec<float> b) {
-#if defined(__AVX512F__)
-  return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ);
-#elif defined(__AVX__)
-  return static_cast<std::uint32_t>(_mm256_movemask_ps((__m256)(a < b)));
-#elif defined(__SSE2__)
-  return static_cast<std::uint32_t>(_mm_movemask_ps((__m128)(a < b)));
-#else
-  std::uint32_t bits = 0;
-  for (int k = 0; k < kLanes<float>; ++k) bits |= static_cast<std::uint32_t>(a[k] < b[k]) << k;
-  return bits;
-#endif
-}
-
-/// Eight or fewer entries of either type, as doubles.
-inline Vec<double> load_double(const double* p) { return load(p); }
-inline Vec<double> load_double(const float* p) {
-  typedef float Half __attribute__((vector_size(kVectorBytes / 2), may_alias));
-  return __builtin_convertvector(*reinterpret_cast<const Half*>(p), Vec<double>);
-}
-
-/// a b = high + low exactly, unless a product overflows or underflows.
-inline void exact_product(Vec<double> a, Vec<double> b, Vec<double>& high, Vec<double>& low) {
-#if defined(__AVX512F__)
-  high = a * b;
-  low = (Vec<double>)_mm512_fmsub_pd((__m512d)a, (__m512d)b, (__m512d)high);
-#elif defined(__FMA__)
-  high = a * b;
-  low = (Vec<double>)_mm256_fmsub_pd((__m256d)a, (__m256d)b, (__m256d)high);
-#elif defined(__FP_FAST_FMA)
-  high = a * b;
-  for (int k = 0; k < kLanes<double>; ++k) low[k] = __builtin_fma(a[k], b[k], -high[k]);
-#else
-  // Dekker, Numerische Mathematik 18 (1971); there is no fused instruction to contract to here.
-  const Vec<double> split = broadcast(134217729.0), ca = split * a, cb = split * b;
-  const Vec<double> a1 = ca - (ca - a), a2 = a - a1, b1 = cb - (cb - b), b2 = b - b1;
-  high = a * b;
-  low = ((a1 * b1 - high) + a1 * b2 + a2 * b1) + a2 * b2;
-#endif
-}
 
 }  // namespace cvxrelu
