@@ -133,7 +133,7 @@ class Search final : public CellSearch {
         return round((pivot * source - factor * dual) * inverse);
       }
     }
-    static Vec<S> round(Vec<S> x) { return (x + broadcast(VectorOf<S>::kRound)) - broadcast(VectorOf<S>::kRound); }
+    static Vec<S> round(Vec<S> x) { return (x + broadcast(LaneBits<S>::kRound)) - broadcast(LaneBits<S>::kRound); }
   };
 
   /// Eliminates row s from node k into node k + 1; false when S + s contains a broken circuit.

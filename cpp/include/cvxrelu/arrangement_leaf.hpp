@@ -96,7 +96,7 @@ inline L reach(const L* values, const L* direction, int size, const Word* chosen
   const L huge = std::numeric_limits<L>::max();
   Vec<L> least = broadcast(huge);
   const Vec<L> zero{};
-  typename VectorOf<L>::bits lane{};
+  typename LaneBits<L>::type lane{};
   using Lane = std::remove_reference_t<decltype(lane[0])>;
   for (int k = 0; k < kLanes<L>; ++k) lane[k] = Lane{1} << k;
   for (int j = 0; j < size; j += kLanes<L>) {

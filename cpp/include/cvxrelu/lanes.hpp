@@ -4,62 +4,54 @@
 
 #include <cstdint>
 #include <cstring>
+
+#include "cvxrelu/simd.hpp"
 #ifdef __SSE2__
 #include <immintrin.h>
 #endif
 
 namespace cvxrelu {
 
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
+template <class S>
+using Vec = typename Simd<S>::Vec;
 
 template <class S>
-struct VectorOf;
-template <>
-struct VectorOf<double> {
-  typedef double type __attribute__((vector_size(kVectorBytes), may_alias));
-  typedef std::int64_t bits __attribute__((vector_size(kVectorBytes), may_alias));
-  static constexpr std::int64_t kSign = INT64_MIN;
-  static constexpr double kRound = 0x1.8p52;  // x + kRound - kRound is x rounded to an integer, |x| <= 2^51
-};
-template <>
-struct VectorOf<float> {
-  typedef float type __attribute__((vector_size(kVectorBytes), may_alias));
-  typedef std::int32_t bits __attribute__((vector_size(kVectorBytes), may_alias));
-  static constexpr std::int32_t kSign = INT32_MIN;
-  static constexpr float kRound = 0x1.8p23f;
-};
-
-template <class S>
-using Vec = typename VectorOf<S>::type;
-
-template <class S>
-constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(S));
+constexpr int kLanes = static_cast<int>(Simd<S>::lanes);
 
 template <class S>
 constexpr std::uint32_t kAllLanes = (std::uint32_t{1} << kLanes<S>)-1;
 
 template <class S>
+struct LaneBits;
+template <>
+struct LaneBits<double> {
+  typedef std::int64_t type __attribute__((vector_size(kVectorBytes)));
+  static constexpr std::int64_t kSign = INT64_MIN;
+  static constexpr double kRound = 0x1.8p52;  // x + kRound - kRound is x rounded to an integer, |x| <= 2^51
+};
+template <>
+struct LaneBits<float> {
+  typedef std::int32_t type __attribute__((vector_size(kVectorBytes)));
+  static constexpr std::int32_t kSign = INT32_MIN;
+  static constexpr float kRound = 0x1.8p23f;
+};
+
+template <class S>
 inline Vec<S> load(const S* p) {
-  return *reinterpret_cast<const Vec<S>*>(p);
+  return Simd<S>::load(p);
 }
 template <class S>
 inline void store(S* p, Vec<S> v) {
-  *reinterpret_cast<Vec<S>*>(p) = v;
+  Simd<S>::store(p, v);
 }
 template <class S>
 inline Vec<S> broadcast(S x) {
-  return x - Vec<S>{};
+  return Simd<S>::broadcast(x);
 }
 template <class S>
 inline Vec<S> absolute(Vec<S> v) {
-  using Bits = typename VectorOf<S>::bits;
-  return (Vec<S>)((Bits)v & ~(VectorOf<S>::kSign - Bits{}));
+  using Bits = typename LaneBits<S>::type;
+  return (Vec<S>)((Bits)v & ~(LaneBits<S>::kSign - Bits{}));
 }
 template <class V>
 inline V maximum(V a, V b) {
@@ -107,8 +99,10 @@ inline std::uint32_t less_bits(Vec<float> a, Vec<float> b) {
 /// Eight or fewer entries of either type, as doubles.
 inline Vec<double> load_double(const double* p) { return load(p); }
 inline Vec<double> load_double(const float* p) {
-  typedef float Half __attribute__((vector_size(kVectorBytes / 2), may_alias));
-  return __builtin_convertvector(*reinterpret_cast<const Half*>(p), Vec<double>);
+  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
+  Half half;
+  std::memcpy(&half, p, sizeof half);
+  return __builtin_convertvector(half, Vec<double>);
 }
 
 /// a b = high + low exactly, unless a product overflows or underflows.
