@@ -3,6 +3,7 @@
 from ._native import core as _core  # noqa: F401  (first: says what to do when the build is missing)
 from ._show_versions import show_versions
 from .arrangement import ArrangementCertificate, count_patterns, enumerate_patterns, iter_patterns, pattern_bound
+from .cone_measure import ConeMeasure, cone_measure
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .patterns import ActivationPatterns
@@ -14,10 +15,12 @@ __all__ = [
     "ActivationPatterns",
     "ArrangementCertificate",
     "ArrangementTooLargeError",
+    "ConeMeasure",
     "ConvergenceWarning",
     "GatedPath",
     "GatedSolution",
     "beta_max",
+    "cone_measure",
     "count_patterns",
     "enumerate_patterns",
     "gated_path",
