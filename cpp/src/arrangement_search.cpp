@@ -49,12 +49,15 @@ class Search final : public CellSearch {
       root.lanes(size_ + k, k) = 1;
     }
     root.closure = rows_.zero;
+    flag_.setZero(padded(r_, kLanes<double>), r_);
+    flag_.topRows(r_) = rows_.flag.transpose();
     root.bounds.null_norm = rows_.row_bound;
     root.bounds.null_error = 1e-300;
     const auto padded_words = static_cast<std::size_t>(words_ + 1);
-    for (Words* mask : {&outside_, &positive_, &small_, &dependent_, &dead_, &cell_, &flipped_, &chosen_}) {
+    for (Words* mask : {&outside_, &positive_, &small_, &dependent_, &dead_, &cell_, &flipped_, &chosen_, &lowest_}) {
       mask->assign(padded_words, 0);
     }
+    turning_.assign(padded_words * ArrangementRows::kMaxRank, 0);
     members_.reserve(static_cast<std::size_t>(r_) + 1);
   }
 
@@ -235,10 +238,11 @@ class Search final : public CellSearch {
 
   template <class T>
   double coordinate_norm(const Node<T>& node, int q) const {
-    const int begin = static_cast<int>(node.lanes.rows()) - padded(r_, kLanes<T>);
-    double square = 0;
-    for (int c = 0; c < r_; ++c) square += static_cast<double>(node.column(q)[begin + c]) * node.column(q)[begin + c];
-    return std::sqrt(square);
+    const int length = padded(r_, kLanes<T>);
+    const T* x = node.column(q) + node.lanes.rows() - length;
+    Vec<T> square{};
+    for (int c = 0; c < length; c += kLanes<T>) square += load(x + c) * load(x + c);
+    return std::sqrt(static_cast<double>(total<T>(square)));
   }
 
   /// Splits the rows that came into the span by the sign of their coefficient on s.
@@ -432,9 +436,10 @@ class Search final : public CellSearch {
   template <class T>
   double functional(const Node<T>& node, int g, int q) const {
     const T* x = node.column(q) + node.lanes.rows() - padded(r_, kLanes<T>);
-    double sum = 0;
-    for (int c = 0; c < r_; ++c) sum += rows_.flag(g, c) * static_cast<double>(x[c]);
-    return sum;
+    const double* flag = flag_.data() + static_cast<Index>(g) * flag_.rows();
+    Vec<double> sum{};
+    for (int c = 0; c < r_; c += kLanes<double>) sum += load(flag + c) * load_double(x + c);
+    return total<double>(sum);
   }
 
   /// `floating`: the lanes have the error bounds of the node; else they are exact integers.
@@ -493,42 +498,50 @@ class Search final : public CellSearch {
     const int words = kWords > 0 ? kWords : words_;
     const int size = padded(n_, kLanes<L>);
     const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
+    Word *positive = positive_.data(), *small = small_.data(), *outside = outside_.data(), *cell = cell_.data();
     for (int w = 0; w < words; ++w) {
-      outside_[static_cast<std::size_t>(w)] =
-          rows_.all[static_cast<std::size_t>(w)] & ~node.closure[static_cast<std::size_t>(w)];
-      dead_[static_cast<std::size_t>(w)] = 0;
+      const auto at = static_cast<std::size_t>(w);
+      outside[w] = rows_.all[at] & ~node.closure[at];
+      dead_[at] = 0;
+      lowest_[at] = 0;
+      for (int l = 0; l < k; ++l) {
+        const Node<S>& entry = nodes_[static_cast<std::size_t>(l + 1)];
+        lowest_[at] |= entry.negative[at];
+        turning_[at * ArrangementRows::kMaxRank + static_cast<std::size_t>(l)] =
+            entry.positive[at] | entry.negative[at];
+      }
     }
     const bool certain = std::abs(view.omega) > view.omega_error;
     const bool last_positive = view.omega < 0;
     const bool want_gates = output_.gates != nullptr;
     L* values = want_gates ? scratch<L>(0) : nullptr;
     std::array<std::uint32_t, ArrangementRows::kMaxRank> lambda;
+    std::array<L, kLanes<double>> threshold;
+    threshold.fill(L(0.5));
     for (int block = 0; block < end; block += kLanes<double>) {
       pulse_.beat();
       const std::uint32_t undecided = lambda_signs(view, block, lambda);
+      if constexpr (kKind == Compare::kBounded) view.thresholds(block, threshold.data());
       const int stop = std::min(end, block + kLanes<double>);
       for (int i = block; i < stop; ++i) {
-        if (get_bit(dead_.data(), i) || !get_bit(outside_.data(), i)) continue;
-        const L a = view.e1[i], b = view.e2[i];
-        const L threshold = kKind == Compare::kBounded ? static_cast<L>(view.threshold(a, b)) : L(0.5);
+        if (get_bit(dead_.data(), i) || !get_bit(outside, i)) continue;
+        const int bit = i - block;
+        const L a = view.e1[i], b = view.e2[i], limit = threshold[static_cast<std::size_t>(bit)];
         if (want_gates) {
-          scan_rows<L, kKind, true>(view, a, b, threshold, size, positive_.data(), small_.data(), values);
+          scan_rows<L, kKind, true>(view, a, b, limit, size, positive, small, values);
         } else {
-          scan_rows<L, kKind, false>(view, a, b, threshold, size, positive_.data(), small_.data(), values);
+          scan_rows<L, kKind, false>(view, a, b, limit, size, positive, small, values);
         }
         bool degenerate = false, open = false;
         for (int w = 0; w < words; ++w) {
-          const auto at = static_cast<std::size_t>(w);
-          Word small = small_[at];
-          if (kKind == Compare::kBounded && !certain) small = ~Word{0};
-          small &= outside_[at];
-          if (w == i / 64) small &= ~(Word{1} << (i % 64));
-          dependent_[at] = kKind == Compare::kBounded ? 0 : small;
-          small_[at] = small;
-          degenerate = degenerate || small != 0;
-          cell_[at] = positive_[at] & outside_[at];
+          Word near = kKind == Compare::kBounded && !certain ? ~Word{0} : small[w];
+          near &= outside[w];
+          if (w == i / 64) near &= ~(Word{1} << (i % 64));
+          dependent_[static_cast<std::size_t>(w)] = kKind == Compare::kBounded ? 0 : near;
+          small[w] = near;
+          degenerate = degenerate || near != 0;
+          cell[w] = positive[w] & outside[w];
         }
-        const int bit = i - block;
         open = !certain || ((undecided >> bit) & 1);
         bool last = last_positive;
         int orientation = 0;
@@ -552,24 +565,26 @@ class Search final : public CellSearch {
             bits = plus ? bits | (1u << bit) : bits & ~(1u << bit);
           }
         }
-        set_bit(cell_.data(), i, last);
+        set_bit(cell, i, last);
         bool repeated = false;
         for (int w = 0; w < words && degenerate; ++w) {
           for (Word rest = dependent_[static_cast<std::size_t>(w)]; rest != 0; rest &= rest - 1) {
             const int j = 64 * w + __builtin_ctzll(rest);
             const bool same = kKind == Compare::kBounded ? same_side(k, i, j) : (view.e1[j] * a + view.e2[j] * b > 0);
-            set_bit(cell_.data(), j, same == last);
+            set_bit(cell, j, same == last);
             repeated = true;
           }
           dead_[static_cast<std::size_t>(w)] |= dependent_[static_cast<std::size_t>(w)];
         }
-        for (int l = 0; l < k; ++l) {
-          const Node<S>& entry = nodes_[static_cast<std::size_t>(l + 1)];
-          const Word plus = -static_cast<Word>((lambda[static_cast<std::size_t>(l)] >> bit) & 1);
-          for (int w = 0; w < words; ++w) {
-            const auto at = static_cast<std::size_t>(w);
-            cell_[at] |= (entry.positive[at] & plus) | (entry.negative[at] & ~plus);
+        for (int w = 0; w < words; ++w) {
+          const auto at = static_cast<std::size_t>(w);
+          const Word* turning = turning_.data() + at * ArrangementRows::kMaxRank;
+          Word span = lowest_[at];
+          for (int l = 0; l < k; ++l) {
+            const Word plus = -static_cast<Word>((lambda[static_cast<std::size_t>(l)] >> bit) & 1);
+            span ^= turning[l] & plus;
           }
+          cell[w] |= span;
         }
         emit<L, kKind>(view, k, i, words, last, lambda, bit, repeated);
       }
@@ -817,8 +832,10 @@ class Search final : public CellSearch {
   Step<S> step_;
   std::vector<double> norms_;
   Words outside_, positive_, small_, dependent_, dead_, cell_, flipped_, chosen_;
+  Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
   Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_scratch_;
   Matrix double_scratch_;
+  Matrix flag_;  // padded, one column a functional
   CellOutput output_;
   std::int64_t written_ = 0;
   const bool plain_columns_ = std::all_of(rows_.column_exponent.begin(), rows_.column_exponent.end(),

@@ -53,6 +53,17 @@ inline Vec<S> absolute(Vec<S> v) {
   using Bits = typename LaneBits<S>::type;
   return (Vec<S>)((Bits)v & ~(LaneBits<S>::kSign - Bits{}));
 }
+template <class S>
+inline S total(Vec<S> v) {
+  typedef S Half __attribute__((vector_size(kVectorBytes / 2)));
+  Half halves[2];
+  std::memcpy(halves, &v, sizeof v);
+  const Half half = halves[0] + halves[1];
+  S sum = half[0];
+  for (int k = 1; k < kLanes<S> / 2; ++k) sum += half[k];
+  return sum;
+}
+
 template <class V>
 inline V maximum(V a, V b) {
   return a > b ? a : b;
