@@ -57,5 +57,6 @@ class PyMonitor final : public Monitor {
 
 void bind_bits(py::module_& m);
 void bind_info(py::module_& m);
+void bind_kernels(py::module_& m);
 
 }  // namespace cvxrelu

@@ -53,7 +53,8 @@ void correlate(const MaskedDesign& design, BitRows bits, const MatrixView& V, Ei
   if (threads == 1 || bits.rows >= 4 * kTableRows * threads) {
     parallel_ranges(bits.rows, threads, 8, [&](int, Index begin, Index end) {
       AlignedArray<S> sums((end - begin) * width);
-      bit_product<S>({bits.bytes + begin * bits.stride, bits.stride, end - begin}, 0, n, width, fill, sums.data(), width);
+      bit_product<S>({bits.bytes + begin * bits.stride, bits.stride, end - begin}, 0, n, width, fill, sums.data(),
+                     width);
       for (Index i = begin; i < end; ++i)
         for (Index j = 0; j < size; ++j) out(j, i) = static_cast<double>(sums[(i - begin) * width + j]);
     });
@@ -115,9 +116,12 @@ void accumulate(const PaddedRows& rows, Index first, Word active, const double* 
   Index column = 0;
   for (; column + 4 * lanes <= width; column += 4 * lanes) accumulate_slab<4>(rows, first, active, r, column, sum);
   switch ((width - column) / lanes) {
-    case 3: return accumulate_slab<3>(rows, first, active, r, column, sum);
-    case 2: return accumulate_slab<2>(rows, first, active, r, column, sum);
-    case 1: return accumulate_slab<1>(rows, first, active, r, column, sum);
+    case 3:
+      return accumulate_slab<3>(rows, first, active, r, column, sum);
+    case 2:
+      return accumulate_slab<2>(rows, first, active, r, column, sum);
+    case 1:
+      return accumulate_slab<1>(rows, first, active, r, column, sum);
   }
 }
 
@@ -127,8 +131,7 @@ PaddedRows::PaddedRows(const RowMatrixView& X)
     : data_(X.data()), d_(X.cols()), width_(padded<float>(X.cols())), direct_(X.rows()) {
   while (direct_ > 0 && (direct_ - 1) * d_ + width_ > X.rows() * d_) --direct_;
   tail_.assign(static_cast<std::size_t>((X.rows() - direct_) * width_), 0.0);
-  for (Index k = direct_; k < X.rows(); ++k)
-    std::copy_n(data_ + k * d_, d_, tail_.data() + (k - direct_) * width_);
+  for (Index k = direct_; k < X.rows(); ++k) std::copy_n(data_ + k * d_, d_, tail_.data() + (k - direct_) * width_);
 }
 
 MaskedDesign::MaskedDesign(const RowMatrixView& X, const WordMatrixView& words, int n_threads)
@@ -210,7 +213,8 @@ RestrictedDesign::RestrictedDesign(const MaskedDesign& design, std::vector<Index
     : design_(design), patterns_(std::move(patterns)) {
   const Index n = design.n_samples(), n_words = words_for(n), m = size();
   by_pattern_.resize(static_cast<std::size_t>(m * n_words));
-  for (Index a = 0; a < m; ++a) std::copy_n(design.pattern(patterns_[static_cast<std::size_t>(a)]), n_words, by_pattern_.data() + a * n_words);
+  for (Index a = 0; a < m; ++a)
+    std::copy_n(design.pattern(patterns_[static_cast<std::size_t>(a)]), n_words, by_pattern_.data() + a * n_words);
   by_sample_.resize(static_cast<std::size_t>((n + 7) / 8 * 8 * ((m + 7) / 8)));
   transpose_bits({as_bytes(by_pattern_.data()), 8 * n_words, m}, n, by_sample_.data());
 }
@@ -239,7 +243,8 @@ void RestrictedDesign::fitted(const MatrixView& W, Eigen::Ref<Matrix> out) const
     AlignedArray<S> sums(kTile * c * width);
     for (Index first = begin; first < end; first += kTile) {
       const Index count = std::min(kTile, end - first);
-      bit_product<S>({by_sample_.data() + first * stride, stride, count}, 0, m, c * width, fill, sums.data(), c * width);
+      bit_product<S>({by_sample_.data() + first * stride, stride, count}, 0, m, c * width, fill, sums.data(),
+                     c * width);
       for (Index k = 0; k < count; ++k) {
         const double* x = design_.rows()[first + k];
         for (Index o = 0; o < c; ++o) {

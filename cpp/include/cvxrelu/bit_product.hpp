@@ -84,8 +84,8 @@ void bit_product(BitRows bits, Index begin, Index end, Index width, const Fill& 
   for (Index slab = 0; slab < slabs; ++slab) {
     const Index first = vectors * slab / slabs, count = vectors * (slab + 1) / slabs - first;
     switch (count) {
-#define CVXRELU_SLAB(k) \
-  case k:               \
+#define CVXRELU_SLAB(k)                                                             \
+  case k:                                                                           \
     detail::bit_product_slab<S, k>(bits, begin, end, first, fill, out, out_stride); \
     break
       CVXRELU_SLAB(1);

@@ -24,7 +24,9 @@ namespace cvxrelu {
 class PaddedRows {
  public:
   explicit PaddedRows(const RowMatrixView& X);
-  const double* operator[](Index k) const { return k < direct_ ? data_ + k * d_ : tail_.data() + (k - direct_) * width_; }
+  const double* operator[](Index k) const {
+    return k < direct_ ? data_ + k * d_ : tail_.data() + (k - direct_) * width_;
+  }
   Index width() const { return width_; }
 
  private:
