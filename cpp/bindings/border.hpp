@@ -56,6 +56,7 @@ class PyMonitor final : public Monitor {
 };
 
 void bind_bits(py::module_& m);
+void bind_group_lasso(py::module_& m);
 void bind_info(py::module_& m);
 void bind_kernels(py::module_& m);
 

@@ -49,26 +49,34 @@ void correlate(const MaskedDesign& design, BitRows bits, const MatrixView& V, Ei
   const Index width = padded<S>(size);
   const OuterRows<S> fill{design.rows(), V, d};
   const int threads = design.n_threads();
+  // Chunks of samples of some 10 ms, between which the monitor is asked.
+  const Index chunk = std::max<Index>(512, Index(200'000'000) / (bits.rows * width) / 64 * 64);
+  const auto in_chunks = [&](auto&& product) {
+    for (Index first = 0; first < n; first += chunk) {
+      product(first, std::min(n, first + chunk));
+      design.monitor().poll();
+    }
+  };
   constexpr Index kTableRows = 16;  // building the tables costs about as much as so many patterns
-  if (threads == 1 || bits.rows >= 4 * kTableRows * threads) {
-    parallel_ranges(bits.rows, threads, 8, [&](int, Index begin, Index end) {
-      AlignedArray<S> sums((end - begin) * width);
-      bit_product<S>({bits.bytes + begin * bits.stride, bits.stride, end - begin}, 0, n, width, fill, sums.data(),
-                     width);
-      for (Index i = begin; i < end; ++i)
-        for (Index j = 0; j < size; ++j) out(j, i) = static_cast<double>(sums[(i - begin) * width + j]);
-    });
-    return;
-  }
-  AlignedArray<S> sums(threads * bits.rows * width);
-  std::fill_n(sums.data(), threads * bits.rows * width, S(0));
-  parallel_ranges(n, threads, 64, [&](int part, Index begin, Index end) {
-    bit_product<S>(bits, begin, end, width, fill, sums.data() + part * bits.rows * width, width);
+  const bool over_patterns = threads == 1 || bits.rows >= 4 * kTableRows * threads;
+  const int parts = over_patterns ? 1 : threads;
+  AlignedArray<S> sums(parts * bits.rows * width);
+  std::fill_n(sums.data(), parts * bits.rows * width, S(0));
+  in_chunks([&](Index first, Index last) {
+    if (over_patterns)
+      parallel_ranges(bits.rows, threads, 1, [&](int, Index begin, Index end) {
+        bit_product<S>({bits.bytes + begin * bits.stride, bits.stride, end - begin}, first, last, width, fill,
+                       sums.data() + begin * width, width);
+      });
+    else
+      parallel_ranges(last - first, threads, 64, [&](int part, Index begin, Index end) {
+        bit_product<S>(bits, first + begin, first + end, width, fill, sums.data() + part * bits.rows * width, width);
+      });
   });
   for (Index i = 0; i < bits.rows; ++i)
     for (Index j = 0; j < size; ++j) {
       double sum = 0;
-      for (int part = 0; part < threads; ++part) sum += static_cast<double>(sums[(part * bits.rows + i) * width + j]);
+      for (int part = 0; part < parts; ++part) sum += static_cast<double>(sums[(part * bits.rows + i) * width + j]);
       out(j, i) = sum;
     }
 }
@@ -134,8 +142,13 @@ PaddedRows::PaddedRows(const RowMatrixView& X)
   for (Index k = direct_; k < X.rows(); ++k) std::copy_n(data_ + k * d_, d_, tail_.data() + (k - direct_) * width_);
 }
 
-MaskedDesign::MaskedDesign(const RowMatrixView& X, const WordMatrixView& words, int n_threads)
-    : X_(X), words_(words), rows_(X), squared_norms_(X.rowwise().squaredNorm()), n_threads_(n_threads) {
+MaskedDesign::MaskedDesign(const RowMatrixView& X, const WordMatrixView& words, int n_threads, Monitor& monitor)
+    : X_(X),
+      words_(words),
+      rows_(X),
+      squared_norms_(X.rowwise().squaredNorm()),
+      n_threads_(n_threads),
+      monitor_(monitor) {
   require(words.cols() == words_for(X.rows()), "words must have ceil(n_samples / 64) columns");
   require(n_threads >= 1, "n_threads must be at least 1");
 }
@@ -243,6 +256,7 @@ void RestrictedDesign::fitted(const MatrixView& W, Eigen::Ref<Matrix> out) const
     AlignedArray<S> sums(kTile * c * width);
     for (Index first = begin; first < end; first += kTile) {
       const Index count = std::min(kTile, end - first);
+      std::fill_n(sums.data(), count * c * width, S(0));
       bit_product<S>({by_sample_.data() + first * stride, stride, count}, 0, m, c * width, fill, sums.data(),
                      c * width);
       for (Index k = 0; k < count; ++k) {

@@ -3,6 +3,7 @@
 from ._native import core as _core  # noqa: F401  (first: says what to do when the build is missing)
 from ._show_versions import show_versions
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
+from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
 
@@ -12,6 +13,11 @@ __all__ = [
     "ActivationPatterns",
     "ArrangementTooLargeError",
     "ConvergenceWarning",
+    "GatedPath",
+    "GatedSolution",
+    "beta_max",
+    "gated_path",
     "sample_patterns",
     "show_versions",
+    "solve_gated",
 ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._native import core
+
+if TYPE_CHECKING:
+    from .patterns import ActivationPatterns
 
 FloatArray = npt.NDArray[np.float64]
 WordArray = npt.NDArray[np.uint64]
@@ -79,6 +82,21 @@ def as_weights(weights: Any, size: int, name: str, *, positive: bool = False) ->
     if not array.any():
         raise ValueError(f"{name} are all zero")
     return np.ascontiguousarray(array)
+
+
+def as_patterns(patterns: Any, X: FloatArray) -> ActivationPatterns:
+    """Return `patterns` after checking that they are patterns of as many samples and features as `X` has."""
+    from .patterns import ActivationPatterns
+
+    if not isinstance(patterns, ActivationPatterns):
+        raise TypeError(f"patterns must be ActivationPatterns, not {_describe(patterns)}")
+    if (patterns.n_samples, patterns.n_features) != X.shape:
+        raise ValueError(
+            f"patterns belong to data of shape {(patterns.n_samples, patterns.n_features)}, but X has shape {X.shape}"
+        )
+    if len(patterns) == 0:
+        raise ValueError("patterns is empty")
+    return patterns
 
 
 def as_scalar(value: Any, name: str, *, minimum: float = 0.0, strict: bool = False) -> float:

@@ -1,7 +1,7 @@
 // Product of a 0/1 matrix, given as packed bits, with a dense matrix ("four Russians"; Arlazarov, Dinic, Kronrod and
 // Faradzhev, 1970):
 //
-//     out[r, :] = sum_k B[r, k] U[k, :],   B of shape (rows, inner).
+//     out[r, :] += sum_k B[r, k] U[k, :],   B of shape (rows, inner).
 //
 // The 16 sums of every four rows of U are tabulated, so that four multiply-adds become one vector addition.
 // Cost: rows * inner / 4 + 4 * inner vector additions for each vector of columns; memory: 24 KiB of tables.
@@ -36,7 +36,7 @@ void bit_product_slab(BitRows bits, Index begin, Index end, Index slab, const Fi
   alignas(64) S row[width];
 
   const Index first_byte = begin / 8, last_byte = (end + 7) / 8;
-  for (Index b0 = first_byte; b0 < last_byte || b0 == first_byte; b0 += kBlock) {
+  for (Index b0 = first_byte; b0 < last_byte; b0 += kBlock) {
     const Index b1 = std::min(last_byte, b0 + kBlock);
     for (Index nibble = 2 * b0; nibble < 2 * b1; ++nibble) {
       S* table = tables + (nibble - 2 * b0) * 16 * width;
@@ -57,7 +57,7 @@ void bit_product_slab(BitRows bits, Index begin, Index end, Index slab, const Fi
     for (Index r = 0; r < bits.rows; ++r) {
       S* target = out + r * out_stride + slab * V::lanes;
       Vec sum[kVectors];
-      for (int z = 0; z < kVectors; ++z) sum[z] = b0 == first_byte ? Vec{} : V::load(target + z * V::lanes);
+      for (int z = 0; z < kVectors; ++z) sum[z] = V::load(target + z * V::lanes);
       const std::uint8_t* byte = bits.bytes + r * bits.stride + b0;
       const S* table = tables;
       for (Index q = 0; q < b1 - b0; ++q, table += 32 * width) {
@@ -72,7 +72,7 @@ void bit_product_slab(BitRows bits, Index begin, Index end, Index slab, const Fi
 
 }  // namespace detail
 
-/// out[r, 0:width] = sum over k in [begin, end) of B[r, k] U[k, 0:width].
+/// out[r, 0:width] += sum over k in [begin, end) of B[r, k] U[k, 0:width].
 ///
 /// `width` is a multiple of the lanes, `begin` a multiple of 8, rows of `out` are `out_stride` apart. The callable
 /// `fill(k, column, count, target)` writes U[k, column : column + count]; it runs once for each k and slab of columns.

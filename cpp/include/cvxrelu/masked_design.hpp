@@ -11,10 +11,10 @@
 // restriction n m / 4 bytes of bits.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "cvxrelu/bit_product.hpp"
+#include "cvxrelu/monitor.hpp"
 #include "cvxrelu/types.hpp"
 
 namespace cvxrelu {
@@ -37,13 +37,14 @@ class PaddedRows {
 
 class MaskedDesign {
  public:
-  /// Keeps references: `X` and `words` must outlive the design and be contiguous.
-  MaskedDesign(const RowMatrixView& X, const WordMatrixView& words, int n_threads);
+  /// Keeps references: `X` and `words` must outlive the design and be contiguous. Long products poll the monitor.
+  MaskedDesign(const RowMatrixView& X, const WordMatrixView& words, int n_threads, Monitor& monitor);
 
   Index n_samples() const { return X_.rows(); }
   Index n_features() const { return X_.cols(); }
   Index n_patterns() const { return words_.rows(); }
   int n_threads() const { return n_threads_; }
+  Monitor& monitor() const { return monitor_; }
   const RowMatrixView& X() const { return X_; }
   const PaddedRows& rows() const { return rows_; }
   const Word* pattern(Index i) const { return words_.data() + i * words_.cols(); }
@@ -67,6 +68,7 @@ class MaskedDesign {
   PaddedRows rows_;
   Vector squared_norms_;
   int n_threads_;
+  Monitor& monitor_;
 };
 
 /// The masked design of a few patterns, prepared for many products. S is the precision of the products.

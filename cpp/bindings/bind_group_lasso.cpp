@@ -1,0 +1,114 @@
+#include "border.hpp"
+#include "cvxrelu/duality.hpp"
+#include "cvxrelu/group_lasso.hpp"
+
+namespace cvxrelu {
+
+namespace {
+
+InnerSolver inner_solver(const std::string& name) {
+  if (name == "auto") return InnerSolver::automatic;
+  if (name == "newton") return InnerSolver::newton;
+  require(name == "bcd", "solver must be auto, newton or bcd");
+  return InnerSolver::bcd;
+}
+
+py::dict to_dict(GroupLassoResult& result) {
+  py::dict out;
+  out["beta"] = result.beta;
+  out["active"] = py::array_t<std::int64_t>(static_cast<py::ssize_t>(result.active.size()), result.active.data());
+  out["blocks"] = std::move(result.blocks);
+  out["residual"] = std::move(result.residual);
+  out["dual"] = std::move(result.dual);
+  out["objective"] = result.objective;
+  out["gap"] = result.gap;
+  out["relative_gap"] = result.relative_gap;
+  out["n_iter"] = result.n_iter;
+  out["n_sweeps"] = result.n_sweeps;
+  out["n_newton"] = result.n_newton;
+  out["n_cg"] = result.n_cg;
+  out["n_direct"] = result.n_direct;
+  out["converged"] = result.converged;
+  return out;
+}
+
+}  // namespace
+
+void bind_group_lasso(py::module_& m) {
+  m.def(
+      "solve_group_lasso",
+      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, const std::vector<double>& betas,
+         const VectorView& group_weights, double ridge, const MatrixView& unpenalised, const MatrixView& start,
+         double tol, Index max_iter, const std::string& solver, int n_threads, py::object callback, bool keep) {
+        PyMonitor monitor(std::move(callback));
+        GroupLassoSettings settings;
+        settings.tol = tol;
+        settings.max_iter = max_iter;
+        settings.solver = inner_solver(solver);
+        std::vector<GroupLassoResult> path;
+        bool interrupted = false;
+        try {
+          const py::gil_scoped_release release;
+          const MaskedDesign design(X, words, n_threads, monitor);
+          solve_group_lasso({design, Y, 0.0, group_weights, ridge, unpenalised}, betas, settings, start, monitor, path);
+        } catch (py::error_already_set& error) {
+          if (!keep || !error.matches(PyExc_KeyboardInterrupt)) throw;
+          interrupted = true;
+        }
+        py::list points;
+        for (auto& result : path) points.append(to_dict(result));
+        return py::make_tuple(points, interrupted);
+      },
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("betas"),
+      py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
+      py::arg("start").noconvert(), py::arg("tol"), py::arg("max_iter"), py::arg("solver"), py::arg("n_threads"),
+      py::arg("callback"), py::arg("keep"),
+      "The masked group lasso for each penalty, and whether Ctrl-C cut the path short (only where `keep` is set).");
+  m.def(
+      "group_lasso_gap",
+      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, double beta,
+         const VectorView& group_weights, double ridge, const MatrixView& unpenalised, const MatrixView& coef,
+         const MatrixView& dual, int n_threads) {
+        PyMonitor monitor{py::none()};
+        DualityGap gap;
+        {
+          const py::gil_scoped_release release;
+          const MaskedDesign design(X, words, n_threads, monitor);
+          gap = duality_gap({design, Y, beta, group_weights, ridge, unpenalised}, coef, dual);
+        }
+        return py::make_tuple(gap.primal, gap.gap, gap.scale);
+      },
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("beta"),
+      py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
+      py::arg("coef").noconvert(), py::arg("dual").noconvert(), py::arg("n_threads"),
+      "Objective, duality gap and the factor that makes the dual point feasible.");
+  m.def(
+      "masked_correlations",
+      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& V, int n_threads) {
+        PyMonitor monitor{py::none()};
+        const py::gil_scoped_release release;
+        const MaskedDesign design(X, words, n_threads, monitor);
+        Matrix out(X.cols() * V.cols(), words.rows());
+        design.correlations(V, out);
+        return out;
+      },
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("V").noconvert(), py::arg("n_threads"),
+      "vec(X' D_i V) for every pattern, as columns.");
+  m.def(
+      "masked_fitted",
+      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& coef, Index n_outputs, int n_threads) {
+        require(coef.rows() == X.cols() * n_outputs && coef.cols() == words.rows(), "coef must have shape (d c, p)");
+        PyMonitor monitor{py::none()};
+        const py::gil_scoped_release release;
+        const MaskedDesign design(X, words, n_threads, monitor);
+        std::vector<Index> all(static_cast<std::size_t>(words.rows()));
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<Index>(i);
+        Matrix out(X.rows(), n_outputs);
+        RestrictedDesign(design, all).fitted<double>(coef, out);
+        return out;
+      },
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("coef").noconvert(), py::arg("n_outputs"),
+      py::arg("n_threads"), "sum_i D_i X W_i.");
+}
+
+}  // namespace cvxrelu

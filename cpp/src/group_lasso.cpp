@@ -1,0 +1,240 @@
+#include "cvxrelu/group_lasso.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cvxrelu/active_newton.hpp"
+#include "cvxrelu/anderson.hpp"
+#include "cvxrelu/block_update.hpp"
+#include "cvxrelu/duality.hpp"
+#include "cvxrelu/errors.hpp"
+
+namespace cvxrelu {
+
+Iterate::Iterate(const GroupLassoProblem& problem)
+    : coef(Matrix::Zero(problem.block_size(), problem.design.n_patterns())), residual(problem.Y) {}
+
+std::vector<Index> Iterate::active() const {
+  std::vector<Index> groups;
+  for (Index i = 0; i < coef.cols(); ++i)
+    if (!coef.col(i).isZero(0)) groups.push_back(i);
+  return groups;
+}
+
+void Iterate::refresh(const GroupLassoProblem& problem) {
+  const RestrictedDesign design(problem.design, active());
+  Matrix W(coef.rows(), design.size()), fitted(residual.rows(), residual.cols());
+  for (Index a = 0; a < design.size(); ++a) W.col(a) = coef.col(design.patterns()[static_cast<std::size_t>(a)]);
+  design.fitted<double>(W, fitted);
+  residual = problem.Y - fitted;
+  problem.project(residual);
+}
+
+double group_lasso_beta_max(const GroupLassoProblem& problem) {
+  Matrix correlations(problem.block_size(), problem.design.n_patterns());
+  problem.design.correlations(problem.Y, correlations);
+  double largest = 0;
+  for (Index i = 0; i < correlations.cols(); ++i)
+    largest = std::max(largest, correlations.col(i).norm() / problem.group_weights[i]);
+  return largest;
+}
+
+namespace {
+
+class Solver {
+ public:
+  Solver(const GroupLassoProblem& problem, const GroupLassoSettings& settings, Monitor& monitor)
+      : problem_(problem),
+        settings_(settings),
+        monitor_(monitor),
+        blocks_(problem.design),
+        correlations_(problem.block_size(), problem.design.n_patterns()),
+        in_working_set_(static_cast<std::size_t>(problem.design.n_patterns()), false) {}
+
+  void solve(const std::vector<double>& betas, const MatrixView& start, std::vector<GroupLassoResult>& path) {
+    Iterate iterate(problem_);
+    const bool cold = start.size() == 0;
+    if (!cold) iterate.coef = start;
+    if (cold && settings_.continuation && settings_.solver != InnerSolver::bcd) approach(betas.front(), iterate);
+    for (const double beta : betas) {
+      const GroupLassoProblem problem = at(beta);
+      path.push_back(result(problem, iterate, run(problem, iterate, settings_.tol)));
+      if (stopped_) return;
+      counts_ = {};
+    }
+  }
+
+ private:
+  struct Run {
+    DualityGap gap;
+    bool converged = false;
+  };
+
+  GroupLassoProblem at(double beta) const {
+    return {problem_.design, problem_.Y, beta, problem_.group_weights, problem_.ridge, problem_.unpenalised};
+  }
+
+  // Two loose solves at larger penalties, between beta_max and beta in ratio: they settle most of the active set
+  // while it is small.
+  void approach(double beta, Iterate& iterate) {
+    const double beta_max = group_lasso_beta_max(problem_);
+    if (!(beta < 0.03 * beta_max)) return;
+    constexpr int kStages = 2;
+    for (int stage = 1; stage <= kStages && !stopped_; ++stage) {
+      const double ratio = std::pow(beta / beta_max, stage / (kStages + 1.0));
+      run(at(ratio * beta_max), iterate, std::max(settings_.tol, 1e-2 * ratio));
+    }
+  }
+
+  // Working sets until the gap over all patterns is within `tol` of the objective at zero.
+  Run run(const GroupLassoProblem& problem, Iterate& iterate, double tol) {
+    ActiveNewton newton(problem, blocks_);
+    const Index p = problem.design.n_patterns();
+    const double target = tol * problem.objective_at_zero();
+    std::fill(in_working_set_.begin(), in_working_set_.end(), false);
+    std::vector<Index> working_set = iterate.active();
+    for (const Index i : working_set) in_working_set_[static_cast<std::size_t>(i)] = true;
+
+    Run result;
+    for (Index iteration = 0;; ++iteration) {
+      if (!working_set.empty()) iterate.refresh(problem);
+      problem.design.correlations(iterate.residual, correlations_);
+      ++counts_.n_iter;
+      result.gap = duality_gap(problem, iterate, correlations_, nullptr);
+      result.converged = result.gap.gap <= target;
+      const std::vector<Index> active = iterate.active();
+      const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
+                              static_cast<Index>(active.size())};
+      if (!monitor_.report(progress)) stopped_ = true;
+      if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) break;
+
+      const Index violators = update_working_set(problem, iterate, active, p, working_set);
+      // A new working set is worth solving only as far as its gap is below the whole one.
+      double inner = std::max(0.5 * target * (violators ? 0.5 : 1), (violators ? 0.1 : 0.02) * result.gap.gap);
+      if (result.gap.gap <= 3 * target) inner = 0.3 * target;
+      if (settings_.solver == InnerSolver::bcd)
+        descend(problem, working_set, iterate, inner);
+      else
+        alternate(problem, working_set, iterate, inner, newton);
+    }
+    counts_.n_newton += newton.n_steps();
+    counts_.n_cg += newton.n_cg();
+    counts_.n_direct += newton.n_direct();
+    return result;
+  }
+
+  // Drops clearly inactive groups and adds the worst violators, at least as many as are active.
+  Index update_working_set(const GroupLassoProblem& problem, const Iterate& iterate, const std::vector<Index>& active,
+                           Index p, std::vector<Index>& working_set) {
+    Vector violation(p);  // ||A_i' R|| / (beta omega_i)
+    for (Index i = 0; i < p; ++i) violation[i] = correlations_.col(i).norm() / problem.threshold(i);
+    std::vector<Index> kept;
+    for (const Index i : working_set) {
+      if (violation[i] < 0.95 && iterate.coef.col(i).isZero(0))
+        in_working_set_[static_cast<std::size_t>(i)] = false;
+      else
+        kept.push_back(i);
+    }
+    std::vector<Index> violators;
+    for (Index i = 0; i < p; ++i)
+      if (!in_working_set_[static_cast<std::size_t>(i)] && violation[i] > 1 + 1e-10) violators.push_back(i);
+    const Index total = static_cast<Index>(violators.size());
+    const auto most = static_cast<std::size_t>(std::max<Index>(30, static_cast<Index>(active.size())));
+    const auto worse = [&](Index a, Index b) {
+      return violation[a] != violation[b] ? violation[a] > violation[b] : a < b;
+    };
+    if (violators.size() > most) {
+      std::nth_element(violators.begin(), violators.begin() + static_cast<std::ptrdiff_t>(most), violators.end(),
+                       worse);
+      violators.resize(most);
+    }
+    std::sort(violators.begin(), violators.end(), worse);
+    for (const Index i : violators) in_working_set_[static_cast<std::size_t>(i)] = true;
+    kept.insert(kept.end(), violators.begin(), violators.end());
+    working_set = std::move(kept);
+    return total;
+  }
+
+  double working_set_gap(const GroupLassoProblem& problem, const std::vector<Index>& working_set,
+                         const Iterate& iterate) {
+    const RestrictedDesign design(problem.design, working_set);
+    Matrix correlations(problem.block_size(), design.size());
+    design.correlations<double>(iterate.residual, correlations);
+    return duality_gap(problem, iterate, correlations, &working_set).gap;
+  }
+
+  void sweep(const GroupLassoProblem& problem, const std::vector<Index>& working_set, Iterate& iterate) {
+    blocks_.sweep(problem, working_set, iterate);
+    ++counts_.n_sweeps;
+  }
+
+  // A sweep fixes which blocks are non-zero, a Newton step finishes on those.
+  void alternate(const GroupLassoProblem& problem, const std::vector<Index>& working_set, Iterate& iterate, double tol,
+                 ActiveNewton& newton) {
+    int failures = 0;
+    for (int round = 0; round < 100 && failures <= 5; ++round) {
+      sweep(problem, working_set, iterate);
+      if (newton.step(iterate)) {
+        failures = 0;
+      } else {
+        ++failures;
+        for (int extra = 0; extra < 3 * failures; ++extra) sweep(problem, working_set, iterate);
+      }
+      if (working_set_gap(problem, working_set, iterate) <= tol) return;
+    }
+  }
+
+  // Block-coordinate descent with Anderson acceleration alone: the reference for the faster way.
+  void descend(const GroupLassoProblem& problem, const std::vector<Index>& working_set, Iterate& iterate, double tol) {
+    Anderson anderson(problem, working_set, iterate);
+    for (int epoch = 0; epoch < 5000; ++epoch) {
+      sweep(problem, working_set, iterate);
+      if (anderson.push(iterate) && working_set_gap(problem, working_set, iterate) <= tol) return;
+    }
+  }
+
+  GroupLassoResult result(const GroupLassoProblem& problem, const Iterate& iterate, const Run& run) {
+    GroupLassoResult result = counts_;
+    result.beta = problem.beta;
+    result.active = iterate.active();
+    result.blocks.resize(problem.block_size(), static_cast<Index>(result.active.size()));
+    for (std::size_t a = 0; a < result.active.size(); ++a)
+      result.blocks.col(static_cast<Index>(a)) = iterate.coef.col(result.active[a]);
+    result.residual = iterate.residual;
+    result.dual = run.gap.scale * iterate.residual;
+    result.objective = run.gap.primal;
+    result.gap = run.gap.gap;
+    result.relative_gap = relative(run.gap.gap);
+    result.converged = run.converged;
+    return result;
+  }
+
+  double relative(double gap) const {
+    const double zero = problem_.objective_at_zero();
+    return zero > 0 ? gap / zero : 0;
+  }
+
+  const GroupLassoProblem& problem_;
+  const GroupLassoSettings& settings_;
+  Monitor& monitor_;
+  BlockUpdate blocks_;
+  Matrix correlations_;
+  std::vector<bool> in_working_set_;
+  GroupLassoResult counts_;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+void solve_group_lasso(const GroupLassoProblem& problem, const std::vector<double>& betas,
+                       const GroupLassoSettings& settings, const MatrixView& start, Monitor& monitor,
+                       std::vector<GroupLassoResult>& path) {
+  require(problem.Y.rows() == problem.design.n_samples(), "Y and X must have the same number of rows");
+  require(problem.group_weights.size() == problem.design.n_patterns(), "there must be a weight for each pattern");
+  require(start.size() == 0 || (start.rows() == problem.block_size() && start.cols() == problem.design.n_patterns()),
+          "the start must have one column for each pattern");
+  require(!betas.empty(), "there must be a penalty");
+  Solver(problem, settings, monitor).solve(betas, start, path);
+}
+
+}  // namespace cvxrelu
