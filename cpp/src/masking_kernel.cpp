@@ -50,6 +50,7 @@ void masked_weights(BitRows rows, const WordMatrixView& words, const std::vector
     const double weight = weights[i];
     for (Index j = 0; j < count; ++j) target[j] = (bits >> j & 1) ? weight : 0.0;
   };
+  std::fill_n(tile, rows.rows * kSlab, 0.0);
   bit_product<double>(rows, 0, static_cast<Index>(patterns.size()), kSlab, fill, tile, kSlab);
 }
 
@@ -64,11 +65,13 @@ void masking_tiles(const RowMatrixView& X, const WordMatrixView& words, const Ro
 
   const std::vector<Index> patterns = support(weights);
   const SampleBits bits(z_words, Z.rows(), patterns);
-  constexpr Index kRows = 2048, kCols = 64;
+  constexpr Index kCols = 64, kMostRows = 2048;
+  // Tall tiles share the work of a slab's tables; some 20 ms each, so that an interrupt is seen soon.
+  const Index rows = std::clamp<Index>(20'000'000 / std::max<Index>(weights.size(), 1), 64, kMostRows);
   static_assert(64 % kSlab == 0 && kCols % kSlab == 0, "a slab of columns lies within one word");
 
   detail::for_each_tile(
-      out.rows(), out.cols(), symmetric, kRows, kCols, n_threads, monitor, [&](const detail::Tile& tile, int) {
+      out.rows(), out.cols(), symmetric, rows, kCols, n_threads, monitor, [&](const detail::Tile& tile, int) {
         RowMatrix values(tile.rows, tile.cols);
         values.noalias() = Z.middleRows(tile.row, tile.rows) * X.middleRows(tile.col, tile.cols).transpose();
         AlignedArray<double> slab(tile.rows * kSlab);
