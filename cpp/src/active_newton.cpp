@@ -7,6 +7,12 @@
 
 namespace cvxrelu {
 
+namespace {
+
+constexpr Index kMostCg = 100;  // conjugate-gradient iterations of a step
+
+}  // namespace
+
 struct ActiveNewton::Active {
   RestrictedDesign design;
   Matrix coef;      // (d c, m)
@@ -98,7 +104,6 @@ class BlockPreconditioner {
 
 template <class S>
 Matrix ActiveNewton::direction_by_cg(const Active& active) {
-  constexpr Index kMost = 60;
   constexpr double kForcing = 0.1;  // relative to the first residual, in the preconditioner's norm
   const Index m = active.size(), n = problem_.design.n_samples(), c = problem_.Y.cols();
   const BlockPreconditioner preconditioner(problem_, active.design.patterns(), active.unit, active.rho, blocks_);
@@ -109,7 +114,7 @@ Matrix ActiveNewton::direction_by_cg(const Active& active) {
   Matrix s = z;
   double rz = r.cwiseProduct(z).sum();
   const double target = kForcing * kForcing * rz;
-  for (last_cg_ = 0; last_cg_ < kMost && rz > target; ++last_cg_) {
+  for (last_cg_ = 0; last_cg_ < kMostCg && rz > target; ++last_cg_) {
     problem_.design.monitor().poll();
     active.design.fitted<S>(s, fitted);
     problem_.project(fitted);
@@ -200,7 +205,8 @@ bool ActiveNewton::factorise_is_cheaper(const Active& active) {
   if (c > 1 || problem_.unpenalised.cols() > 0 || n > 8000) return false;
   const double factorisation = n * n * n / 3 + 3 * n * n * m;
   // A bit-table product replaces four multiply-adds by one vector addition: its two passes cost about a quarter.
-  const double iterations = static_cast<double>(std::max<Index>(last_cg_, 5));
+  // Conjugate gradients that ran into their limit left a poor direction, and more steps to come.
+  const double iterations = static_cast<double>(std::max<Index>(last_cg_, 5)) * (last_cg_ == kMostCg ? 3 : 1);
   return factorisation < 0.5 * iterations * 4 * n * d * (m / 4 + 4);
 }
 

@@ -10,6 +10,9 @@ namespace cvxrelu {
 
 namespace {
 
+// Below so many multiply-adds of the explicit product, waking threads costs more than they save.
+constexpr Index kParallelWork = 4'000'000;
+
 const std::uint8_t* as_bytes(const Word* words) { return reinterpret_cast<const std::uint8_t*>(words); }
 
 // Row k of the matrix with rows vec(x_k v_k'), which the correlations sum over the active samples.
@@ -48,7 +51,7 @@ void correlate(const MaskedDesign& design, BitRows bits, const MatrixView& V, Ei
   const Index n = design.n_samples(), d = design.n_features(), size = d * V.cols();
   const Index width = padded<S>(size);
   const OuterRows<S> fill{design.rows(), V, d};
-  const int threads = design.n_threads();
+  const int threads = bits.rows * n * width >= kParallelWork ? design.n_threads() : 1;
   // Chunks of samples of some 10 ms, between which the monitor is asked.
   const Index chunk = std::max<Index>(512, Index(200'000'000) / (bits.rows * width) / 64 * 64);
   const auto in_chunks = [&](auto&& product) {
@@ -185,8 +188,9 @@ void MaskedDesign::gram(Index i, Eigen::Ref<Matrix> out) const {
       }
     flush();
   };
-  std::vector<Matrix> sums(static_cast<std::size_t>(n_threads_), Matrix::Zero(d, d));
-  parallel_ranges(words_.cols(), n_threads_, 1,
+  const int threads = n_samples() * d * d >= kParallelWork ? n_threads_ : 1;
+  std::vector<Matrix> sums(static_cast<std::size_t>(threads), Matrix::Zero(d, d));
+  parallel_ranges(words_.cols(), threads, 1,
                   [&](int part, Index begin, Index end) { partial(begin, end, sums[static_cast<std::size_t>(part)]); });
   for (std::size_t part = 1; part < sums.size(); ++part) sums[0] += sums[part];
   out = sums[0].selfadjointView<Eigen::Lower>();
@@ -197,7 +201,7 @@ void MaskedDesign::update_and_correlate(Index a, const double* W, Eigen::Ref<Mat
   const Index d = n_features(), c = R.cols(), width = padded<double>(d);
   const Word* mask_a = a >= 0 ? pattern(a) : nullptr;
   const Word* mask_b = b >= 0 ? pattern(b) : nullptr;
-  const int threads = n_samples() * d >= 20000 ? n_threads_ : 1;  // below, waking a thread costs more than it saves
+  const int threads = 16 * n_samples() * d >= kParallelWork ? n_threads_ : 1;  // no table saves work here
 
   AlignedArray<double> weights(c * width), sums(threads * c * width);
   std::fill_n(weights.data(), c * width, 0.0);
@@ -252,7 +256,8 @@ void RestrictedDesign::fitted(const MatrixView& W, Eigen::Ref<Matrix> out) const
     std::copy_n(coefficients.data() + a * c * width + column, count, target);
   };
   constexpr Index kTile = 512;  // rows whose sums are held in cache between the tables and the dot product
-  parallel_ranges(n, design_.n_threads(), kTile, [&](int, Index begin, Index end) {
+  const int threads = m * n * c * width >= kParallelWork ? design_.n_threads() : 1;
+  parallel_ranges(n, threads, kTile, [&](int, Index begin, Index end) {
     AlignedArray<S> sums(kTile * c * width);
     for (Index first = begin; first < end; first += kTile) {
       const Index count = std::min(kTile, end - first);

@@ -1,0 +1,30 @@
+"""What several test files need beside data."""
+
+import contextlib
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+
+@contextlib.contextmanager
+def press_ctrl_c_after(seconds):
+    """Send SIGINT to this process after so many seconds; tells how long it took until the block was left."""
+    state = SimpleNamespace(seconds_until_caught=None)
+    sent = []
+
+    def press():
+        sent.append(time.monotonic())
+        signal.raise_signal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else (
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        )
+
+    timer = threading.Timer(seconds, press)
+    timer.start()
+    try:
+        yield state
+    finally:
+        timer.cancel()
+        timer.join()
+        if sent:
+            state.seconds_until_caught = time.monotonic() - sent[0]
