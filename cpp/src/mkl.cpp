@@ -23,13 +23,16 @@ MklIterate values(const Reweighting& at, const Vector& eta, double beta, bool si
   MklIterate it;
   const double penalty = at.norms.sum(), largest = at.kappa.maxCoeff();
   const double loss = 0.5 * beta * beta * at.alpha_squared;
-  // Gaps are sums of non-negative terms, with <W_i, X' D_i T> = s beta eta_i kappa_i for the dual point T = s beta alpha.
+  // Gaps are sums of non-negative terms, with <W_i, X' D_i T> = s beta eta_i kappa_i for the dual point T = s beta alpha
+  // and the best s.
   if (simplex) {
-    const double half = penalty - std::sqrt(largest);
+    const double curvature = beta * at.alpha_squared + largest;
+    const double s = curvature > 0 ? at.y_alpha / curvature : 1;
+    const double half = penalty - s * std::sqrt(largest);
     const double off = (at.norms.array() * (std::sqrt(largest) - at.kappa.array().sqrt())).sum();
     it.objective = loss + 0.5 * beta * penalty * penalty;
     it.kernel_objective = 0.5 * beta * at.y_alpha;
-    it.gap = 0.5 * beta * half * half + beta * off;
+    it.gap = loss * (1 - s) * (1 - s) + 0.5 * beta * half * half + s * beta * off;
   } else {
     const double feasible = largest > 0 ? 1 / std::sqrt(largest) : 1;
     const double best = at.alpha_squared > 0 ? at.y_alpha / (beta * at.alpha_squared) : 0;

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._native import core
-from ._validation import FloatArray, as_count, as_design, as_threads, as_weights, result_dtype
+from ._validation import FloatArray, as_count, as_design, as_patterns, as_threads, as_weights, result_dtype
 from .patterns import ActivationPatterns
 
-Evaluation = Literal["representative", "cell-average"]
 EVALUATIONS = ("representative", "cell-average")
 
 
@@ -159,8 +158,8 @@ def masking_kernel(
         patterns that were not drawn.
     """
     dtype = result_dtype(X) if Z is None else result_dtype(X, Z)
-    X = as_design(X, "X", patterns.n_features)
-    require_samples(X, patterns)
+    X = as_design(X)
+    as_patterns(patterns, X)
     eta = as_weights(eta, len(patterns), "eta")
     threads = as_threads(n_threads)
     if block not in ("cross", "self"):
@@ -177,12 +176,6 @@ def masking_kernel(
         return _as_dtype(core.masking_kernel(Z, z_words, weights, threads), dtype)
     words = np.ascontiguousarray(patterns.words[pattern])
     return _as_dtype(core.masking_kernel(X, words, Z, z_words, weights, threads), dtype)
-
-
-def require_samples(X: FloatArray, patterns: ActivationPatterns) -> None:
-    """Check that patterns have as many samples as X."""
-    if X.shape[0] != patterns.n_samples:
-        raise ValueError(f"patterns are those of {patterns.n_samples} samples, but X has {X.shape[0]}")
 
 
 def require_evaluation(at: str, patterns: ActivationPatterns) -> None:
