@@ -426,6 +426,7 @@ class _Program:
                 self.patterns,
                 beta,
                 tol=self.tol if self.form == "beta" else 0.1 * self.tol,
+                max_iter=10_000,
                 warm_start=warm_start,
                 n_threads=self.threads,
                 callback=None if callback is None else stop,
