@@ -1,13 +1,32 @@
 """Two-layer ReLU and gated-ReLU networks trained to a certified global optimum."""
 
-from ._native import core as _core  # noqa: F401  (first: says what to do when the build is missing)
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from . import _native  # noqa: F401  (first: says what to do when the build is missing)
 from ._show_versions import show_versions
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .kernels import masking_kernel, ntk, ntk_weights
 from .mkl import MKLHistory, MKLSolution, solve_mkl
+from .network import Network
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
+
+if TYPE_CHECKING:
+    from .estimators import GatedReLUClassifier as GatedReLUClassifier
+    from .estimators import GatedReLURegressor as GatedReLURegressor
+    from .kernel_estimators import NTKClassifier as NTKClassifier
+    from .kernel_estimators import NTKClassifierCV as NTKClassifierCV
+    from .kernel_estimators import NTKRegressor as NTKRegressor
+    from .kernel_estimators import NTKRegressorCV as NTKRegressorCV
+    from .mkl_estimators import MKLClassifier as MKLClassifier
+    from .mkl_estimators import MKLClassifierCV as MKLClassifierCV
+    from .mkl_estimators import MKLRegressor as MKLRegressor
+    from .mkl_estimators import MKLRegressorCV as MKLRegressorCV
 
 __version__ = "0.1.0"
 
@@ -19,6 +38,7 @@ __all__ = [
     "GatedSolution",
     "MKLHistory",
     "MKLSolution",
+    "Network",
     "beta_max",
     "gated_path",
     "masking_kernel",
@@ -29,3 +49,33 @@ __all__ = [
     "solve_gated",
     "solve_mkl",
 ]
+
+# Not in __all__: these need scikit-learn, which the rest of the package does without.
+_ESTIMATORS = {
+    "GatedReLUClassifier": "estimators",
+    "GatedReLURegressor": "estimators",
+    "MKLClassifier": "mkl_estimators",
+    "MKLClassifierCV": "mkl_estimators",
+    "MKLRegressor": "mkl_estimators",
+    "MKLRegressorCV": "mkl_estimators",
+    "NTKClassifier": "kernel_estimators",
+    "NTKClassifierCV": "kernel_estimators",
+    "NTKRegressor": "kernel_estimators",
+    "NTKRegressorCV": "kernel_estimators",
+}
+
+logging.getLogger("cvxrelu").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ESTIMATORS:
+        raise AttributeError(f"module 'cvxrelu' has no attribute {name!r}")
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"cvxrelu.{name} needs scikit-learn: pip install 'cvxrelu[sklearn]'") from error
+    return getattr(importlib.import_module(f".{_ESTIMATORS[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ESTIMATORS])

@@ -8,6 +8,8 @@ import os
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+__all__ = ["VARIANTS", "core", "load_core"]
+
 VARIANTS = ((4, "_core_avx512"), (3, "_core_avx2"), (1, "_core_baseline"))
 
 
@@ -22,7 +24,10 @@ def load_core() -> ModuleType:
         raise ImportError("cvxrelu's compiled core is missing: run `pip install .` in the source tree")
     from . import _cpu
 
-    level = min(_cpu.level(), int(os.environ.get("CVXRELU_CPU_LEVEL", "4")))
+    wanted = os.environ.get("CVXRELU_CPU_LEVEL", "4")
+    if wanted not in ("1", "3", "4"):
+        raise ImportError(f"CVXRELU_CPU_LEVEL must be 1, 3 or 4, not {wanted!r}")
+    level = min(_cpu.level(), int(wanted))
     for need, name in built:
         if level >= need:
             return importlib.import_module(f".{name}", package)
@@ -34,6 +39,6 @@ def load_core() -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from . import _core as core
+    import cvxrelu._core as core
 else:
     core = load_core()

@@ -91,8 +91,28 @@ class ActivationPatterns:
 
     def to_dense(self) -> BoolArray:
         """Return the masks as a boolean array of shape (n_samples, n_patterns)."""
-        octets = self.words.astype("<u8", copy=False).view(np.uint8)
-        return np.unpackbits(octets, axis=1, count=self.n_samples, bitorder="little").view(np.bool_).T
+        return unpack_patterns(self.words, self.n_samples)
+
+    def reorder_samples(self, order: npt.NDArray[np.intp]) -> ActivationPatterns:
+        """Return the same patterns on the samples in another order (or on some of them).
+
+        Parameters
+        ----------
+        order : ndarray of int
+            Sample j of the result is sample ``order[j]``.
+
+        Returns
+        -------
+        ActivationPatterns
+        """
+        words = np.zeros((len(self), (order.size + 63) // 64), dtype=np.uint64)
+        octets = words.view(np.uint8)
+        step = max(1, (1 << 26) // max(1, self.n_samples))
+        for start in range(0, len(self), step):
+            dense = unpack_patterns(self.words[start : start + step], self.n_samples)[order]
+            packed = np.packbits(dense.T, axis=1, bitorder="little")
+            octets[start : start + step, : packed.shape[1]] = packed
+        return dataclasses.replace(self, words=words.view("<u8").astype(np.uint64, copy=False), n_samples=order.size)
 
     def activations(self, Z: npt.ArrayLike, *, n_threads: int | None = None) -> BoolArray:
         """Return which gates are active on other samples.
@@ -111,7 +131,13 @@ class ActivationPatterns:
         """
         Z = as_design(Z, "Z", self.n_features)
         words, _ = core.pack_patterns(Z, self.gates, as_threads(n_threads))
-        return dataclasses.replace(self, words=words, n_samples=Z.shape[0]).to_dense()
+        return unpack_patterns(words, Z.shape[0])
+
+
+def unpack_patterns(words: WordArray, n_samples: int) -> BoolArray:
+    """Return packed patterns as a boolean array of shape (n_samples, n_patterns)."""
+    octets = words.astype("<u8", copy=False).view(np.uint8)
+    return np.unpackbits(octets, axis=1, count=n_samples, bitorder="little").view(np.bool_).T
 
 
 def merge_patterns(

@@ -30,8 +30,9 @@ def sample_patterns(
         Number of draws. Not needed when `gates` is an array.
     gates : {"gaussian", "mixed"} or array_like of shape (n_gates, n_features)
         The law of a gate. "gaussian": g ~ N(0, I). "mixed": every second gate compares one random feature with a
-        threshold between two of its training values; this needs a constant column in `X`. An array is taken as it
-        is, also where a gate lies on the border of its cell.
+        threshold between two of its training values (and is Gaussian where no feature has two); this needs a
+        constant column in `X`. Neither law depends on the order of the samples. An array is taken as it is, also
+        where a gate lies on the border of its cell.
     random_state : None, int, numpy.random.Generator or RandomState
         Source of the draws.
     n_threads : int, optional
@@ -90,7 +91,7 @@ def _draw(
 
     def draw(index: npt.NDArray[np.intp]) -> FloatArray:
         gates = rng.standard_normal((index.size, X.shape[1]))
-        if thresholds is not None:
+        if thresholds is not None and thresholds.features.size:
             odd = index % 2 == 1
             gates[odd] = thresholds.draw(int(odd.sum()), rng)
         return gates
@@ -119,10 +120,10 @@ class _Thresholds:
         self.middles = [v[:-1] / 2 + v[1:] / 2 for v in values]
         # Values that are neighbouring floats have no middle strictly between them.
         self.middles = [m[(m > v[:-1]) & (m < v[1:])] for m, v in zip(self.middles, values, strict=True)]
-        self.columns = X  # thresholds are drawn beside a random sample's value, so they follow the data's density
+        # Thresholds are drawn beside a random sample's value, so they follow the data's density; sorted, so that
+        # they do not depend on the order of the samples.
+        self.columns = np.sort(X, axis=0)
         self.features = np.array([k for k in range(X.shape[1]) if self.middles[k].size], dtype=np.intp)
-        if self.features.size == 0:
-            raise ValueError('gates="mixed" needs a feature with two distinct values')
 
     def draw(self, size: int, rng: np.random.Generator) -> FloatArray:
         gates = np.zeros((size, self.columns.shape[1]))

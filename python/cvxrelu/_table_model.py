@@ -1,0 +1,124 @@
+"""What the command line trains and keeps: a network with the units of its table."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+from ._validation import FloatArray
+from .network import Network, read_archive, write_archive
+
+_FORMAT = "cvxrelu.model"
+_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scaling:
+    """Shift and scale of columns to mean 0 and standard deviation 1; constant columns are only shifted."""
+
+    mean: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray) -> Scaling:
+        """Return the scaling of the columns of a table (or of one column)."""
+        deviation = values.std(axis=0)
+        return cls(values.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+
+    def apply(self, values: FloatArray) -> FloatArray:
+        """Return scaled values."""
+        scaled: FloatArray = (values - self.mean) / self.scale
+        return scaled
+
+    def undo(self, values: FloatArray) -> FloatArray:
+        """Return values in their own units."""
+        restored: FloatArray = values * self.scale + self.mean
+        return restored
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TableModel:
+    """A network on standardised features, with what turns a table into its input and its output into an answer.
+
+    Attributes
+    ----------
+    network : Network
+        Trained on standardised features, and for regression on a standardised target.
+    feature_names : tuple of str
+        Columns that are the features, in this order.
+    target_name : str
+        Column that was predicted.
+    features : Scaling
+        Scaling of the features.
+    target : Scaling or None
+        Scaling of the target, for regression.
+    classes : ndarray of str or None
+        Labels, for classification.
+    """
+
+    network: Network
+    feature_names: tuple[str, ...]
+    target_name: str
+    features: Scaling
+    target: Scaling | None = None
+    classes: npt.NDArray[np.str_] | None = None
+
+    def predict(self, X: FloatArray) -> FloatArray | npt.NDArray[np.str_]:
+        """Return numbers or labels for features in their own units."""
+        output: FloatArray = np.asarray(self.network.predict(self.features.apply(X)), dtype=np.float64)
+        if self.target is not None:
+            return self.target.undo(output)
+        if self.classes is None:
+            raise ValueError("a model needs a scaling of its target, or classes")
+        labels: npt.NDArray[np.str_] = self.classes[decide(output)]
+        return labels
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one .npz archive without pickled objects."""
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "W1": self.network.W1,
+            "w2": self.network.w2,
+            "bias": np.array(self.network.bias),
+            "feature_names": np.array(self.feature_names),
+            "target_name": np.array(self.target_name),
+            "feature_mean": self.features.mean,
+            "feature_scale": self.features.scale,
+        }
+        if self.network.gates is not None:
+            arrays["gates"] = self.network.gates
+        if self.target is not None:
+            arrays |= {"target_mean": np.array(self.target.mean), "target_scale": np.array(self.target.scale)}
+        if self.classes is not None:
+            arrays["classes"] = self.classes
+        write_archive(path, _FORMAT, _VERSION, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TableModel:
+        """Read what `save` wrote; ValueError in one sentence for anything else."""
+        required = ("W1", "w2", "bias", "feature_names", "target_name", "feature_mean", "feature_scale")
+        a = read_archive(path, _FORMAT, _VERSION, required)
+        try:
+            return cls(
+                network=Network(a["W1"], a["w2"], a.get("gates"), bool(a["bias"])),
+                feature_names=tuple(str(name) for name in a["feature_names"]),
+                target_name=str(a["target_name"]),
+                features=Scaling(a["feature_mean"], a["feature_scale"]),
+                target=Scaling(a["target_mean"], a["target_scale"]) if "target_mean" in a else None,
+                classes=a.get("classes"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)} is damaged: {error}") from None
+
+
+def decide(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    """Return the index of the class that scores of one column (two classes) or of several columns mean."""
+    return np.asarray(scores > 0 if scores.ndim == 1 else scores.argmax(axis=1), dtype=np.intp)
+
+
+def one_against_rest(labels: npt.NDArray[np.integer], n_classes: int) -> FloatArray:
+    """Return targets of -1 and +1 for labels 0, 1, ...: one column for two classes, else one for each class."""
+    members = labels == 1 if n_classes == 2 else labels[:, None] == np.arange(n_classes)
+    return np.where(members, 1.0, -1.0)

@@ -1,0 +1,166 @@
+"""From a table and a penalty to a certified network: what the estimators and the command line share."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._validation import FloatArray, as_scalar
+from .group_lasso import GatedSolution, beta_max, solve_gated
+from .network import Network, append_ones, network_from_blocks
+from .patterns import ActivationPatterns
+from .sampling import sample_patterns
+
+logger = logging.getLogger("cvxrelu")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GatedFit:
+    """A trained gated network.
+
+    Attributes
+    ----------
+    network : Network
+        The optimum as a network.
+    solution : GatedSolution
+        The optimum as a solution of the gated program over the distinct samples, in the order of their first
+        appearance.
+    beta : float
+        Penalty.
+    beta_max : float
+        Smallest penalty whose optimum is zero.
+    unexplained : float
+        What equal samples with different targets add to every objective: half their weighted sum of squares about
+        their means. ``solution.objective + unexplained`` is the objective over all samples.
+    """
+
+    network: Network
+    solution: GatedSolution
+    beta: float
+    beta_max: float
+    unexplained: float
+
+
+def train_gated(
+    X: FloatArray,
+    y: FloatArray,
+    *,
+    n_gates: int | None,
+    gates: str | npt.ArrayLike,
+    beta: float | None,
+    beta_ratio: float,
+    fit_bias: bool,
+    tol: float,
+    max_iter: int,
+    random_state: Any = None,
+    sample_weight: FloatArray | None = None,
+    previous: GatedFit | None = None,
+    n_threads: int | None = None,
+    callback: Callable[[dict[str, Any]], Any] | None = None,
+) -> GatedFit:
+    """Train on validated arrays; `beta` None means `beta_ratio` times the smallest penalty with a zero optimum.
+
+    With `previous` the gates of that fit are kept, and its coefficients are where the solver starts.
+    """
+    samples = merge_samples(X, y, sample_weight)
+    X, y = append_ones(samples.X) if fit_bias else samples.X, samples.y
+    start = None
+    if previous is None:
+        patterns = sample_patterns(X, n_gates, gates=gates, random_state=random_state, n_threads=n_threads)
+    else:
+        patterns, start = _restart(X, y, previous, n_threads)
+
+    largest = beta_max(X, y, patterns, sample_weight=samples.weights, n_threads=n_threads)
+    if beta is None:  # where y is zero every penalty gives the zero network
+        beta = as_scalar(beta_ratio, "beta_ratio", strict=True) * (largest or 1.0)
+    solution = solve_gated(
+        X,
+        y,
+        patterns,
+        beta,
+        tol=tol,
+        max_iter=max_iter,
+        sample_weight=samples.weights,
+        warm_start=start,
+        n_threads=n_threads,
+        callback=callback,
+    )
+    logger.info(
+        "gated network: %d samples, %d patterns, beta %.6g, objective %.9g, gap %.3g (relative %.3g), %d active",
+        *(X.shape[0], len(patterns), beta, solution.objective + samples.constant, solution.gap),
+        *(solution.relative_gap, len(solution.active)),
+    )
+    solution = dataclasses.replace(
+        solution,
+        patterns=patterns.reorder_samples(samples.appearance),
+        dual=solution.dual[samples.appearance],
+    )
+    network = network_from_blocks(patterns.gates[solution.active], solution.blocks, bias=fit_bias)
+    return GatedFit(network, solution, beta, largest, samples.constant)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MergedSamples:
+    """Distinct samples in an order of their own.
+
+    Equal samples count as one with the sum of their weights and the weighted mean of their targets, which changes the
+    square loss by a constant; those without weight are left out. So a weight of k is the same problem as k copies, and
+    the order of the samples does not matter: not up to rounding, but number for number.
+
+    Attributes
+    ----------
+    X, y : ndarray
+        Distinct samples and their targets.
+    weights : ndarray of shape (n_distinct,) or None
+        Their weights; None where all are 1.
+    constant : float
+        The part of the loss that is left out.
+    appearance : ndarray of shape (n_distinct,)
+        ``X[appearance]`` has the samples in the order in which they first appeared.
+    """
+
+    X: FloatArray
+    y: FloatArray
+    weights: FloatArray | None
+    constant: float
+    appearance: npt.NDArray[np.intp]
+
+
+def merge_samples(X: FloatArray, y: FloatArray, sample_weight: FloatArray | None) -> MergedSamples:
+    """Bring samples into the order of their bytes, merge equal ones, and drop those without weight."""
+    weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+    if not weights.all():
+        present = weights > 0
+        X, y, weights = X[present], y[present], weights[present]
+    X = np.ascontiguousarray(X) + 0.0  # turns -0.0 into 0.0
+    keys = X.view(np.dtype((np.void, X.itemsize * X.shape[1])))[:, 0]
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    constant, means, totals = 0.0, y[first], weights[first]
+    if first.size < X.shape[0]:
+        totals = np.bincount(index, weights=weights).astype(np.float64)
+        spread = (y - y[first][index]).reshape(y.shape[0], -1) * weights[:, None]
+        shift = np.stack([np.bincount(index, weights=column) for column in spread.T], axis=1) / totals[:, None]
+        means = y[first] + shift.reshape(y[first].shape)
+        constant = 0.5 * float(np.sum(weights * ((y - means[index]) ** 2).reshape(y.shape[0], -1).sum(axis=1)))
+    return MergedSamples(X[first], means, None if (totals == 1).all() else totals, constant, np.argsort(first))
+
+
+def _restart(
+    X: FloatArray, y: FloatArray, previous: GatedFit, n_threads: int | None
+) -> tuple[ActivationPatterns, FloatArray | None]:
+    """Patterns of the previous gates on new samples, and the previous coefficients added up over them."""
+    old = previous.solution.patterns
+    patterns = sample_patterns(X, gates=old.gates, n_threads=n_threads)
+    coef = previous.solution.coef
+    if coef.shape[1:] != (X.shape[1], *y.shape[1:]):
+        return patterns, None
+    kept = old.activations(X, n_threads=n_threads).any(axis=0)
+    start = np.zeros((len(patterns), *coef.shape[1:]))
+    assert patterns.draw_pattern is not None
+    np.add.at(start, patterns.draw_pattern, coef[kept])
+    return patterns, start

@@ -1,0 +1,415 @@
+"""scikit-learn estimators: the certified networks behind fit and predict."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+
+from ._table_model import decide, one_against_rest
+from ._training import GatedFit, logger, train_gated
+from ._validation import FloatArray, as_count, as_generator, as_scalar
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn < 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """This scikit-learn has no callbacks; the `callback` parameter works everywhere."""
+
+    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the method as it is."""
+        return method
+
+
+_PARAMETERS = """\
+    n_gates : int, default 500
+        Gates that are drawn. Ignored where `gates` is an array.
+    gates : {{"mixed", "gaussian"}} or array_like of shape (n_gates, n_features [+ 1]), default {gates!r}
+        Law of the gates. "gaussian" draws them from N(0, I). "mixed" lets every second gate compare one random
+        feature with a threshold between two of its training values; it needs `fit_bias` (or a constant feature).
+        An array is taken as it is; with `fit_bias` its last column belongs to the ones column.
+    beta : float, optional
+        Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
+    beta_ratio : float, default {beta_ratio!r}
+        Penalty relative to that smallest one; ignored where `beta` is given.
+    fit_bias : bool, default True
+        Append a column of ones, inside the gates and inside the penalty.
+    tol : float, default 1e-6
+        Relative duality gap (gap over objective at zero) at which training stops.
+    max_iter : int, default {max_iter}
+        Iterations of the solver: passes over all patterns.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take. Together with `n_jobs` of a search they multiply.
+    random_state : None, int, RandomState or Generator, default None
+        Source of the gates. An int makes fits repeatable.
+    warm_start : bool, default False
+        Keep gates and coefficients of the previous fit, and start from them.
+    callback : callable, optional
+        Called with a dict of ``iteration``, ``objective``, ``gap``, ``relative_gap``, ``active``; returning True
+        stops training with the best certified result so far. scikit-learn's own callbacks (its versions with
+        ``set_callbacks``) work as well.
+    verbose : int, default 0
+        1 logs a line for each fit, 2 one for each iteration, through ``logging.getLogger("cvxrelu")``; to stderr
+        where the application has configured no logging.
+
+    Attributes
+    ----------
+    network_ : Network
+        The trained network{network_note}.
+    dual_gap_ : float
+        Certificate: no network on these gates has an objective smaller by more than this.
+    beta_ : float
+        Penalty that was used.
+    n_active_ : int
+        Patterns whose block is not zero.
+    objective_ : float
+        Optimal value of the program that was reached, over all samples.
+    n_iter_ : int
+        Iterations of the solver.
+    solution_ : GatedSolution
+        The solution of the program, with its dual point. Equal samples are merged before (which changes nothing but
+        a constant in the objective), so that a sample weight of k is exactly k copies.
+    patterns_ : ActivationPatterns
+        Distinct patterns of the gates on the distinct samples, in the order of their first appearance.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where `X` had names."""
+
+_DEFAULT_MAX_ITER = 200
+
+
+class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
+    def __init__(
+        self,
+        *,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        beta: float | None = None,
+        beta_ratio: float = 1e-3,
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        max_iter: int = _DEFAULT_MAX_ITER,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        callback: Callable[[dict[str, Any]], Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_gates = n_gates
+        self.gates = gates
+        self.beta = beta
+        self.beta_ratio = beta_ratio
+        self.fit_bias = fit_bias
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.callback = callback
+        self.verbose = verbose
+
+    def _train(self, X: npt.NDArray[np.floating], targets: FloatArray, sample_weight: Any) -> None:
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            if not weights.any():
+                raise ValueError("sample_weight is zero for every sample")
+        context = self._init_callback_context(max_subtasks=None) if hasattr(self, "_init_callback_context") else None
+        if context is not None:
+            context.call_on_fit_task_begin(estimator=self, X=X, y=targets)
+        with _logging(self.verbose):
+            fit = train_gated(
+                np.asarray(X, dtype=np.float64),
+                targets,
+                n_gates=as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None,
+                gates=self.gates,
+                beta=self.beta,
+                beta_ratio=self.beta_ratio,
+                fit_bias=self.fit_bias,
+                tol=as_scalar(self.tol, "tol"),
+                max_iter=as_count(self.max_iter, "max_iter"),
+                random_state=as_generator(check_random_state(None) if self.random_state is None else self.random_state),
+                sample_weight=weights,
+                previous=self._previous(X),
+                n_threads=self.n_threads,
+                callback=self._progress(context, X, targets),
+            )
+        if context is not None:
+            context.call_on_fit_task_end(
+                estimator=self, X=X, y=targets, reconstruction_attributes=lambda: self._results(fit)
+            )
+        for name, value in self._results(fit).items():
+            setattr(self, name, value)
+
+    def _previous(self, X: npt.NDArray[np.floating]) -> GatedFit | None:
+        fit: GatedFit | None = getattr(self, "_fit", None) if self.warm_start else None
+        if fit is not None and (fit.network.n_features, fit.network.bias) != (X.shape[1], self.fit_bias):
+            return None
+        return fit
+
+    def _results(self, fit: GatedFit) -> dict[str, Any]:
+        return {
+            "_fit": fit,
+            "network_": fit.network,
+            "solution_": fit.solution,
+            "patterns_": fit.solution.patterns,
+            "beta_": fit.beta,
+            "dual_gap_": float(fit.solution.gap),
+            "objective_": float(fit.solution.objective) + fit.unexplained,
+            "n_active_": len(fit.solution.active),
+            "n_iter_": int(fit.solution.n_iter),
+        }
+
+    def _progress(self, context: Any, X: Any, targets: Any) -> Callable[[dict[str, Any]], bool] | None:
+        """Join the `callback` parameter, scikit-learn's callbacks and the log; None when nobody listens."""
+        observed = bool(getattr(self, "_skl_callbacks", None))
+        if self.callback is None and not observed and self.verbose < 2:
+            return None
+
+        def progress(state: dict[str, Any]) -> bool:
+            stop = False
+            if self.verbose >= 2:
+                logger.info(
+                    "iteration %d: objective %.9g, relative gap %.3g, %d active",
+                    *(state[key] for key in ("iteration", "objective", "relative_gap", "active")),
+                )
+            if observed:
+                step = context.subcontext(task_name="iteration")
+                step.call_on_fit_task_begin(estimator=self, X=X, y=targets, metadata=state)
+                stop = step.call_on_fit_task_end(estimator=self, X=X, y=targets, metadata=state)
+            if self.callback is not None:
+                stop = bool(self.callback(state)) or stop
+            return stop
+
+        return progress
+
+    def _evaluate(self, X: Any) -> npt.NDArray[np.floating]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        output: npt.NDArray[np.floating] = self.network_.predict(X, n_threads=self.n_threads)
+        return output
+
+
+class GatedReLURegressor(RegressorMixin, _GatedReLU):  # type: ignore[misc]
+    __doc__ = f"""Gated ReLU network with square loss, trained to a certified global optimum.
+
+    Solves, over the distinct activation patterns D_i of `n_gates` fixed gates,
+
+    ``min_u  1/2 sum_j s_j ||f(x_j) - y_j||^2 + beta sum_i ||u_i||``,  ``f(x) = sum_i 1[x . g_i >= 0] x . u_i``
+
+    with sample weights s_j (1 by default, and no 1/n), which is weight-decayed training of a network of gated ReLU
+    neurons (Mishkin, Sahiner and Pilanci, 2022). With several outputs ||u_i|| is the Frobenius norm of a block. The
+    result depends on the gates that were drawn, and on nothing else: no starting point, no learning rate.
+
+    Standardise the features, and preferably the target: both are penalised through the weights.
+
+    Parameters
+    ----------
+{_PARAMETERS.format(gates="mixed", beta_ratio=1e-3, max_iter=_DEFAULT_MAX_ITER, network_note="")}
+
+    Examples
+    --------
+    >>> from cvxrelu import GatedReLURegressor
+    >>> from cvxrelu.datasets import load_yacht
+    >>> data = load_yacht()
+    >>> X = (data.X - data.X.mean(axis=0)) / data.X.std(axis=0)
+    >>> model = GatedReLURegressor(random_state=0).fit(X, data.y)
+    >>> bool(model.dual_gap_ <= 1e-6 * 0.5 * (data.y @ data.y))
+    True
+    """
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Training samples.
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array_like of shape (n_samples,), optional
+            Non-negative weights; an integer weight k is the same as k copies.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
+        self._train(X, np.asarray(y, dtype=np.float64), sample_weight)
+        return self
+
+    def predict(self, X: Any) -> npt.NDArray[np.floating]:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            float32 where `X` is, else float64.
+        """
+        return self._evaluate(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
+    __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
+
+    Square loss on targets -1 and +1: one output for two classes, one output for each class (against the rest) for
+    more, all on the same patterns. The program is that of :class:`GatedReLURegressor`. There is no
+    ``predict_proba``: scores of a square loss are no probabilities. scikit-learn's ``CalibratedClassifierCV`` makes
+    some of them.
+
+    Parameters
+    ----------
+{
+        _PARAMETERS.format(
+            gates="mixed",
+            beta_ratio=3e-2,
+            max_iter=_DEFAULT_MAX_ITER,
+            network_note=", whose outputs are those of ``decision_function``",
+        )
+    }
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+
+    Examples
+    --------
+    >>> from cvxrelu import GatedReLUClassifier
+    >>> X = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    >>> GatedReLUClassifier(random_state=0).fit(X, ["same", "other", "other", "same"]).predict(X).tolist()
+    ['same', 'other', 'other', 'same']
+    """
+
+    def __init__(
+        self,
+        *,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        beta: float | None = None,
+        beta_ratio: float = 3e-2,
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        max_iter: int = _DEFAULT_MAX_ITER,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        callback: Callable[[dict[str, Any]], Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            n_gates=n_gates,
+            gates=gates,
+            beta=beta,
+            beta_ratio=beta_ratio,
+            fit_bias=fit_bias,
+            tol=tol,
+            max_iter=max_iter,
+            n_threads=n_threads,
+            random_state=random_state,
+            warm_start=warm_start,
+            callback=callback,
+            verbose=verbose,
+        )
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Training samples.
+        y : array_like of shape (n_samples,)
+            Labels of two classes or more.
+        sample_weight : array_like of shape (n_samples,), optional
+            Non-negative weights; an integer weight k is the same as k copies.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        classes, labels = np.unique(y, return_inverse=True)
+        if classes.size < 2:
+            raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
+        self._train(X, one_against_rest(labels, classes.size), sample_weight)
+        self.classes_ = classes
+        return self
+
+    def decision_function(self, X: Any) -> npt.NDArray[np.floating]:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
+        """
+        return self._evaluate(X)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        scores = self.decision_function(X)
+        labels: npt.NDArray[Any] = self.classes_[decide(scores)]
+        return labels
+
+
+@contextlib.contextmanager
+def _logging(verbose: int) -> Iterator[None]:
+    """Let the log through, to stderr unless the application listens to it already."""
+    if not verbose:
+        yield
+        return
+    silent = all(isinstance(handler, logging.NullHandler) for handler in logger.handlers) and (
+        not logger.propagate or not logging.getLogger().handlers
+    )
+    handler = logging.StreamHandler() if silent else None
+    level = logger.level
+    if handler is not None:
+        logger.addHandler(handler)
+    if not logger.isEnabledFor(logging.INFO):
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if handler is not None:
+            logger.removeHandler(handler)

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from cvxrelu import sample_patterns
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import patterns as reference
+
+
+def design(seed, n=30, d=3, bias=False):
+    X = np.random.default_rng(seed).standard_normal((n, d))
+    return np.column_stack([X, np.ones(n)]) if bias else X
+
+
+@given(st.integers(0, 1000), st.sampled_from(["gaussian", "mixed"]), st.integers(1, 60), st.integers(1, 80))
+def test_samples_are_distinct_counted_and_interior(seed, law, n, n_gates):
+    X = design(seed, n=n, bias=True)
+    try:
+        patterns = sample_patterns(X, n_gates, gates=law, random_state=seed, n_threads=1)
+    except ValueError as error:  # few gates and few samples: all of them may be inactive
+        assert "every gate is inactive" in str(error)
+        return
+    assert patterns.n_draws == n_gates
+    assert np.unique(patterns.words, axis=0).shape[0] == len(patterns)
+    assert patterns.words.any(axis=1).all()
+    np.testing.assert_array_equal(patterns.words, reference.words(reference.masks(X, patterns.gates)))
+    assert all(reference.exact_sign(x, g) != 0 for g in patterns.gates for x in X)
+    first = [np.flatnonzero(patterns.draw_pattern == k)[0] for k in range(len(patterns))]
+    assert first == sorted(first)
+    np.testing.assert_array_equal(patterns.draws[first], patterns.gates)
+    np.testing.assert_array_equal(np.bincount(patterns.draw_pattern), patterns.counts)
+
+
+@pytest.mark.parametrize("law", ["gaussian", "mixed"])
+def test_same_seed_same_gates_whatever_the_threads_and_the_order(law):
+    X = design(0, bias=True)
+    one = sample_patterns(X, 50, gates=law, random_state=3, n_threads=1)
+    two = sample_patterns(X[::-1], 50, gates=law, random_state=3, n_threads=2)
+    np.testing.assert_array_equal(one.draws, two.draws)
+    other = sample_patterns(X, 50, gates=law, random_state=4)
+    assert one.draws.shape != other.draws.shape or (one.draws != other.draws).any()
+
+
+def test_sources_of_randomness():
+    X = design(0)
+    gates = [
+        sample_patterns(X, 10, random_state=source).draws
+        for source in (7, np.random.default_rng(7), np.random.SeedSequence(7))
+    ]
+    np.testing.assert_array_equal(gates[0], gates[1])
+    np.testing.assert_array_equal(gates[0], gates[2])
+    assert sample_patterns(X, 10, random_state=np.random.RandomState(0)).n_draws == 10
+    with pytest.raises(ValueError, match="random_state must be"):
+        sample_patterns(X, 10, random_state="seed")
+
+
+def test_mixed_gates_are_thresholds_of_one_feature():
+    X = design(0, bias=True)
+    draws = sample_patterns(X, 400, gates="mixed", random_state=0).draws
+    single = (draws[:, :3] != 0).sum(axis=1) == 1
+    assert abs(single.mean() - 0.5) < 0.1
+    for gate in draws[single]:
+        feature = np.flatnonzero(gate[:3])[0]
+        threshold = -gate[3] / gate[feature]
+        assert X[:, feature].min() < threshold < X[:, feature].max()
+        assert threshold not in X[:, feature]
+
+
+def test_mixed_gates_without_thresholds_are_gaussian():
+    X = np.ones((5, 2))
+    mixed = sample_patterns(X, 20, gates="mixed", random_state=0)
+    gaussian = sample_patterns(X, 20, random_state=0)
+    np.testing.assert_array_equal(mixed.draws, gaussian.draws)
+
+
+def test_given_gates_are_taken_as_they_are():
+    X = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    gates = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 0.0], [-1.0, -1.0]])
+    patterns = sample_patterns(X, gates=gates)
+    np.testing.assert_array_equal(patterns.to_dense().T, [[1, 1, 0], [1, 1, 1], [0, 0, 1]])
+    np.testing.assert_array_equal(patterns.counts, [2, 1, 1])
+    assert patterns.zero_count == 0
+
+
+def test_the_zero_pattern_is_counted_and_left_out():
+    X = np.array([[1.0]])
+    patterns = sample_patterns(X, gates=[[1.0], [-1.0], [-2.0]])
+    assert (len(patterns), patterns.zero_count, patterns.n_draws) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_gates": None}, "n_gates is needed"),
+        ({"n_gates": 0}, "n_gates must be at least 1"),
+        ({"n_gates": 5, "gates": "uniform"}, "gates must be"),
+        ({"n_gates": 5, "gates": "mixed"}, "needs a constant column"),
+        ({"n_gates": 5, "gates": np.eye(3)}, "n_gates is 5, but gates has 3 rows"),
+        ({"gates": np.eye(2)}, "gates has 2 features, but 3 are expected"),
+        ({"gates": [[np.nan, 0, 0]]}, r"gates must be finite, but gates\[0, 0\]"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        sample_patterns(design(0), **arguments)
+
+
+def test_nothing_but_the_zero_pattern():
+    with pytest.raises(ValueError, match="inactive on every sample"):
+        sample_patterns([[1.0, 1.0]], gates=[[-1.0, -1.0]])
+
+
+def test_zero_rows_and_duplicates_are_fine():
+    X = np.array([[0.0, 0.0], [1.0, 2.0], [1.0, 2.0], [-1.0, -2.0]])
+    dense = sample_patterns(X, 30, random_state=0).to_dense()
+    assert dense[0].all()
+    np.testing.assert_array_equal(dense[1], dense[2])
+    np.testing.assert_array_equal(dense[1], ~dense[3])
