@@ -73,7 +73,8 @@ class MKLSolution:
     relative_gap : float
         The gap relative to the objective of zero coefficients.
     dual : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        The dual point that proves it.
+        The dual point t that proves it. With penalty b = group_beta, ``||X' D_i t|| <= b`` for every pattern in the
+        form "beta".
     converged : bool
         Whether the relative gap is within the tolerance.
     history : MKLHistory
@@ -149,18 +150,7 @@ class MKLSolution:
             Predictions.
         """
         design = as_design(Z, "Z", self.patterns.n_features)
-        threads = as_threads(n_threads)
-        gates, pattern, shares = evaluation_gates(self.patterns, _block_norms(self.coef), at)
-        n_outputs = 1 if self.coef.ndim == 2 else self.coef.shape[2]
-        if pattern.size == 0:
-            values = np.zeros((design.shape[0], n_outputs))
-        else:
-            # Shares carry eta, which the coefficients already hold.
-            shares = shares / _block_norms(self.coef)[pattern]
-            blocks = self.coef.reshape(*self.coef.shape[:2], n_outputs)[pattern] * shares[:, None, None]
-            words, _ = core.pack_patterns(design, gates, threads)
-            values = core.masked_fitted(design, words, _to_core(blocks.astype(np.float64)), n_outputs, threads)
-        return (values[:, 0] if self.coef.ndim == 2 else values).astype(self.coef.dtype, copy=False)
+        return masked_values(self.patterns, self.coef, design, at, n_threads)
 
     def kernel(
         self,
@@ -204,6 +194,7 @@ def solve_mkl(
     beta: float,
     *,
     form: str = "beta",
+    sample_weight: npt.ArrayLike | None = None,
     init: str | npt.ArrayLike = "ntk",
     max_iter: int = 10,
     relaxation: float = 0.75,
@@ -240,6 +231,8 @@ def solve_mkl(
         Penalty, positive.
     form : {"beta", "simplex"}
         The program.
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights of the samples in the square loss; k counts as k copies.
     init : {"ntk", "uniform"} or array_like of shape (n_patterns,)
         Weights to start from: P[h in K_i] for h ~ N(0, I) (for drawn patterns the shares of the draws), all equal
         with the sum 1, or given. A weight of zero stays zero in the reweighting, not in the solution.
@@ -295,7 +288,7 @@ def solve_mkl(
     """
     if form not in ("beta", "simplex"):
         raise ValueError(f'form must be "beta" or "simplex", not {form!r}')
-    program = _Program(X, y, patterns, as_scalar(beta, "beta", strict=True), form, tol, n_threads)
+    program = _Program(X, y, patterns, as_scalar(beta, "beta", strict=True), form, sample_weight, tol, n_threads)
     eta = _initial_weights(init, patterns)
     max_iter = as_count(max_iter, "max_iter", minimum=0)
     relaxation = as_scalar(relaxation, "relaxation", minimum=0.5)
@@ -314,6 +307,27 @@ def solve_mkl(
             stacklevel=2,
         )
     return solution
+
+
+def masked_values(
+    patterns: ActivationPatterns,
+    coef: npt.NDArray[np.floating[Any]],
+    Z: FloatArray,
+    at: str,
+    n_threads: int | None,
+) -> npt.NDArray[np.floating[Any]]:
+    """Evaluate sum_i m_i(z) z' w_i at validated samples, the masks as for :func:`masking_kernel`."""
+    threads = as_threads(n_threads)
+    n_outputs = 1 if coef.ndim == 2 else coef.shape[2]
+    nonzero = coef.reshape(coef.shape[0], -1).any(axis=1)
+    gates, pattern, shares = evaluation_gates(patterns, nonzero.astype(np.float64), at)
+    if pattern.size == 0:
+        values = np.zeros((Z.shape[0], n_outputs))
+    else:
+        blocks = coef.reshape(*coef.shape[:2], n_outputs)[pattern] * shares[:, None, None]
+        words, _ = core.pack_patterns(Z, gates, threads)
+        values = core.masked_fitted(Z, words, _to_core(blocks.astype(np.float64)), n_outputs, threads)
+    return (values[:, 0] if coef.ndim == 2 else values).astype(coef.dtype, copy=False)
 
 
 def _initial_weights(init: str | npt.ArrayLike, patterns: ActivationPatterns) -> FloatArray:
@@ -340,13 +354,20 @@ class _Program:
         patterns: ActivationPatterns,
         beta: float,
         form: str,
+        sample_weight: npt.ArrayLike | None,
         tol: float,
         n_threads: int | None,
     ) -> None:
         self.dtype = result_dtype(X, y)
-        self.X = as_design(X)
+        self.X = self.design = as_design(X)
         self.y = as_targets(y, self.X.shape[0])
         self.patterns = as_patterns(patterns, self.X)
+        self.root: FloatArray | None = None
+        if sample_weight is not None:
+            # Weights are scaled rows; the masks stay those of X.
+            self.root = np.sqrt(as_weights(sample_weight, self.X.shape[0], "sample_weight"))
+            self.design = self.root[:, None] * self.X
+            self.y = self.root.reshape(-1, *[1] * (self.y.ndim - 1)) * self.y
         self.beta = beta
         self.form = form
         self.tol = as_scalar(tol, "tol", strict=True)
@@ -355,6 +376,8 @@ class _Program:
         self.history = MKLHistory(np.zeros(0), np.zeros(0), np.zeros(0))
 
     def solution(self, coef: Any, objective: float, gap: float, dual: FloatArray) -> MKLSolution:
+        if self.root is not None:
+            dual = self.root.reshape(-1, *[1] * (dual.ndim - 1)) * dual
         eta = _block_norms(coef)
         if self.form == "simplex":
             total = eta.sum()
@@ -382,7 +405,7 @@ class _Program:
             shape = (len(self.patterns), self.X.shape[1], *self.y.shape[1:])
             return self.certified(np.zeros(shape)), False
         # Powers of two are taken out: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
-        design, a = _rescaled(self.X)
+        design, a = _rescaled(self.design)
         targets, b = _rescaled(np.asfortranarray(self.y.reshape(self.y.shape[0], -1)))
         simplex = self.form == "simplex"
         out = core.reweight_kernels(
@@ -421,7 +444,7 @@ class _Program:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # solve_mkl says so itself
             group = solve_gated(
-                self.X.astype(self.dtype, copy=False),
+                self.design.astype(self.dtype, copy=False),
                 self.y.astype(self.dtype, copy=False),
                 self.patterns,
                 beta,
@@ -442,7 +465,7 @@ class _Program:
         simplex form, quadratic in their difference, tells when it is close enough.
         """
         if self.at_zero == 0 or start.penalty_sum == 0:
-            largest = beta_max(self.X, self.y, self.patterns, n_threads=self.threads)
+            largest = beta_max(self.design, self.y, self.patterns, n_threads=self.threads)
             if largest == 0:
                 return start, False
             group_beta = 0.1 * largest
@@ -487,9 +510,9 @@ class _Program:
         targets = np.asfortranarray(self.y.reshape(self.y.shape[0], -1))
         n_outputs = targets.shape[1]
         blocks = _to_core(coef.reshape(coef.shape[0], coef.shape[1], n_outputs).astype(np.float64))
-        fitted = core.masked_fitted(self.X, self.patterns.words, blocks, n_outputs, self.threads)
+        fitted = core.masked_fitted(self.design, self.patterns.words, blocks, n_outputs, self.threads)
         residual = np.asfortranarray(targets - fitted)
-        correlations = core.masked_correlations(self.X, self.patterns.words, residual, self.threads)
+        correlations = core.masked_correlations(self.design, self.patterns.words, residual, self.threads)
         sizes = np.linalg.norm(correlations, axis=0)
         largest, norms = float(sizes.max()), np.linalg.norm(blocks, axis=0)
         total, square = float(norms.sum()), float(np.vdot(residual, residual))
