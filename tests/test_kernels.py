@@ -256,6 +256,10 @@ def test_zero_rows_have_zero_kernel():
     X = np.random.default_rng(0).standard_normal((5, 3))
     X[2] = 0
     patterns = cvxrelu.sample_patterns(X, 10, random_state=0)
-    for K in (cvxrelu.ntk(X), cvxrelu.ntk(X, kind="relu", depth=2), cvxrelu.masking_kernel(X, patterns, np.ones(len(patterns)))):
+    for K in (
+        cvxrelu.ntk(X),
+        cvxrelu.ntk(X, kind="relu", depth=2),
+        cvxrelu.masking_kernel(X, patterns, np.ones(len(patterns))),
+    ):
         assert not K[2].any() and not K[:, 2].any()
         assert np.isfinite(K).all()

@@ -9,6 +9,9 @@
 
 namespace cvxrelu::detail {
 
+/// One thread where waking others would cost more than it saves; `work` is in multiply-adds.
+inline int worthwhile_threads(double work, int threads) { return work < 4e6 ? 1 : threads; }
+
 /// Calls f(i, thread) for i in [0, size) as parallel_tasks does, and stops all threads when the user interrupts.
 template <class F>
 void interruptible_tasks(Index size, int threads, Monitor& monitor, F&& f) {

@@ -12,12 +12,13 @@ struct Tile {
 };
 
 /// Calls f(tile, thread) for tiles that cover an m x n matrix or, when it is symmetric, its part on and below the
-/// diagonal (and what of the upper part the tiles on the diagonal hold).
+/// diagonal (and what of the upper part the tiles on the diagonal hold). `work` is that of one entry in multiply-adds.
 template <class F>
-void for_each_tile(Index m, Index n, bool symmetric, Index tile_rows, Index tile_cols, int threads, Monitor& monitor,
-                   F&& f) {
+void for_each_tile(Index m, Index n, bool symmetric, Index tile_rows, Index tile_cols, double work, int threads,
+                   Monitor& monitor, F&& f) {
   const Index across = (n + tile_cols - 1) / tile_cols, down = (m + tile_rows - 1) / tile_rows;
-  interruptible_tasks(across * down, threads, monitor, [&](Index task, int thread) {
+  const double total = work * static_cast<double>(m) * static_cast<double>(n) / (symmetric ? 2 : 1);
+  interruptible_tasks(across * down, worthwhile_threads(total, threads), monitor, [&](Index task, int thread) {
     Tile tile;
     tile.col = task % across * tile_cols;
     tile.cols = std::min(tile_cols, n - tile.col);

@@ -68,10 +68,11 @@ void masking_tiles(const RowMatrixView& X, const WordMatrixView& words, const Ro
   constexpr Index kCols = 64, kMostRows = 2048;
   // Tall tiles share the work of a slab's tables; some 20 ms each, so that an interrupt is seen soon.
   const Index rows = std::clamp<Index>(20'000'000 / std::max<Index>(weights.size(), 1), 64, kMostRows);
+  const double work = static_cast<double>(X.cols()) + static_cast<double>(patterns.size()) / 4;
   static_assert(64 % kSlab == 0 && kCols % kSlab == 0, "a slab of columns lies within one word");
 
   detail::for_each_tile(
-      out.rows(), out.cols(), symmetric, rows, kCols, n_threads, monitor, [&](const detail::Tile& tile, int) {
+      out.rows(), out.cols(), symmetric, rows, kCols, work, n_threads, monitor, [&](const detail::Tile& tile, int) {
         RowMatrix values(tile.rows, tile.cols);
         values.noalias() = Z.middleRows(tile.row, tile.rows) * X.middleRows(tile.col, tile.cols).transpose();
         AlignedArray<double> slab(tile.rows * kSlab);

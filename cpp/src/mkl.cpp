@@ -23,8 +23,8 @@ MklIterate values(const Reweighting& at, const Vector& eta, double beta, bool si
   MklIterate it;
   const double penalty = at.norms.sum(), largest = at.kappa.maxCoeff();
   const double loss = 0.5 * beta * beta * at.alpha_squared;
-  // Gaps are sums of non-negative terms, with <W_i, X' D_i T> = s beta eta_i kappa_i for the dual point T = s beta alpha
-  // and the best s.
+  // Gaps are sums of non-negative terms, with <W_i, X' D_i T> = s beta eta_i kappa_i for the dual point T = s beta
+  // alpha and the best s.
   if (simplex) {
     const double curvature = beta * at.alpha_squared + largest;
     const double s = curvature > 0 ? at.y_alpha / curvature : 1;
@@ -92,8 +92,8 @@ MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, doub
       relaxed = false;
       continue;
     }
-    const bool best = result.history.empty() ||
-                      iterate.objective < result.history[static_cast<std::size_t>(result.best)].objective;
+    const bool best =
+        result.history.empty() || iterate.objective < result.history[static_cast<std::size_t>(result.best)].objective;
     result.history.push_back(iterate);
     if (best) {
       result.best = static_cast<Index>(result.history.size()) - 1;

@@ -117,9 +117,10 @@ void ntk_tiles(const UnitRows& X, const UnitRows& Z, bool symmetric, NtkKind kin
   constexpr Index kRows = 256, kCols = 128;  // a tile is 256 KiB, and stays in the second-level cache
   const double share = kind == NtkKind::gated ? 0.5 / kPi : kind == NtkKind::gated_both ? 1 / kPi : 1;
   const Vector norms = share * X.norms;
+  const double work = static_cast<double>(X.rows.cols() + 20 * depth);
 
   detail::for_each_tile(
-      out.rows(), out.cols(), symmetric, kRows, kCols, n_threads, monitor, [&](const detail::Tile& tile, int) {
+      out.rows(), out.cols(), symmetric, kRows, kCols, work, n_threads, monitor, [&](const detail::Tile& tile, int) {
         RowMatrix values(tile.rows, tile.cols);
         values.noalias() = Z.rows.middleRows(tile.row, tile.rows) * X.rows.middleRows(tile.col, tile.cols).transpose();
         alignas(64) double s[kCols];

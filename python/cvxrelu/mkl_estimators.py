@@ -262,7 +262,7 @@ class _MKLCV(_MKLBase):
     ) -> FloatArray:
         """Weighted sums of squared errors on the samples left out, for every penalty of the path."""
         patterns = self._patterns(np.ascontiguousarray(X[train]), rng)
-        given = {"sample_weight": weights[train], "n_threads": self.n_threads}
+        given: dict[str, Any] = {"sample_weight": weights[train], "n_threads": self.n_threads}
         largest = beta_max(X[train], y[train], patterns, **given) or 1.0
         path = gated_path(X[train], y[train], patterns, betas=ratios * largest, tol=self.tol, **given)
         scale = weights[test].reshape(-1, *[1] * (y.ndim - 1))

@@ -41,9 +41,9 @@ struct MklIterate {
 struct MklResult {
   std::vector<MklIterate> history;
   Index best = 0;
-  Matrix coef;  // (d c, p), column i is vec(W_i)
-  Vector eta;   // (p,), the weights that gave `coef` by ridge regression
-  bool stopped = false;          // by the monitor
+  Matrix coef;                    // (d c, p), column i is vec(W_i)
+  Vector eta;                     // (p,), the weights that gave `coef` by ridge regression
+  bool stopped = false;           // by the monitor
   bool positive_definite = true;  // false: K + beta I lost definiteness to rounding, and the iteration ended there
 };
 
