@@ -319,7 +319,7 @@ def masked_values(
     """Evaluate sum_i m_i(z) z' w_i at validated samples, the masks as for :func:`masking_kernel`."""
     threads = as_threads(n_threads)
     n_outputs = 1 if coef.ndim == 2 else coef.shape[2]
-    nonzero: FloatArray = coef.reshape(coef.shape[0], -1).any(axis=1).astype(np.float64)
+    nonzero = np.asarray(coef.reshape(coef.shape[0], -1).any(axis=1), dtype=np.float64)
     gates, pattern, shares = evaluation_gates(patterns, nonzero, at)
     if pattern.size == 0:
         values = np.zeros((Z.shape[0], n_outputs))
