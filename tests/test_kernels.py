@@ -99,15 +99,39 @@ def test_ntk_is_the_mixture_of_masking_kernels_by_the_measure_of_cells(n, seed):
     patterns = cvxrelu.sample_patterns(X, gates=gates)
     eta = np.bincount(patterns.draw_pattern, weights=measure[masks.any(axis=0)], minlength=len(patterns))
     assert_allclose(cvxrelu.masking_kernel(X, patterns, eta), cvxrelu.ntk(X), rtol=0, atol=1e-13)
-    # On [X; Z] the same holds at other samples: the refined arrangement.
-    assert eta.sum() <= 1 + 1e-12
+
+
+@given(st.integers(2, 3), st.integers(1, 8), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_measured_cells_give_the_ntk_and_their_refinement_gives_it_everywhere(d, n, m, seed):
+    rng = np.random.default_rng(seed)
+    X, Z = rng.standard_normal((n, d)), rng.standard_normal((m, d))
+    patterns = cvxrelu.enumerate_patterns(X)
+    weights = cvxrelu.ntk_weights(X, patterns)
+    keep = weights > 0
+    assert_allclose(cvxrelu.masking_kernel(X, patterns, weights), cvxrelu.ntk(X), rtol=0, atol=1e-12)
+    cross = cvxrelu.masking_kernel(X, patterns, weights, Z, at="refined")
+    assert_allclose(cross, cvxrelu.ntk(X, Z), rtol=0, atol=1e-12)
+    # Two new points that are active together in a cell where nothing else is do not show in cells of X.
+    own = cvxrelu.masking_kernel(X, patterns, weights, Z, at="refined", block="self")
+    assert (np.diag(own) <= np.diag(cvxrelu.ntk(Z)) + 1e-12).all()
+    assert keep.any()
+
+
+def test_refinement_is_the_limit_of_cell_averages():
+    rng = np.random.default_rng(0)
+    X, Z = rng.standard_normal((6, 3)), rng.standard_normal((3, 3))
+    patterns = cvxrelu.sample_patterns(X, 100_000, random_state=0)
+    eta = rng.random(len(patterns))
+    limit = cvxrelu.masking_kernel(X, patterns, eta, Z, at="refined")
+    average = cvxrelu.masking_kernel(X, patterns, eta, Z, at="cell-average")
+    assert_allclose(average, limit, rtol=0, atol=0.05 * np.abs(limit).max())
 
 
 def test_shares_of_draws_estimate_the_ntk_within_standard_errors():
     X = np.random.default_rng(0).standard_normal((30, 5))
     N = 40_000
     patterns = cvxrelu.sample_patterns(X, N, random_state=1)
-    weights = cvxrelu.ntk_weights(patterns)
+    weights = cvxrelu.ntk_weights(X, patterns)
     assert weights.sum() == pytest.approx(1 - patterns.zero_count / N)
     H, estimate = cvxrelu.ntk(X), cvxrelu.ntk(X, patterns=patterns)
     q = H / (X @ X.T)
@@ -132,7 +156,7 @@ def test_cell_average_converges_to_the_ntk_at_new_points_and_one_gate_per_cell_d
     rng = np.random.default_rng(0)
     X, Z = rng.standard_normal((8, 3)), rng.standard_normal((5, 3))
     patterns = cvxrelu.sample_patterns(X, 50_000, random_state=0)
-    weights = cvxrelu.ntk_weights(patterns)
+    weights = cvxrelu.ntk_weights(X, patterns)
     H = cvxrelu.ntk(X, Z)
     average = cvxrelu.masking_kernel(X, patterns, weights, Z, at="cell-average")
     single = cvxrelu.masking_kernel(X, patterns, weights, Z, at="representative")

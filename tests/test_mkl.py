@@ -78,7 +78,7 @@ def test_optimum_is_that_of_the_group_lasso(problem, init, max_iter):
 def test_reweighting_is_its_definition(problem, form):
     X, y, patterns, beta = problem
     masks = patterns.to_dense()
-    eta = cvxrelu.ntk_weights(patterns)
+    eta = cvxrelu.ntk_weights(X, patterns)
     start = eta / eta.sum() if form == "simplex" else eta
     solution = reweighted(X, y, patterns, beta, form=form, max_iter=5)
     expected = reference.reweight(X, y, masks, start, beta, solution.n_iter, form)
@@ -104,7 +104,7 @@ def test_reweighting_is_monotone_and_its_gap_is_true(problem, form, relaxation):
 @given(problems(max_outputs=2))
 def test_first_iteration_is_ridge_regression_with_the_kernel_of_the_weights(problem):
     X, y, patterns, beta = problem
-    masks, eta = patterns.to_dense(), cvxrelu.ntk_weights(patterns)
+    masks, eta = patterns.to_dense(), cvxrelu.ntk_weights(X, patterns)
     solution = reweighted(X, y, patterns, beta, max_iter=1)
     alpha, blocks = reference.ridge(X, y, masks, eta, beta)
     size = np.abs(y).max()
@@ -122,7 +122,7 @@ def test_first_iteration_is_ridge_regression_with_the_kernel_of_the_weights(prob
 @given(problems())
 def test_the_ntk_is_never_better_than_the_optimum_over_kernels(problem):
     X, y, patterns, beta = problem
-    masks, eta = patterns.to_dense(), cvxrelu.ntk_weights(patterns)
+    masks, eta = patterns.to_dense(), cvxrelu.ntk_weights(X, patterns)
     eta = eta / eta.sum()
     rounding = 1e-9 * (y**2).sum()
     # (a) same ridge, weights on the simplex, with the slack bounded by the gap
@@ -184,7 +184,7 @@ def test_a_weight_of_zero_is_noticed_by_the_gap_and_recovered_by_the_finish(form
     X, y, patterns, largest = teacher(80, 4, 50)
     beta = 0.05 * largest if form == "beta" else 1.0
     best = cvxrelu.solve_mkl(X, y, patterns, beta, form=form, tol=1e-9)
-    eta = cvxrelu.ntk_weights(patterns)
+    eta = cvxrelu.ntk_weights(X, patterns)
     eta[best.eta.argmax()] = 0
     stuck = reweighted(X, y, patterns, beta, form=form, init=eta, max_iter=300)
     assert stuck.eta[best.eta.argmax()] == 0

@@ -55,6 +55,8 @@ class PyMonitor final : public Monitor {
   Clock::time_point last_ = Clock::now();
 };
 
+void bind_arrangement(py::module_& m);
+void bind_cone_measure(py::module_& m);
 void bind_bits(py::module_& m);
 void bind_group_lasso(py::module_& m);
 void bind_info(py::module_& m);

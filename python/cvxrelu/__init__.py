@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native  # noqa: F401  (first: says what to do when the build is missing)
 from ._show_versions import show_versions
+from .arrangement import ArrangementCertificate, count_patterns, enumerate_patterns, iter_patterns, pattern_bound
+from .cone_measure import ConeMeasure, cone_measure
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .kernels import masking_kernel, ntk, ntk_weights
@@ -32,7 +34,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActivationPatterns",
+    "ArrangementCertificate",
     "ArrangementTooLargeError",
+    "ConeMeasure",
     "ConvergenceWarning",
     "GatedPath",
     "GatedSolution",
@@ -40,10 +44,15 @@ __all__ = [
     "MKLSolution",
     "Network",
     "beta_max",
+    "cone_measure",
+    "count_patterns",
+    "enumerate_patterns",
     "gated_path",
+    "iter_patterns",
     "masking_kernel",
     "ntk",
     "ntk_weights",
+    "pattern_bound",
     "sample_patterns",
     "show_versions",
     "solve_gated",

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from ._native import core
 from ._validation import FloatArray, as_count, as_design, as_patterns, as_threads, as_weights, result_dtype
-from .patterns import ActivationPatterns
+from .arrangement import enumerate_patterns
+from .patterns import ActivationPatterns, merge_patterns
 
-EVALUATIONS = ("representative", "cell-average")
+EVALUATIONS = ("representative", "cell-average", "refined")
 
 
 def ntk(
@@ -82,31 +83,44 @@ def ntk(
         if patterns.counts is None:
             raise ValueError("patterns were enumerated, not drawn: leave them out for the network of infinite width")
         scale = 2.0 if kind == "gated-both" else 1.0
-        weights = scale * ntk_weights(patterns)
+        weights = scale * ntk_weights(X, patterns)
         return masking_kernel(X, patterns, weights, Z, at="cell-average", n_threads=n_threads)
     X = as_design(X)
     other = None if Z is None else as_design(Z, "Z", X.shape[1])
     return _as_dtype(core.ntk(X, other, kinds[kind], depth, as_threads(n_threads)), dtype)
 
 
-def ntk_weights(patterns: ActivationPatterns) -> FloatArray:
+def ntk_weights(
+    X: npt.ArrayLike,
+    patterns: ActivationPatterns,
+    *,
+    random_state: Any = None,
+    n_threads: int | None = None,
+) -> FloatArray:
     """Return the weights of the masking kernels in the gated neural tangent kernel: P[h in K_i], h ~ N(0, I).
 
     Parameters
     ----------
+    X : array_like of shape (n_samples, n_features)
+        The samples that `patterns` belong to.
     patterns : ActivationPatterns
         Enumerated patterns, whose cells are measured, or drawn ones, for which the shares of the draws estimate
         the probabilities (and are exact for the network of the gates drawn).
+    random_state : None, int, numpy.random.Generator or RandomState
+        Source of draws where cells cannot be measured exactly, see :func:`cone_measure`.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
 
     Returns
     -------
     ndarray of shape (n_patterns,)
         Non-negative. They sum to 1 minus the probability of the pattern that is 0 everywhere, whose kernel is 0.
     """
+    as_patterns(patterns, as_design(X))
     if patterns.counts is not None:
         assert patterns.n_draws is not None
         return np.asarray(patterns.counts / patterns.n_draws, dtype=np.float64)
-    return np.asarray(patterns.measure(), dtype=np.float64)
+    return patterns.measure(X, random_state=random_state, n_threads=n_threads)
 
 
 def masking_kernel(
@@ -131,7 +145,7 @@ def masking_kernel(
         Weights, non-negative and not all zero.
     Z : array_like of shape (m, n_features), optional
         Other samples.
-    at : {"representative", "cell-average"}
+    at : {"representative", "cell-average", "refined"}
         What stands for the mask of pattern i at a sample that is not in `X` (a pattern does not determine it):
 
         - "representative": 1[z.g_i >= 0] with the one gate g_i of the pattern. The kernel then belongs to the gated
@@ -141,6 +155,9 @@ def masking_kernel(
           tangent kernel this is that kernel for the network of all drawn gates, and tends to the one of infinite
           width, which "representative" does not. Training cannot tell the two apart: splitting a coefficient evenly
           over the gates of its cell changes neither fit nor penalty. Needs sampled patterns.
+        - "refined": P[h.z >= 0 | h in K_i], its limit for many draws, from the cells of [X; Z]. With the measures of
+          enumerated cells for eta this is the kernel of infinite width at all points. Enumerates those cells, so
+          for few features only.
     block : {"cross", "self"}
         With `Z`: kernel of `Z` with `X`, or of `Z` with itself.
     n_threads : int, optional
@@ -170,7 +187,7 @@ def masking_kernel(
         require_evaluation(at, patterns)
         return _as_dtype(core.masking_kernel(X, patterns.words, eta, threads), dtype)
     Z = as_design(Z, "Z", X.shape[1])
-    gates, pattern, weights = evaluation_gates(patterns, eta, at)
+    gates, pattern, weights = evaluation_gates(patterns, eta, at, X, Z)
     z_words, _ = core.pack_patterns(Z, gates, threads)
     if block == "self":
         return _as_dtype(core.masking_kernel(Z, z_words, weights, threads), dtype)
@@ -183,26 +200,49 @@ def require_evaluation(at: str, patterns: ActivationPatterns) -> None:
     if at not in EVALUATIONS:
         raise ValueError(f"at must be one of {', '.join(map(repr, EVALUATIONS))}, not {at!r}")
     if at == "cell-average" and patterns.draws is None:
-        raise ValueError('at="cell-average" needs patterns from sample_patterns, which keeps every gate drawn')
+        raise ValueError(
+            'at="cell-average" needs patterns from sample_patterns, which keeps every gate drawn; '
+            'for enumerated ones at="refined" is the same with all gates there are'
+        )
 
 
 def evaluation_gates(
-    patterns: ActivationPatterns, eta: FloatArray, at: str
+    patterns: ActivationPatterns, eta: FloatArray, at: str, X: FloatArray, Z: FloatArray
 ) -> tuple[FloatArray, npt.NDArray[np.intp], FloatArray]:
     """Return gates, the pattern of each, and weights, whose indicators sum to the masks of patterns of weight eta > 0.
 
     A cell average over the draws is a sum over gates like any other: draw h of cell i has the weight
-    eta_i / (draws of cell i).
+    eta_i / (draws of cell i). So is the refined arrangement, with a gate in each of the parts of cell i, and the weight
+    eta_i times its share.
     """
     require_evaluation(at, patterns)
     if at == "representative":
         pattern = np.flatnonzero(eta)
         return np.ascontiguousarray(patterns.gates[pattern]), pattern, eta[pattern]
-    assert patterns.draws is not None and patterns.draw_pattern is not None
-    chosen = np.flatnonzero(eta[patterns.draw_pattern])
-    pattern = patterns.draw_pattern[chosen].astype(np.intp)
-    per_cell = np.bincount(patterns.draw_pattern, minlength=len(patterns))
-    return np.ascontiguousarray(patterns.draws[chosen]), pattern, eta[pattern] / per_cell[pattern]
+    if at == "refined":
+        gates, parent, mass = _parts_of_cells(patterns, X, Z)
+    else:
+        assert patterns.draws is not None and patterns.draw_pattern is not None
+        gates, parent, mass = patterns.draws, patterns.draw_pattern, np.ones(patterns.draw_pattern.size)
+    whole = np.bincount(parent, weights=mass, minlength=len(patterns))
+    chosen = np.flatnonzero((eta[parent] > 0) & (mass > 0))
+    pattern = parent[chosen].astype(np.intp)
+    return np.ascontiguousarray(gates[chosen]), pattern, eta[pattern] * mass[chosen] / whole[pattern]
+
+
+def _parts_of_cells(
+    patterns: ActivationPatterns, X: FloatArray, Z: FloatArray
+) -> tuple[FloatArray, npt.NDArray[np.int64], FloatArray]:
+    """Return a gate inside each cell of [X; Z] that lies in a cell of `patterns`, the latter's index, and its measure."""
+    both = np.vstack([X, Z])
+    refined = enumerate_patterns(both)
+    measure = refined.measure(both, random_state=0)
+    words = refined.words[:, : patterns.words.shape[1]].copy()
+    words[:, -1] &= np.uint64(2 ** ((X.shape[0] - 1) % 64 + 1) - 1)
+    _, index, _ = merge_patterns(np.vstack([patterns.words, words]))
+    parent = index[len(patterns) :]
+    inside = parent < len(patterns)
+    return refined.gates[inside], parent[inside], measure[inside]
 
 
 def _as_dtype(kernel: FloatArray, dtype: type[Any]) -> npt.NDArray[Any]:

@@ -138,7 +138,7 @@ class MKLSolution:
         ----------
         Z : array_like of shape (m, n_features)
             Samples.
-        at : {"representative", "cell-average"}
+        at : {"representative", "cell-average", "refined"}
             What stands for the mask m_i of pattern i at z, see :func:`masking_kernel`. "representative" is the gated
             network itself.
         n_threads : int, optional
@@ -150,7 +150,7 @@ class MKLSolution:
             Predictions.
         """
         design = as_design(Z, "Z", self.patterns.n_features)
-        return masked_values(self.patterns, self.coef, design, at, n_threads)
+        return masked_values(self.patterns, self.coef, self.X, design, at, n_threads)
 
     def kernel(
         self,
@@ -289,7 +289,7 @@ def solve_mkl(
     if form not in ("beta", "simplex"):
         raise ValueError(f'form must be "beta" or "simplex", not {form!r}')
     program = _Program(X, y, patterns, as_scalar(beta, "beta", strict=True), form, sample_weight, tol, n_threads)
-    eta = _initial_weights(init, patterns)
+    eta = _initial_weights(init, program.X, patterns)
     max_iter = as_count(max_iter, "max_iter", minimum=0)
     relaxation = as_scalar(relaxation, "relaxation", minimum=0.5)
     if relaxation > 1:
@@ -312,6 +312,7 @@ def solve_mkl(
 def masked_values(
     patterns: ActivationPatterns,
     coef: npt.NDArray[np.floating[Any]],
+    X: FloatArray,
     Z: FloatArray,
     at: str,
     n_threads: int | None,
@@ -320,7 +321,7 @@ def masked_values(
     threads = as_threads(n_threads)
     n_outputs = 1 if coef.ndim == 2 else coef.shape[2]
     nonzero = np.asarray(coef.reshape(coef.shape[0], -1).any(axis=1), dtype=np.float64)
-    gates, pattern, shares = evaluation_gates(patterns, nonzero, at)
+    gates, pattern, shares = evaluation_gates(patterns, nonzero, at, X, Z)
     if pattern.size == 0:
         values = np.zeros((Z.shape[0], n_outputs))
     else:
@@ -330,11 +331,11 @@ def masked_values(
     return (values[:, 0] if coef.ndim == 2 else values).astype(coef.dtype, copy=False)
 
 
-def _initial_weights(init: str | npt.ArrayLike, patterns: ActivationPatterns) -> FloatArray:
+def _initial_weights(init: str | npt.ArrayLike, X: npt.ArrayLike, patterns: ActivationPatterns) -> FloatArray:
     if not isinstance(init, str):
         return as_weights(init, len(patterns), "init")
     if init == "ntk":
-        return ntk_weights(patterns)
+        return ntk_weights(X, patterns, random_state=0)
     if init == "uniform":
         return np.full(len(patterns), 1 / len(patterns))
     raise ValueError(f'init must be "ntk", "uniform" or an array, not {init!r}')

@@ -29,7 +29,7 @@ _GATES = """\
     gates : {"mixed", "gaussian"} or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
         Law of the gates, as for :func:`sample_patterns`. "mixed" lets every second gate compare one random feature
         with a threshold between two of its training values; it needs `fit_bias` (or a constant feature).
-    at : {"cell-average", "representative"}, default "cell-average"
+    at : {"cell-average", "representative", "refined"}, default "cell-average"
         What stands for the masks at samples that were not seen, see :func:`masking_kernel`. The average over all
         gates drawn is the default because it has less variance; "representative" predicts what `network_` does."""
 
@@ -266,12 +266,11 @@ class _MKLCV(_MKLBase):
         largest = beta_max(X[train], y[train], patterns, **given) or 1.0
         path = gated_path(X[train], y[train], patterns, betas=ratios * largest, tol=self.tol, **given)
         scale = weights[test].reshape(-1, *[1] * (y.ndim - 1))
-        return np.array(
-            [
-                (scale * (y[test] - masked_values(patterns, point.coef, X[test], self.at, self.n_threads)) ** 2).sum()
-                for point in path
-            ]
-        )
+        errors = []
+        for point in path:
+            values = masked_values(patterns, point.coef, X[train], X[test], self.at, self.n_threads)
+            errors.append((scale * (y[test] - values) ** 2).sum())
+        return np.array(errors)
 
 
 class MKLRegressor(RegressionMixin, _MKL):
