@@ -107,14 +107,12 @@ def test_measured_cells_give_the_ntk_and_their_refinement_gives_it_everywhere(d,
     X, Z = rng.standard_normal((n, d)), rng.standard_normal((m, d))
     patterns = cvxrelu.enumerate_patterns(X)
     weights = cvxrelu.ntk_weights(X, patterns)
-    keep = weights > 0
     assert_allclose(cvxrelu.masking_kernel(X, patterns, weights), cvxrelu.ntk(X), rtol=0, atol=1e-12)
     cross = cvxrelu.masking_kernel(X, patterns, weights, Z, at="refined")
     assert_allclose(cross, cvxrelu.ntk(X, Z), rtol=0, atol=1e-12)
     # Two new points that are active together in a cell where nothing else is do not show in cells of X.
     own = cvxrelu.masking_kernel(X, patterns, weights, Z, at="refined", block="self")
     assert (np.diag(own) <= np.diag(cvxrelu.ntk(Z)) + 1e-12).all()
-    assert keep.any()
 
 
 def test_refinement_is_the_limit_of_cell_averages():

@@ -6,8 +6,10 @@ import numpy.typing
 import typing
 
 __all__: list[str] = [
+    "Arrangement",
     "NtkKind",
     "build_info",
+    "cone_measure",
     "default_threads",
     "exact_dot_sign",
     "group_lasso_gap",
@@ -20,6 +22,44 @@ __all__: list[str] = [
     "solve_group_lasso",
     "solve_spd",
 ]
+
+class Arrangement:
+    """
+    Cells of a central hyperplane arrangement, in a fixed order.
+    """
+    def __init__(
+        self,
+        X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+        tol: typing.SupportsFloat | typing.SupportsIndex,
+        check_gates: bool,
+    ) -> None: ...
+    def count(
+        self, limit: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> int:
+        """
+        Number of cells left, or some number above the limit.
+        """
+    def fill(
+        self,
+        words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.writeable", "flags.c_contiguous"],
+        gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.writeable", "flags.c_contiguous"],
+        n_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> int:
+        """
+        Writes the next cells that fit; returns how many.
+        """
+    @property
+    def arithmetic(self) -> str: ...
+    @property
+    def counts(self) -> dict[str, typing.Any]: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def n_hyperplanes(self) -> int: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def room(self) -> int: ...
 
 class NtkKind:
     """
@@ -62,6 +102,16 @@ class NtkKind:
 def build_info() -> dict[str, typing.Any]:
     """
     How this module was compiled.
+    """
+
+def cone_measure(
+    rows: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]:
+    """
+    Gaussian measure of cones of rank 2 or 3.
     """
 
 def default_threads() -> int:

@@ -233,7 +233,7 @@ def evaluation_gates(
 def _parts_of_cells(
     patterns: ActivationPatterns, X: FloatArray, Z: FloatArray
 ) -> tuple[FloatArray, npt.NDArray[np.int64], FloatArray]:
-    """Return a gate inside each cell of [X; Z] that lies in a cell of `patterns`, the latter's index, and its measure."""
+    """Return a gate in each cell of [X; Z] inside a cell of `patterns`, the index of the latter, and its measure."""
     both = np.vstack([X, Z])
     refined = enumerate_patterns(both)
     measure = refined.measure(both, random_state=0)

@@ -134,12 +134,6 @@ class ActivationPatterns:
         words, _ = core.pack_patterns(Z, self.gates, as_threads(n_threads))
         return unpack_patterns(words, Z.shape[0])
 
-
-def unpack_patterns(words: WordArray, n_samples: int) -> BoolArray:
-    """Return packed patterns as a boolean array of shape (n_samples, n_patterns)."""
-    octets = words.astype("<u8", copy=False).view(np.uint8)
-    return np.unpackbits(octets, axis=1, count=n_samples, bitorder="little").view(np.bool_).T
-
     def measure(
         self,
         X: npt.ArrayLike,
@@ -161,6 +155,12 @@ def unpack_patterns(words: WordArray, n_samples: int) -> BoolArray:
         return cone_measure(
             X, self, method=method, n_draws=n_draws, random_state=random_state, n_threads=n_threads
         ).probabilities
+
+
+def unpack_patterns(words: WordArray, n_samples: int) -> BoolArray:
+    """Return packed patterns as a boolean array of shape (n_samples, n_patterns)."""
+    octets = words.astype("<u8", copy=False).view(np.uint8)
+    return np.unpackbits(octets, axis=1, count=n_samples, bitorder="little").view(np.bool_).T
 
 
 def merge_patterns(
