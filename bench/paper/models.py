@@ -103,7 +103,9 @@ def models(n_gates):
         ),
         "ridge": Model(peer(lambda c, s: RidgeClassifier(alpha=c)), tuple(np.logspace(-3, 4, 15))),
         "boosting": Model(
-            peer(lambda c, s: GradientBoostingClassifier(n_estimators=200, max_depth=c, random_state=s)), (1, 2, 3), False
+            peer(lambda c, s: GradientBoostingClassifier(n_estimators=200, max_depth=c, random_state=s)),
+            (1, 2, 3),
+            False,
         ),
     }
 

@@ -10,8 +10,8 @@ hundreds of classifiers, 2014) that Arora et al. (Harnessing the power of infini
 
 Settings are chosen on the first split, by square loss for the kernels and networks and by accuracy for the rest, and
 the accuracies of the four folds are averaged. "auto" takes on each set the kernel of the least validation loss.
-Differences from the tuned NTK are paired by fold; two standard errors are printed, over the sets (would it hold on other
-sets?) and over the folds of these sets (would it hold on other splits?).
+Differences from the tuned NTK are paired by fold; two standard errors are printed, over the sets (would it hold on
+other sets?) and over the folds of these sets (would it hold on other splits?).
 """
 
 import argparse
@@ -68,7 +68,9 @@ def run_set(folder, name, chosen, seed):
                 {"set": name, "model": label, "fold": k, "accuracy": accuracy(values, y[test]), "setting": candidate}
             )
         seconds = time.process_time() - start
-        print(f"  {label:<18}{np.mean([r['accuracy'] for r in rows[-len(folds) :]]):8.4f}  {seconds:7.1f} s", flush=True)
+        print(
+            f"  {label:<18}{np.mean([r['accuracy'] for r in rows[-len(folds) :]]):8.4f}  {seconds:7.1f} s", flush=True
+        )
     best = min((label for label in AUTO if label in losses), key=losses.get)
     rows += [{**row, "model": "auto", "setting": best} for row in rows if row["model"] == best]
     return rows
@@ -156,9 +158,7 @@ def main(argv=None):
         with (options.data / "MANIFEST.csv").open() as file:
             names = [row["name"] for row in csv.DictReader(file) if MARK in row["notes"]]
     available = models(100 if options.quick else options.gates)
-    chosen = {
-        label: model for label, model in available.items() if label in {"ntk", *(options.models or available)}
-    }
+    chosen = {label: model for label, model in available.items() if label in {"ntk", *(options.models or available)}}
     rows = []
     for name in names:
         print(name, flush=True)
