@@ -60,5 +60,7 @@ void bind_cone_measure(py::module_& m);
 void bind_bits(py::module_& m);
 void bind_group_lasso(py::module_& m);
 void bind_info(py::module_& m);
+void bind_kernels(py::module_& m);
+void bind_mkl(py::module_& m);
 
 }  // namespace cvxrelu

@@ -12,6 +12,8 @@ from .arrangement import ArrangementCertificate, count_patterns, enumerate_patte
 from .cone_measure import ConeMeasure, cone_measure
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
+from .kernels import masking_kernel, ntk, ntk_weights
+from .mkl import MKLHistory, MKLSolution, solve_mkl
 from .network import Network
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
@@ -19,6 +21,14 @@ from .sampling import sample_patterns
 if TYPE_CHECKING:
     from .estimators import GatedReLUClassifier as GatedReLUClassifier
     from .estimators import GatedReLURegressor as GatedReLURegressor
+    from .kernel_estimators import NTKClassifier as NTKClassifier
+    from .kernel_estimators import NTKClassifierCV as NTKClassifierCV
+    from .kernel_estimators import NTKRegressor as NTKRegressor
+    from .kernel_estimators import NTKRegressorCV as NTKRegressorCV
+    from .mkl_estimators import MKLClassifier as MKLClassifier
+    from .mkl_estimators import MKLClassifierCV as MKLClassifierCV
+    from .mkl_estimators import MKLRegressor as MKLRegressor
+    from .mkl_estimators import MKLRegressorCV as MKLRegressorCV
 
 __version__ = "0.1.0"
 
@@ -30,6 +40,8 @@ __all__ = [
     "ConvergenceWarning",
     "GatedPath",
     "GatedSolution",
+    "MKLHistory",
+    "MKLSolution",
     "Network",
     "beta_max",
     "cone_measure",
@@ -37,14 +49,29 @@ __all__ = [
     "enumerate_patterns",
     "gated_path",
     "iter_patterns",
+    "masking_kernel",
+    "ntk",
+    "ntk_weights",
     "pattern_bound",
     "sample_patterns",
     "show_versions",
     "solve_gated",
+    "solve_mkl",
 ]
 
 # Not in __all__: these need scikit-learn, which the rest of the package does without.
-_ESTIMATORS = ("GatedReLUClassifier", "GatedReLURegressor")
+_ESTIMATORS = {
+    "GatedReLUClassifier": "estimators",
+    "GatedReLURegressor": "estimators",
+    "MKLClassifier": "mkl_estimators",
+    "MKLClassifierCV": "mkl_estimators",
+    "MKLRegressor": "mkl_estimators",
+    "MKLRegressorCV": "mkl_estimators",
+    "NTKClassifier": "kernel_estimators",
+    "NTKClassifierCV": "kernel_estimators",
+    "NTKRegressor": "kernel_estimators",
+    "NTKRegressorCV": "kernel_estimators",
+}
 
 logging.getLogger("cvxrelu").addHandler(logging.NullHandler())
 
@@ -56,7 +83,7 @@ def __getattr__(name: str) -> Any:
         import sklearn  # noqa: F401
     except ImportError as error:
         raise ImportError(f"cvxrelu.{name} needs scikit-learn: pip install 'cvxrelu[sklearn]'") from error
-    return getattr(importlib.import_module(".estimators", __name__), name)
+    return getattr(importlib.import_module(f".{_ESTIMATORS[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
