@@ -220,7 +220,9 @@ def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bo
     blocks, gates = blocks[active], gates[active]
     if blocks.shape[2:] in ((), (1,)):
         root = np.sqrt(np.linalg.norm(blocks.reshape(gates.shape), axis=1))
-        return Network(blocks.reshape(gates.shape) / root[:, None], root.reshape(root.size, *blocks.shape[2:]), gates, bias)
+        return Network(
+            blocks.reshape(gates.shape) / root[:, None], root.reshape(root.size, *blocks.shape[2:]), gates, bias
+        )
     left, s, right = np.linalg.svd(blocks, full_matrices=False)
     negligible = np.finfo(np.float64).eps * max(blocks.shape[1:])
     block, triple = np.nonzero(s > negligible * s.max(axis=1, initial=0.0, keepdims=True))

@@ -1,0 +1,7 @@
+#include "border.hpp"
+
+namespace cvxrelu {
+
+void bind_pricing(py::module_&) {}
+
+}  // namespace cvxrelu
