@@ -38,46 +38,54 @@ py::dict to_dict(ConeProgramResult& result) {
   return out;
 }
 
+// The program with its state, for column generation. Python keeps one for the length of a call, never in a result.
+class NativeConeProgram {
+ public:
+  NativeConeProgram(const RowMatrixView& X, const VectorView& y, int n_threads)
+      : X_(X), y_(y), poll_(py::none()), list_(X_, n_threads, poll_), program_(list_, y_) {}
+
+  void append(const WordMatrixView& words) {
+    const py::gil_scoped_release release;
+    list_.append(words);
+  }
+  void start(const std::vector<Index>& patterns, const std::vector<int>& signs, const MatrixView& blocks) {
+    const py::gil_scoped_release release;
+    program_.start(signed_cones(patterns, signs), blocks);
+  }
+  py::dict solve(double beta, double tol, Index max_iter, py::object callback) {
+    PyMonitor monitor(std::move(callback));
+    ConeProgramResult result;
+    {
+      const py::gil_scoped_release release;
+      result = program_.solve(beta, {tol, max_iter}, monitor);
+    }
+    return to_dict(result);
+  }
+  double beta_max() {
+    const py::gil_scoped_release release;
+    return cone_program_beta_max(list_, y_);
+  }
+
+ private:
+  RowMatrix X_;
+  Vector y_;
+  PyMonitor poll_;
+  ConeList list_;
+  ConeProgram program_;
+};
+
 }  // namespace
 
 void bind_cone_program(py::module_& m) {
-  m.def(
-      "solve_cone_program",
-      [](const RowMatrixView& X, const WordMatrixView& words, const VectorView& y, const std::vector<double>& betas,
-         const std::vector<Index>& start_patterns, const std::vector<int>& start_signs, const MatrixView& start_blocks,
-         double tol, Index max_iter, int n_threads, py::object callback) {
-        PyMonitor monitor(std::move(callback));
-        std::vector<ConeProgramResult> path;
-        {
-          const py::gil_scoped_release release;
-          ConeList list(X, n_threads, monitor);
-          list.append(words);
-          ConeProgram program(list, y);
-          program.start(signed_cones(start_patterns, start_signs), start_blocks);
-          for (const double beta : betas) {
-            path.push_back(program.solve(beta, {tol, max_iter}, monitor));
-            if (path.back().stopped) break;
-          }
-        }
-        py::list points;
-        for (auto& result : path) points.append(to_dict(result));
-        return points;
-      },
-      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("y").noconvert(), py::arg("betas"),
-      py::arg("start_patterns"), py::arg("start_signs"), py::arg("start_blocks").noconvert(), py::arg("tol"),
-      py::arg("max_iter"), py::arg("n_threads"), py::arg("callback"),
-      "The ReLU program over the given patterns for each penalty, every one from the solution before.");
-  m.def(
-      "cone_program_beta_max",
-      [](const RowMatrixView& X, const WordMatrixView& words, const VectorView& y, int n_threads) {
-        PyMonitor monitor{py::none()};
-        const py::gil_scoped_release release;
-        ConeList list(X, n_threads, monitor);
-        list.append(words);
-        return cone_program_beta_max(list, y);
-      },
-      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("y").noconvert(), py::arg("n_threads"),
-      "The smallest penalty whose solution over the patterns is zero.");
+  py::class_<NativeConeProgram>(m, "ConeProgram", "The ReLU program over patterns that may be appended.")
+      .def(py::init<const RowMatrixView&, const VectorView&, int>(), py::arg("X").noconvert(), py::arg("y").noconvert(),
+           py::arg("n_threads"))
+      .def("append", &NativeConeProgram::append, py::arg("words").noconvert(), "Appends packed patterns.")
+      .def("start", &NativeConeProgram::start, py::arg("patterns"), py::arg("signs"), py::arg("blocks").noconvert(),
+           "Blocks, columns of `blocks`, to start from.")
+      .def("solve", &NativeConeProgram::solve, py::arg("beta"), py::arg("tol"), py::arg("max_iter"),
+           py::arg("callback"), "Solves from the last solution.")
+      .def("beta_max", &NativeConeProgram::beta_max, "The smallest penalty whose solution is zero.");
 }
 
 }  // namespace cvxrelu

@@ -13,7 +13,6 @@ namespace {
 
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kFeasibility = 1e-13;  // violation, relative to ||c||, that counts as none
-constexpr double kDependence = 1e-12;   // a unit row this close to the span of the support cannot join it
 constexpr int kPoolAdditions = 12;      // most rows that join a pool after a look at all rows
 
 // Flips the signs of products with rows that are inactive; returns the smallest.
@@ -54,38 +53,25 @@ ConeProjector::ConeProjector(const UnitRows& rows)
     : rows_(rows),
       d_(rows.dimension()),
       c_(nullptr, 0),
-      Q_(d_, d_),
-      R_(d_, d_),
+      qr_(d_),
       Qc_(d_),
       multipliers_(d_ + 1),
       trial_(d_ + 1),
       point_(d_),
-      products_(rows.size()),
-      column_(d_) {}
+      products_(rows.size()) {}
 
-// Orthogonalises row j against Q; false when it depends on the rows there.
+// False when row j depends on the rows of the support.
 bool ConeProjector::append(Index j) {
-  const Index k = size();
-  if (k == d_) return false;
-  auto q = Q_.col(k);
-  q = sign_of(pattern_, j) * Eigen::Map<const Vector>(rows_[j], d_);
-  auto r = R_.col(k).head(k);
-  r.setZero();
-  for (int pass = 0; pass < 2 && k > 0; ++pass) {
-    column_.head(k).noalias() = Q_.leftCols(k).transpose() * q;
-    q.noalias() -= Q_.leftCols(k) * column_.head(k);
-    r += column_.head(k);
-  }
-  const double norm = q.norm();
-  if (norm < kDependence) return false;
-  R_(k, k) = norm;
-  q /= norm;
-  Qc_[k] = q.dot(c_);
+  if (!qr_.append(sign_of(pattern_, j), rows_[j])) return false;
+  Qc_[size()] = qr_.last_component(c_);
   support_.push_back(j);
   return true;
 }
 
-void ConeProjector::truncate(Index length) { support_.resize(static_cast<std::size_t>(length)); }
+void ConeProjector::truncate(Index length) {
+  support_.resize(static_cast<std::size_t>(length));
+  qr_.truncate(length);
+}
 
 // Removes rows and their multipliers; columns of Q before the first removed row stay.
 void ConeProjector::keep_only(const std::vector<char>& keep) {
@@ -99,11 +85,10 @@ void ConeProjector::keep_only(const std::vector<char>& keep) {
       multipliers_[size() - 1] = multipliers_[a];
 }
 
-// Multipliers of least squares on the support without their signs: R lambda = -Q'c.
+// Multipliers of least squares on the support, whatever their signs.
 void ConeProjector::unconstrained(Vector& multipliers) const {
-  const Index k = size();
-  multipliers.head(k) = -Qc_.head(k);
-  R_.topLeftCorner(k, k).triangularView<Eigen::Upper>().solveInPlace(multipliers.head(k));
+  qr_.solve(Qc_, multipliers);
+  multipliers.head(size()) *= -1;
 }
 
 // A support from outside may not be optimal for this c: rows with the wrong sign leave until none has it.
@@ -145,15 +130,6 @@ void ConeProjector::advance() {
   }
 }
 
-void ConeProjector::update_point() {
-  const Index k = size();
-  point_ = c_;
-  if (k == 0) return;
-  point_.noalias() -= Q_.leftCols(k) * Qc_.head(k);
-  column_.head(k).noalias() = Q_.leftCols(k).transpose() * point_;
-  point_.noalias() -= Q_.leftCols(k) * column_.head(k);
-}
-
 Index ConeProjector::most_violated(ConePool& pool, Check check, double tolerance, const std::vector<Index>& rejected) {
   const auto usable = [&](Index j) { return std::find(rejected.begin(), rejected.end(), j) == rejected.end(); };
   Index row = -1;
@@ -192,7 +168,7 @@ double ConeProjector::project(const Word* pattern, ConePool& pool, const double*
                               std::vector<Index>& support) {
   pattern_ = pattern;
   new (&c_) Eigen::Map<const Vector>(c, d_);
-  support_.clear();
+  truncate(0);
   complete_ = false;
   const double size_of_c = c_.norm();
   if (size_of_c <= threshold || size_of_c == 0) {
@@ -202,7 +178,7 @@ double ConeProjector::project(const Word* pattern, ConePool& pool, const double*
   }
   for (const Index row : support) append(row);
   drop_nonpositive();
-  update_point();
+  qr_.residual(c_, Qc_, point_);
 
   std::vector<Index> rejected;
   const Index most_steps = 20 * d_ + 200;  // far above what is ever needed: against cycling by rounding
@@ -226,7 +202,7 @@ double ConeProjector::project(const Word* pattern, ConePool& pool, const double*
     }
     rejected.clear();
     advance();
-    update_point();
+    qr_.residual(c_, Qc_, point_);
   }
   support = support_;
   return point_.norm();

@@ -12,6 +12,7 @@
 
 #include <vector>
 
+#include "cvxrelu/thin_qr.hpp"
 #include "cvxrelu/types.hpp"
 
 namespace cvxrelu {
@@ -36,6 +37,15 @@ inline double sign_of(const Word* pattern, Index j) { return (pattern[j / 64] >>
 struct ConePool {
   std::vector<Index> rows;
   std::vector<double> signed_rows;
+
+  /// Applies a change of the sign of row j.
+  void turn(Index j) {
+    for (std::size_t a = 0; a < rows.size(); ++a) {
+      if (rows[a] != j) continue;
+      const std::size_t d = signed_rows.size() / rows.size();
+      for (std::size_t k = a * d; k < (a + 1) * d; ++k) signed_rows[k] = -signed_rows[k];
+    }
+  }
 };
 
 class ConeProjector {
@@ -69,15 +79,14 @@ class ConeProjector {
   void unconstrained(Vector& multipliers) const;
   void drop_nonpositive();
   void advance();
-  void update_point();
   Index most_violated(ConePool& pool, Check check, double tolerance, const std::vector<Index>& rejected);
 
   const UnitRows& rows_;
   Index d_;
   const Word* pattern_ = nullptr;
   Eigen::Map<const Vector> c_;
-  Matrix Q_, R_;
-  Vector Qc_, multipliers_, trial_, point_, products_, column_;
+  ThinQr qr_;
+  Vector Qc_, multipliers_, trial_, point_, products_;
   std::vector<Index> support_;
   bool complete_ = false;
 };
