@@ -105,8 +105,11 @@ class Tree {
       pruned_ = std::max(pruned_, node.bound);
       return;
     }
-    try_point(relaxation_.point());
-    node.branch = widest_chord(relaxation_.point());
+    // The maximiser, up to its length; where the residual vanishes, u = 0 is one.
+    Vector direction = relaxation_.point();
+    if (direction.norm() <= 1e-10 * c.norm()) direction.setZero();
+    try_point(direction);
+    node.branch = widest_chord(direction);
     if (node.branch < 0 || node.bound <= level()) {
       pruned_ = std::max(pruned_, node.bound);
       return;
