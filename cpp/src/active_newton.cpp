@@ -3,7 +3,7 @@
 #include <Eigen/Cholesky>
 #include <cmath>
 
-#include "cvxrelu/parallel.hpp"
+#include "cvxrelu/symmetric.hpp"
 
 namespace cvxrelu {
 
@@ -138,55 +138,45 @@ Matrix ActiveNewton::direction_by_cg(const Active& active) {
 
 Matrix ActiveNewton::direction_by_factorisation(const Active& active) {
   const MaskedDesign& design = problem_.design;
-  const Index n = design.n_samples(), m = active.size(), c = problem_.Y.cols();
+  const Index n = design.n_samples(), m = active.size();
+  const int threads = design.n_threads();
+  Monitor& monitor = design.monitor();
   if (kernel_.size() == 0) {
     kernel_ = Matrix::Zero(n, n);
-    kernel_.selfadjointView<Eigen::Lower>().rankUpdate(design.X());
+    add_outer_product(design.X(), 1.0, kernel_, threads, monitor);
   }
   const Vector inverse_shift = (active.rho.array() + problem_.ridge).inverse();
 
-  // S, and the radial images v_a of all outputs side by side: V (n, c m), outputs of one block adjacent.
-  Matrix masks(n, m), V(n, c * m), v(n, c);
+  // S, and the radial images v_a side by side in V.
+  Matrix masks(n, m), V(n, m);
   for (Index a = 0; a < m; ++a) {
     const Word* pattern = design.pattern(active.design.patterns()[static_cast<std::size_t>(a)]);
-    const Eigen::Map<const Matrix> unit(active.unit.col(a).data(), design.n_features(), c);
-    v.noalias() = design.X() * unit;
-    const double root = std::sqrt(inverse_shift[a]);
-    for (Index k = 0; k < n; ++k) masks(k, a) = (pattern[k / 64] >> (k % 64)) & 1 ? root : 0.0;
-    for (Index o = 0; o < c; ++o) V.col(a * c + o) = v.col(o).cwiseProduct(masks.col(a)) / root;
+    for (Index k = 0; k < n; ++k) masks(k, a) = (pattern[k / 64] >> (k % 64)) & 1 ? 1.0 : 0.0;
   }
+  V.noalias() = design.X() * active.unit;
+  V.array() *= masks.array();
+  masks *= inverse_shift.cwiseSqrt().asDiagonal();
   Matrix S = Matrix::Zero(n, n);
-  S.selfadjointView<Eigen::Lower>().rankUpdate(masks);
+  add_outer_product(masks, 1.0, S, threads, monitor);
   S.triangularView<Eigen::Lower>() = S.cwiseProduct(kernel_);
   S.diagonal().array() += 1;
-  if (c == 1) {
-    masks = V * inverse_shift.cwiseSqrt().asDiagonal();
-    S.selfadjointView<Eigen::Lower>().rankUpdate(masks, -1.0);
-  }
-  design.monitor().poll();
-  const Eigen::LLT<Eigen::Ref<Matrix>> cholesky(S);
-  if (cholesky.info() != Eigen::Success) return {};
-  design.monitor().poll();
+  masks = V * inverse_shift.cwiseSqrt().asDiagonal();
+  add_outer_product(masks, -1.0, S, threads, monitor);
+  if (!cholesky(S, threads, monitor)) return {};
 
   // Unknown: alpha, the residual after the step, and the radial steps t: S alpha + V t = R, V'alpha - ridge t = g.
   Matrix LV = V, LR = active.residual;
-  cholesky.matrixL().solveInPlace(LV);
-  cholesky.matrixL().solveInPlace(LR);
+  solve_lower(S, LV, threads, monitor);
+  solve_lower(S, LR, threads, monitor);
   Matrix B = problem_.ridge * Matrix::Identity(m, m);
-  Vector radial(m);
-  for (Index a = 0; a < m; ++a) {
-    radial[a] = LV.middleCols(a * c, c).cwiseProduct(LR).sum() - (active.rho[a] + problem_.ridge) * active.norms[a];
-    for (Index b = 0; b <= a && c > 1; ++b)
-      B(a, b) += LV.middleCols(a * c, c).cwiseProduct(LV.middleCols(b * c, c)).sum();
-  }
-  if (c == 1) B.selfadjointView<Eigen::Lower>().rankUpdate(LV.transpose());
+  add_outer_product(LV.transpose(), 1.0, B, threads, monitor);
   B.diagonal().array() += 1e-12 * B.trace() / static_cast<double>(m);  // equal blocks make B singular
   const Eigen::LLT<Matrix> border(B);
   if (border.info() != Eigen::Success) return {};
-  const Vector t = border.solve(radial);
-  Matrix alpha = LR;
-  for (Index a = 0; a < m; ++a) alpha -= t[a] * LV.middleCols(a * c, c);
-  cholesky.matrixL().transpose().solveInPlace(alpha);
+  const Vector gradient = (active.rho.array() + problem_.ridge) * active.norms.array();
+  const Vector t = border.solve(LV.transpose() * LR - gradient);
+  Matrix alpha = LR - LV * t;
+  S.triangularView<Eigen::Lower>().transpose().solveInPlace(alpha);
 
   Matrix direction(problem_.block_size(), m);
   active.design.correlations<double>(alpha, direction);

@@ -45,7 +45,7 @@ exit status:
   3  the solver stopped before it reached --tol; everything was written, with the gap that was reached
   130  interrupted"""
 
-_DEFAULT_RATIO = {"regression": 1e-3, "classification": 3e-2}
+_DEFAULT_RATIO = {"regression": 1e-2, "classification": 3e-2}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,9 +141,7 @@ def _split(n: int, test_size: float, seed: int) -> tuple[Any, Any]:
     order = np.random.default_rng(seed).permutation(n)
     held_out = round(n * test_size)
     if n - held_out < 2:
-        raise TableError(
-            f"{n} rows with --test-size {test_size:g} leave {n - held_out} for training: at least 2 needed"
-        )
+        raise TableError(f"{n} rows with --test-size {test_size:g} leave {n - held_out} to train on: 2 are needed")
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
@@ -350,7 +348,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         "--beta-ratio",
         type=_positive,
         metavar="R",
-        help="penalty relative to the smallest one with a zero optimum (default 1e-3; classification 3e-2)",
+        help="penalty relative to the smallest one with a zero optimum (default 0.01; classification 0.03)",
     )
     penalty.add_argument("--beta", type=_positive, metavar="B", help="the penalty itself")
     parser.add_argument("--tol", type=_positive, default=1e-6, metavar="T", help="relative gap to reach (default 1e-6)")

@@ -95,7 +95,7 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
         beta: float | None = None,
-        beta_ratio: float = 1e-3,
+        beta_ratio: float = 1e-2,
         fit_bias: bool = True,
         tol: float = 1e-6,
         max_iter: int = _DEFAULT_MAX_ITER,
@@ -215,7 +215,7 @@ class GatedReLURegressor(RegressorMixin, _GatedReLU):  # type: ignore[misc]
 
     Parameters
     ----------
-{_PARAMETERS.format(gates="mixed", beta_ratio=1e-3, max_iter=_DEFAULT_MAX_ITER, network_note="")}
+{_PARAMETERS.format(gates="mixed", beta_ratio=1e-2, max_iter=_DEFAULT_MAX_ITER, network_note="")}
 
     Examples
     --------
