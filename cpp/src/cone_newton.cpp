@@ -1,12 +1,13 @@
 #include "cvxrelu/cone_newton.hpp"
 
-#include <Eigen/Cholesky>
 #include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "cvxrelu/bits.hpp"
+#include "cvxrelu/errors.hpp"
+#include "cvxrelu/symmetric.hpp"
 
 namespace cvxrelu {
 
@@ -32,14 +33,15 @@ void mask_column(const Word* pattern, Index n, double* column) {
   }
 }
 
-// H += V'V or V V' in pieces of some 20 ms, between which the monitor is asked.
-template <class Product>
-void in_pieces(Index size, Index work_per_item, Monitor& monitor, Product&& product) {
-  const Index piece = std::max<Index>(8, 300'000'000 / std::max<Index>(1, work_per_item));
-  for (Index first = 0; first < size; first += piece) {
-    product(first, std::min(piece, size - first));
-    monitor.poll();
-  }
+// (I + A A')^{-1} b.
+Vector solve_identity_plus(const MatrixView& A, const VectorView& b, const ConeList& list) {
+  Matrix H = Matrix::Identity(A.rows(), A.rows());
+  add_outer_product(A, 1.0, H, list.n_threads(), list.monitor());
+  require(cholesky(H, list.n_threads(), list.monitor()), "a Newton system is not positive definite");
+  Vector x = b;
+  H.triangularView<Eigen::Lower>().solveInPlace(x);
+  H.transpose().triangularView<Eigen::Upper>().solveInPlace(x);
+  return x;
 }
 
 }  // namespace
@@ -182,21 +184,9 @@ Vector ConeNewton::newton_direction(const VectorView& gradient) {
     for (Index k = 0; k < bases[a].cols(); ++k) mask_column(pattern, n_, V.col(column + k).data());
     column += bases[a].cols();
   }
-  Monitor& monitor = list_.monitor();
-  if (size <= n_) {
-    Matrix H = Matrix::Identity(size, size);
-    in_pieces(n_, size * size, monitor, [&](Index first, Index count) {
-      H.selfadjointView<Eigen::Lower>().rankUpdate(V.middleRows(first, count).transpose());
-    });
-    const Eigen::LLT<Eigen::Ref<Matrix>, Eigen::Lower> factor(H);
-    return V * factor.solve(V.transpose() * gradient) - gradient;
-  }
-  Matrix H = Matrix::Identity(n_, n_);
-  in_pieces(size, n_ * n_, monitor, [&](Index first, Index count) {
-    H.selfadjointView<Eigen::Lower>().rankUpdate(V.middleCols(first, count));
-  });
-  const Eigen::LLT<Eigen::Ref<Matrix>, Eigen::Lower> factor(H);
-  return -factor.solve(gradient);
+  if (size > n_) return -solve_identity_plus(V, gradient, list_);
+  const Matrix transposed = V.transpose();
+  return V * solve_identity_plus(transposed, transposed * gradient, list_) - gradient;
 }
 
 // Minimises psi from theta; leaves the evaluation there, with all rows looked at. Returns the Newton steps taken.
