@@ -32,12 +32,13 @@ void bind_pricing(py::module_& m) {
       "A bound on max_i max_s ||P_{K_i}(s X' D_i theta)||, at least the threshold, and the patterns above it.");
   m.def(
       "price_by_tree",
-      [](const RowMatrixView& X, const VectorView& theta, double threshold, Index max_nodes, double max_seconds) {
+      [](const RowMatrixView& X, const VectorView& theta, double threshold, double enough, Index max_nodes,
+         double max_seconds) {
         PyMonitor monitor{py::none()};
         TreeResult result;
         {
           const py::gil_scoped_release release;
-          result = price_by_tree(X, theta, {threshold, max_nodes, max_seconds}, monitor);
+          result = price_by_tree(X, theta, {threshold, enough, max_nodes, max_seconds}, monitor);
         }
         py::dict out;
         out["bound"] = result.bound;
@@ -47,8 +48,8 @@ void bind_pricing(py::module_& m) {
         out["complete"] = result.complete;
         return out;
       },
-      py::arg("X").noconvert(), py::arg("theta").noconvert(), py::arg("threshold"), py::arg("max_nodes"),
-      py::arg("max_seconds"), "max theta.(X u)_+ over the unit ball by branch and bound.");
+      py::arg("X").noconvert(), py::arg("theta").noconvert(), py::arg("threshold"), py::arg("enough"),
+      py::arg("max_nodes"), py::arg("max_seconds"), "max theta.(X u)_+ over the unit ball by branch and bound.");
   m.def(
       "walk_cells",
       [](const RowMatrixView& X, const VectorView& theta, const RowMatrixView& starts, double threshold) {
@@ -75,14 +76,14 @@ void bind_pricing(py::module_& m) {
       py::arg("X").noconvert(), py::arg("theta").noconvert(), py::arg("starts").noconvert(), py::arg("threshold"),
       "Patterns found by walks with either sign, the unit vectors that attain their norms, the norms, the largest.");
   m.def(
-      "interior_gates",
-      [](const RowMatrixView& X, const WordMatrixView& words) {
+      "least_distance",
+      [](const RowMatrixView& X, const WordMatrixView& words, const RowMatrixView& bounds) {
         PyMonitor monitor{py::none()};
         const py::gil_scoped_release release;
-        return interior_gates(X, words, monitor);
+        return least_distance(X, words, bounds, monitor);
       },
-      py::arg("X").noconvert(), py::arg("words").noconvert(),
-      "The gate of largest margin in each pattern's cell; zero where there is none.");
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("bounds").noconvert(),
+      "For each pattern the shortest z with s_j x_j.z >= bounds_ij; zero where none was found.");
 }
 
 }  // namespace cvxrelu

@@ -99,34 +99,39 @@ std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, co
   return found;
 }
 
-// min ||z|| with s_j x_j.z >= 1 on unit rows is z = v / t for the projection (v, t) of the last unit vector onto the
-// cone {(v, t) : s_j x_j.v - t >= 0} (Lawson and Hanson 1974, chapter 23).
-RowMatrix interior_gates(const RowMatrixView& X, const WordMatrixView& words, Monitor& monitor) {
+// z = v / t for the projection (v, t) of the last unit vector onto the cone {(v, t) : s_j x_j.v - b_j t >= 0} (Lawson
+// and Hanson 1974, chapter 23). Scaling b so that ||z|| is about 1 keeps the digits; a first solve tells the scale.
+RowMatrix least_distance(const RowMatrixView& X, const WordMatrixView& words, const RowMatrixView& bounds,
+                         Monitor& monitor) {
   require(words.cols() == words_for(X.rows()), "words must have ceil(n_samples / 64) columns");
+  require(bounds.rows() == words.rows() && bounds.cols() == X.rows(), "bounds must have shape (n_patterns, n_samples)");
   const Index d = X.cols();
-  const UnitRows unit(X);
-  RowMatrix gates = RowMatrix::Zero(words.rows(), d);
+  RowMatrix shortest = RowMatrix::Zero(words.rows(), d);
   RowMatrix extended(X.rows(), d + 1);
+  extended.leftCols(d) = X;
+  Vector last = Vector::Zero(d + 1);
+  last[d] = 1;
+  std::vector<Index> support;
   for (Index i = 0; i < words.rows(); ++i) {
-    for (Index j = 0; j < X.rows(); ++j) {
-      const double sign = sign_of(words.row(i).data(), j);
-      const Eigen::Map<const Vector> row(unit[j], d);
-      const bool zero = row.squaredNorm() == 0;
-      extended.row(j).head(d) = row.transpose();
-      extended(j, d) = zero ? 0 : -sign;  // the sign of a row turns its last entry back to -1
+    const Word* pattern = words.row(i).data();
+    double scale = 1;
+    for (int pass = 0; pass < 2; ++pass) {
+      // The sign of a row is applied to all of it, so that of its last entry is undone here.
+      for (Index j = 0; j < X.rows(); ++j) extended(j, d) = -sign_of(pattern, j) * bounds(i, j) / scale;
+      const UnitRows rows(extended);
+      ConeProjector projector(rows);
+      ConePool pool;
+      projector.project(pattern, pool, last.data(), 0, ConeProjector::Check::all, support);
+      const Vector& point = projector.point();
+      if (!(point[d] > 0)) break;
+      shortest.row(i) = (scale / point[d]) * point.head(d).transpose();
+      scale = shortest.row(i).stableNorm();
+      if (!(scale > 0)) break;
     }
-    const UnitRows rows(extended);
-    ConeProjector projector(rows);
-    ConePool pool;
-    std::vector<Index> support;
-    Vector c = Vector::Zero(d + 1);
-    c[d] = 1;
-    projector.project(words.row(i).data(), pool, c.data(), 0, ConeProjector::Check::all, support);
-    const Vector& v = projector.point();
-    if (v[d] > 0 && v.head(d).squaredNorm() > 0) gates.row(i) = v.head(d).transpose() / v.head(d).stableNorm();
+    support.clear();
     monitor.poll();
   }
-  return gates;
+  return shortest;
 }
 
 }  // namespace cvxrelu

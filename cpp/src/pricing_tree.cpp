@@ -17,16 +17,22 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Node {
   double bound = 0;
-  Index branch = -1;            // the row to fix next
-  std::vector<Index> fixed;     // rows whose sign the node fixes
-  std::vector<Word> signs;      // their bits: 1 for x_j.u >= 0
+  Index branch = -1;         // the row to fix next
+  std::vector<Index> fixed;  // rows whose sign the node fixes
+  std::vector<Word> signs;   // their bits: 1 for x_j.u >= 0
   bool operator<(const Node& other) const { return bound < other.bound; }
 };
 
 class Tree {
  public:
   Tree(const RowMatrixView& X, const VectorView& theta, const TreeSettings& settings)
-      : X_(X), theta_(theta), settings_(settings), rows_(X), projector_(rows_), relaxation_(X.cols()), length_(X.rows()) {
+      : X_(X),
+        theta_(theta),
+        settings_(settings),
+        rows_(X),
+        projector_(rows_),
+        relaxation_(X.cols()),
+        length_(X.rows()) {
     for (Index j = 0; j < X.rows(); ++j) length_[j] = X.row(j).stableNorm();
   }
 
@@ -40,7 +46,7 @@ class Tree {
     while (!open_.empty()) {
       monitor.poll();
       const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      if (open_.top().bound <= level()) break;
+      if (open_.top().bound <= level() || result_.value > settings_.enough) break;
       if (result_.n_nodes >= settings_.max_nodes || seconds.count() > settings_.max_seconds) break;
       const Node node = open_.top();
       open_.pop();

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native  # noqa: F401  (first: says what to do when the build is missing)
 from ._show_versions import show_versions
+from .column_generation import train_relu
+from .cone import decompose
+from .cone_program import ReLUSolution, solve_relu
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .network import Network
 from .patterns import ActivationPatterns
+from .pricing import Certificate, certify
 from .sampling import sample_patterns
 
 if TYPE_CHECKING:
@@ -23,15 +27,21 @@ __version__ = "0.1.0"
 __all__ = [
     "ActivationPatterns",
     "ArrangementTooLargeError",
+    "Certificate",
     "ConvergenceWarning",
     "GatedPath",
     "GatedSolution",
     "Network",
+    "ReLUSolution",
     "beta_max",
+    "certify",
+    "decompose",
     "gated_path",
     "sample_patterns",
     "show_versions",
     "solve_gated",
+    "solve_relu",
+    "train_relu",
 ]
 
 # Not in __all__: these need scikit-learn, which the rest of the package does without.

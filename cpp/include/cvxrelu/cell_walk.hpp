@@ -51,9 +51,9 @@ class CellWalk {
 std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, const VectorView& theta,
                                 const RowMatrixView& starts, double threshold, Monitor& monitor, double& best);
 
-/// A gate in the interior of each pattern's cell, of the largest margin min_j |x_j.g| / ||x_j|| for its length: the
-/// shortest vector with margin 1, a least-distance problem. Zero where the cell has no interior that floating point
-/// can see.
-RowMatrix interior_gates(const RowMatrixView& X, const WordMatrixView& words, Monitor& monitor);
+/// For each pattern the shortest z with s_j x_j.z >= bounds(i, j), bounds >= 0 and not all 0; zero where there is none
+/// that floating point can see. With bounds ||x_j|| it points to where the cell is widest: a gate in its interior.
+RowMatrix least_distance(const RowMatrixView& X, const WordMatrixView& words, const RowMatrixView& bounds,
+                         Monitor& monitor);
 
 }  // namespace cvxrelu

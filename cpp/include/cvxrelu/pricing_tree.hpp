@@ -18,7 +18,8 @@
 namespace cvxrelu {
 
 struct TreeSettings {
-  double threshold = 0;  // nodes whose bound is at most this are not worth a look
+  double threshold = 0;   // nodes whose bound is at most this are not worth a look
+  double enough = 1e300;  // the search ends when it finds more than this
   Index max_nodes = 1000000;
   double max_seconds = 1e300;
 };
