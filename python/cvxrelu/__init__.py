@@ -17,6 +17,8 @@ from .sampling import sample_patterns
 if TYPE_CHECKING:
     from .estimators import GatedReLUClassifier as GatedReLUClassifier
     from .estimators import GatedReLURegressor as GatedReLURegressor
+    from .estimators_cv import GatedReLUClassifierCV as GatedReLUClassifierCV
+    from .estimators_cv import GatedReLURegressorCV as GatedReLURegressorCV
 
 __version__ = "0.1.0"
 
@@ -35,7 +37,12 @@ __all__ = [
 ]
 
 # Not in __all__: these need scikit-learn, which the rest of the package does without.
-_ESTIMATORS = ("GatedReLUClassifier", "GatedReLURegressor")
+_ESTIMATORS = {
+    "GatedReLUClassifier": ".estimators",
+    "GatedReLURegressor": ".estimators",
+    "GatedReLUClassifierCV": ".estimators_cv",
+    "GatedReLURegressorCV": ".estimators_cv",
+}
 
 logging.getLogger("cvxrelu").addHandler(logging.NullHandler())
 
@@ -47,7 +54,7 @@ def __getattr__(name: str) -> Any:
         import sklearn  # noqa: F401
     except ImportError as error:
         raise ImportError(f"cvxrelu.{name} needs scikit-learn: pip install 'cvxrelu[sklearn]'") from error
-    return getattr(importlib.import_module(".estimators", __name__), name)
+    return getattr(importlib.import_module(_ESTIMATORS[name], __name__), name)
 
 
 def __dir__() -> list[str]:
