@@ -221,5 +221,5 @@ class ConvergenceDisplay(_Display):
         right.set_ylabel("duality gap")
         ax.set_xlabel("pass over all patterns")
         ax.set_ylabel("objective")
-        ax.legend(handles=lines, loc="center right", fontsize="small")
+        right.legend(handles=lines, loc="upper right", fontsize="small")
         return self
