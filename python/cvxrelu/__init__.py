@@ -25,6 +25,8 @@ from .sampling import sample_patterns
 if TYPE_CHECKING:
     from .estimators import GatedReLUClassifier as GatedReLUClassifier
     from .estimators import GatedReLURegressor as GatedReLURegressor
+    from .estimators_cv import GatedReLUClassifierCV as GatedReLUClassifierCV
+    from .estimators_cv import GatedReLURegressorCV as GatedReLURegressorCV
     from .kernel_estimators import NTKClassifier as NTKClassifier
     from .kernel_estimators import NTKClassifierCV as NTKClassifierCV
     from .kernel_estimators import NTKRegressor as NTKRegressor
@@ -72,7 +74,9 @@ __all__ = [
 # Not in __all__: these need scikit-learn, which the rest of the package does without.
 _ESTIMATORS = {
     "GatedReLUClassifier": "estimators",
+    "GatedReLUClassifierCV": "estimators_cv",
     "GatedReLURegressor": "estimators",
+    "GatedReLURegressorCV": "estimators_cv",
     "MKLClassifier": "mkl_estimators",
     "MKLClassifierCV": "mkl_estimators",
     "MKLRegressor": "mkl_estimators",
