@@ -163,6 +163,15 @@ SLOW_FAMILIES = {
     "Linial 6": (lambda: coned(6, (1,)), 2 * 2104),
     "semiorder 5": (lambda: coned(5, (-1, 1)), 2 * 2371),
 }
+
+
+def iris():
+    from sklearn.datasets import load_iris
+
+    return np.rint(10 * load_iris().data)
+
+
+SLOW_FAMILIES["iris"] = (iris, 1066478)
 STREAMED_FAMILIES = {"resonance 7": (lambda: resonance(7), 347326352), "E8": (e8, 696729600)}
 
 
