@@ -52,7 +52,7 @@ DESIGNS = {
 
 
 class RadaCerny:
-    """Depth-first through the sign vectors of the first k rows: the witness gives one sign, a program the other."""
+    """Depth-first through sign vectors of the first k rows: the witness gives one sign, a program tries the other."""
 
     def __init__(self, X):
         self.X = X / np.linalg.norm(X, axis=1, keepdims=True)

@@ -31,6 +31,7 @@ class Search final : public Elimination<kArithmetic> {
       mask->assign(padded_words, 0);
     }
     if (skip_.empty()) skip_ = rows.zero;
+    for (const int exponent : rows.column_exponent) column_scale_.push_back(std::ldexp(1.0, -exponent));
     turning_.assign(padded_words * ArrangementRows::kMaxRank, 0);
   }
 
@@ -335,10 +336,10 @@ class Search final : public Elimination<kArithmetic> {
       counts.verified += inside;
     }
     double* out = output_.gates + 2 * pair * rows_.n_features;
-    std::fill_n(out, 2 * rows_.n_features, 0.0);
+    if (r_ < rows_.n_features) std::fill_n(out, 2 * rows_.n_features, 0.0);
     for (int c = 0; c < r_; ++c) {
       const auto at = static_cast<std::size_t>(c);
-      const double value = plain_columns_ ? gate[c] : std::ldexp(gate[c], -rows_.column_exponent[at]);
+      const double value = gate[c] * column_scale_[at];
       out[rows_.columns[at]] = value;
       out[rows_.n_features + rows_.columns[at]] = -value;
     }
@@ -487,8 +488,7 @@ class Search final : public Elimination<kArithmetic> {
   Matrix double_scratch_;
   CellOutput output_;
   std::int64_t written_ = 0;
-  const bool plain_columns_ = std::all_of(rows_.column_exponent.begin(), rows_.column_exponent.end(),
-                                          [](int exponent) { return exponent == 0; });
+  std::vector<double> column_scale_;  // turns gates for scaled columns into gates for those given
 };
 
 }  // namespace
