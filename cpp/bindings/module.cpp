@@ -7,5 +7,8 @@ PYBIND11_MODULE(MODULE_NAME, m, pybind11::mod_gil_not_used()) {
   cvxrelu::bind_cone_measure(m);
   cvxrelu::bind_kernels(m);
   cvxrelu::bind_mkl(m);
+  cvxrelu::bind_cone(m);
+  cvxrelu::bind_cone_program(m);
+  cvxrelu::bind_pricing(m);
   cvxrelu::bind_group_lasso(m);
 }

@@ -78,6 +78,8 @@ Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates) :
       if (nonzero && (rows_.rank == 1 ? candidates_.empty() : search->is_candidate(j))) candidates_.push_back(j);
     }
   }
+  settings_.skip.assign(rows_.all.size(), ~Word{0});
+  for (const int j : candidates_) settings_.skip[static_cast<std::size_t>(j / 64)] &= ~(Word{1} << (j % 64));
   const int m = n_hyperplanes(), r = rank();
   while (prefix_size_ < r - 2 && pairs_bound(r, prefix_size_, m - prefix_size_, true) > kTaskPairs) ++prefix_size_;
   task_.subtree = prefix_size_ == 0;

@@ -127,7 +127,7 @@ bool GateCheck::repair(const RayCell& cell, const Word* mask, double* gate) {
     values.push_back(std::move(value));
   }
 
-  constexpr int kPoints = 40, kScales = 100;
+  constexpr int kPoints = 8, kScales = 32;
   std::mt19937_64 random(1);
   const auto uniform = [&random] { return std::ldexp(static_cast<double>(random() >> 11), -53); };
   for (int trial = 0; trial < kPoints; ++trial) {

@@ -7,20 +7,26 @@ import typing
 
 __all__: list[str] = [
     "Arrangement",
+    "ConeProgram",
     "NtkKind",
     "build_info",
     "cone_measure",
     "default_threads",
     "exact_dot_sign",
     "group_lasso_gap",
+    "least_distance",
     "masked_correlations",
     "masked_fitted",
     "masking_kernel",
     "ntk",
     "pack_patterns",
+    "price_by_tree",
+    "price_patterns",
+    "project_cone",
     "reweight_kernels",
     "solve_group_lasso",
     "solve_spd",
+    "walk_cells",
 ]
 
 class Arrangement:
@@ -99,6 +105,46 @@ class NtkKind:
     @property
     def value(self) -> int: ...
 
+class ConeProgram:
+    """
+    The ReLU program over patterns that may be appended.
+    """
+    def __init__(
+        self,
+        X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+        y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+        n_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def append(
+        self, words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"]
+    ) -> None:
+        """
+        Appends packed patterns.
+        """
+    def beta_max(self) -> float:
+        """
+        The smallest penalty whose solution is zero.
+        """
+    def solve(
+        self,
+        beta: typing.SupportsFloat | typing.SupportsIndex,
+        tol: typing.SupportsFloat | typing.SupportsIndex,
+        max_iter: typing.SupportsInt | typing.SupportsIndex,
+        callback: typing.Any,
+    ) -> dict[str, typing.Any]:
+        """
+        Solves from the last solution.
+        """
+    def start(
+        self,
+        patterns: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+        signs: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+        blocks: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    ) -> None:
+        """
+        Blocks, columns of `blocks`, to start from.
+        """
+
 def build_info() -> dict[str, typing.Any]:
     """
     How this module was compiled.
@@ -141,6 +187,15 @@ def group_lasso_gap(
 ) -> tuple[float, float, float]:
     """
     Objective, duality gap and the factor that makes the dual point feasible.
+    """
+
+def least_distance(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    bounds: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
+    """
+    For each pattern the shortest z with s_j x_j.z >= bounds_ij; zero where none was found.
     """
 
 def masked_correlations(
@@ -211,6 +266,43 @@ def pack_patterns(
     Packed patterns of gates on samples, and the margin of each gate.
     """
 
+def price_by_tree(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    threshold: typing.SupportsFloat | typing.SupportsIndex,
+    enough: typing.SupportsFloat | typing.SupportsIndex,
+    max_nodes: typing.SupportsInt | typing.SupportsIndex,
+    max_seconds: typing.SupportsFloat | typing.SupportsIndex,
+) -> dict[str, typing.Any]:
+    """
+    max theta.(X u)_+ over the unit ball by branch and bound.
+    """
+
+def price_patterns(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    threshold: typing.SupportsFloat | typing.SupportsIndex,
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[float, list[int], list[float]]:
+    """
+    A bound on max_i max_s ||P_{K_i}(s X' D_i theta)||, at least the threshold, and the patterns above it.
+    """
+
+def project_cone(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    points: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    threshold: typing.SupportsFloat | typing.SupportsIndex,
+) -> tuple[
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+]:
+    """
+    Projection of each point onto the cone of its pattern, multipliers of the unit rows, certified norms.
+    """
+
 def reweight_kernels(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
@@ -255,4 +347,19 @@ def solve_spd(
 ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
     """
     Solution of A X = B, A symmetric positive definite.
+    """
+
+def walk_cells(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    starts: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    threshold: typing.SupportsFloat | typing.SupportsIndex,
+) -> tuple[
+    typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    float,
+]:
+    """
+    Patterns found by walks with either sign, the unit vectors that attain their norms, the norms, the largest.
     """

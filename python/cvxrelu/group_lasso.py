@@ -116,7 +116,7 @@ class GatedSolution:
                 raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
             extra = as_design(unpenalised, "unpenalised", self.unpenalised_coef.shape[0])
             values = values + extra @ self.unpenalised_coef
-        return values.astype(self.blocks.dtype, copy=False)
+        return np.asarray(values, dtype=self.blocks.dtype)
 
     def to_network(self) -> Network:
         """Return the gated network with the same values at every point (unpenalised columns excepted)."""
@@ -536,7 +536,7 @@ class _Program:
             converged = relative_gap <= tol
         else:
             blocks = factor * blocks
-        extra_coef = None
+        extra_coef: npt.NDArray[np.floating[Any]] | None = None
         if self.extra is not None:
             # The fit's part in the unpenalised columns is what the projection took from y and from the blocks' fit.
             fitted = core.masked_fitted(
@@ -547,7 +547,7 @@ class _Program:
                 self.threads,
             )
             rest = self._unprojected - fitted
-            extra_coef = np.linalg.lstsq(self.extra, rest * self.y_scale, rcond=None)[0].astype(self.dtype)
+            extra_coef = np.asarray(np.linalg.lstsq(self.extra, rest * self.y_scale, rcond=None)[0], dtype=self.dtype)
         dual = self.y_scale * (dual if self.root is None else self.root * dual)
         return GatedSolution(
             beta=float(beta),

@@ -34,10 +34,14 @@ struct LeafView {
   // Threshold for the signs at element i, M = max(|e1_i|, |e2_i|): coarse (M + norm) + fine M, if M >= least.
   double coarse = 0, fine = 0, norm = 0, least = 0;
 
-  double threshold(double a, double b) const {
-    const double largest = std::max(std::abs(a), std::abs(b));
-    if (!(largest > 0 && largest >= least)) return std::numeric_limits<double>::infinity();
-    return coarse * (largest + norm) + fine * largest;
+  /// Of kLanes<double> elements from i on.
+  void thresholds(int i, L* out) const {
+    const Vec<double> largest = maximum(absolute<double>(load_double(e1 + i)), absolute<double>(load_double(e2 + i)));
+    const Vec<double> limit = broadcast(coarse) * (largest + broadcast(norm)) + broadcast(fine) * largest;
+    const std::uint32_t sure = ~less_bits(largest, broadcast(least)) & less_bits(Vec<double>{}, largest);
+    for (int k = 0; k < kLanes<double>; ++k) {
+      out[k] = (sure >> k) & 1 ? static_cast<L>(limit[k]) : std::numeric_limits<L>::infinity();
+    }
   }
 };
 
@@ -93,18 +97,12 @@ inline std::uint32_t lambda_signs(const LeafView<L>& view, int i,
 /// The farthest that one may go from `values` along `direction` before one of the chosen rows changes its sign.
 template <class L>
 inline L reach(const L* values, const L* direction, int size, const Word* chosen) {
-  const L huge = std::numeric_limits<L>::max();
-  Vec<L> least = broadcast(huge);
+  Vec<L> least = broadcast(std::numeric_limits<L>::max());
   const Vec<L> zero{};
-  typename LaneBits<L>::type lane{};
-  using Lane = std::remove_reference_t<decltype(lane[0])>;
-  for (int k = 0; k < kLanes<L>; ++k) lane[k] = Lane{1} << k;
   for (int j = 0; j < size; j += kLanes<L>) {
     const Vec<L> v = load(values + j), s = load(direction + j);
-    const auto in = (static_cast<Lane>(chosen[j / 64] >> (j % 64)) & lane) != 0;
-    const auto facing = (v * s < zero) & in;
-    const Vec<L> ratio = absolute<L>(v) / absolute<L>(s);
-    least = minimum(least, facing ? ratio : broadcast(huge));
+    const auto facing = less_bits(v * s, zero) & static_cast<std::uint32_t>(chosen[j / 64] >> (j % 64));
+    least = minimum_ratio<L>(least, v, s, facing);
   }
   return smallest<L>(least);
 }

@@ -73,6 +73,7 @@ class CellSearch {
 struct SearchSettings {
   double tol = 0;  // 0: exact; else values below tol (rows and vectors of norm one) count as zero
   bool check_gates = true;
+  std::vector<Word> skip;  // rows known to be no candidates; may be empty
 };
 
 /// Called every few microseconds of work; may throw.

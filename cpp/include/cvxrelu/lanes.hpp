@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "cvxrelu/simd.hpp"
 #ifdef __SSE2__
@@ -53,6 +54,17 @@ inline Vec<S> absolute(Vec<S> v) {
   using Bits = typename LaneBits<S>::type;
   return (Vec<S>)((Bits)v & ~(LaneBits<S>::kSign - Bits{}));
 }
+template <class S>
+inline S total(Vec<S> v) {
+  typedef S Half __attribute__((vector_size(kVectorBytes / 2)));
+  Half halves[2];
+  std::memcpy(halves, &v, sizeof v);
+  const Half half = halves[0] + halves[1];
+  S sum = half[0];
+  for (int k = 1; k < kLanes<S> / 2; ++k) sum += half[k];
+  return sum;
+}
+
 template <class V>
 inline V maximum(V a, V b) {
   return a > b ? a : b;
@@ -93,6 +105,28 @@ inline std::uint32_t less_bits(Vec<float> a, Vec<float> b) {
   std::uint32_t bits = 0;
   for (int k = 0; k < kLanes<float>; ++k) bits |= static_cast<std::uint32_t>(a[k] < b[k]) << k;
   return bits;
+#endif
+}
+
+/// The smaller of `least` and |a / b|, the latter to a relative 2^-13, in the lanes whose bits are set.
+template <class S>
+inline Vec<S> minimum_ratio(Vec<S> least, Vec<S> a, Vec<S> b, std::uint32_t lanes) {
+#if defined(__AVX512F__)
+  const Vec<S> up = absolute<S>(a), down = absolute<S>(b);
+  if constexpr (sizeof(S) == 8) {
+    const __m512d ratio = _mm512_mul_pd((__m512d)up, _mm512_rcp14_pd((__m512d)down));
+    return (Vec<S>)_mm512_mask_min_pd((__m512d)least, static_cast<__mmask8>(lanes), (__m512d)least, ratio);
+  } else {
+    const __m512 ratio = _mm512_mul_ps((__m512)up, _mm512_rcp14_ps((__m512)down));
+    return (Vec<S>)_mm512_mask_min_ps((__m512)least, static_cast<__mmask16>(lanes), (__m512)least, ratio);
+  }
+#else
+  typename LaneBits<S>::type lane{};
+  using Lane = std::remove_reference_t<decltype(lane[0])>;
+  for (int k = 0; k < kLanes<S>; ++k) lane[k] = Lane{1} << k;
+  const auto in = ((static_cast<Lane>(lanes) - decltype(lane){}) & lane) != 0;
+  const Vec<S> ratio = absolute<S>(a) / absolute<S>(b);
+  return in ? minimum(least, ratio) : least;
 #endif
 }
 

@@ -1,0 +1,59 @@
+// Local pricing over all cells: walks that increase max s theta.(Xu)_+ over ||u|| <= 1 from cell to cell. In a closed
+// cell the maximum is ||P_K(s X'D theta)||, attained at the projection (cone.hpp); a walk crosses the rows that are
+// tight there, all at once or the best single one, until neither improves. Monotone, so it ends, at a local maximum.
+//
+// A projection or two for each row of the support and step; nothing but the current cell is kept.
+#pragma once
+
+#include <random>
+#include <vector>
+
+#include "cvxrelu/cone.hpp"
+#include "cvxrelu/monitor.hpp"
+
+namespace cvxrelu {
+
+struct WalkEnd {
+  double norm = 0;  // ||P_K(s X'D theta)||
+  int sign = 1;
+  std::vector<Word> pattern;
+  Vector point;  // of length 1, where the maximum is attained; empty when it is 0
+};
+
+class CellWalk {
+ public:
+  CellWalk(const RowMatrixView& X, const UnitRows& rows);
+
+  /// Walks from the cell of `start`.
+  WalkEnd run(const VectorView& theta, int sign, const VectorView& start, Monitor& monitor);
+
+ private:
+  struct Cell {
+    std::vector<Word> pattern;
+    Vector correlation;  // s X'D theta
+    double norm = 0;
+    std::vector<Index> support;
+    Vector point;
+  };
+  Vector correlation(const std::vector<Word>& pattern) const;
+  Cell crossed(const Cell& from, const std::vector<Index>& rows);
+  void evaluate(Cell& cell);
+
+  RowMatrixView X_;
+  const UnitRows& rows_;
+  ConeProjector projector_;
+  Vector signed_theta_;
+  ConePool pool_;  // of the current cell: the signs of crossed rows are turned
+};
+
+/// Runs walks with both signs from each row of `starts`; returns the distinct patterns whose norm is above
+/// `threshold`, best first, and in `best` the largest norm found at all.
+std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, const VectorView& theta,
+                                const RowMatrixView& starts, double threshold, Monitor& monitor, double& best);
+
+/// For each pattern the shortest z with s_j x_j.z >= bounds(i, j), bounds >= 0 and not all 0; zero where there is none
+/// that floating point can see. With bounds ||x_j|| it points to where the cell is widest: a gate in its interior.
+RowMatrix least_distance(const RowMatrixView& X, const WordMatrixView& words, const RowMatrixView& bounds,
+                         Monitor& monitor);
+
+}  // namespace cvxrelu

@@ -1,0 +1,137 @@
+#include "cvxrelu/cell_walk.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "cvxrelu/bits.hpp"
+#include "cvxrelu/errors.hpp"
+
+namespace cvxrelu {
+
+namespace {
+
+constexpr double kImprovement = 1 + 1e-10;
+constexpr int kMostSteps = 1000;
+
+bool active(const std::vector<Word>& pattern, Index j) {
+  return (pattern[static_cast<std::size_t>(j / 64)] >> (j % 64) & 1) != 0;
+}
+
+void toggle(std::vector<Word>& pattern, Index j) { pattern[static_cast<std::size_t>(j / 64)] ^= Word(1) << (j % 64); }
+
+}  // namespace
+
+CellWalk::CellWalk(const RowMatrixView& X, const UnitRows& rows) : X_(X), rows_(rows), projector_(rows) {}
+
+Vector CellWalk::correlation(const std::vector<Word>& pattern) const {
+  Vector sum = Vector::Zero(X_.cols());
+  for (Index j = 0; j < X_.rows(); ++j)
+    if (active(pattern, j)) sum += signed_theta_[j] * X_.row(j).transpose();
+  return sum;
+}
+
+void CellWalk::evaluate(Cell& cell) {
+  cell.norm = projector_.project(cell.pattern.data(), pool_, cell.correlation.data(), 0, ConeProjector::Check::all,
+                                 cell.support);
+  cell.point = projector_.point();
+}
+
+CellWalk::Cell CellWalk::crossed(const Cell& from, const std::vector<Index>& rows) {
+  Cell cell{from.pattern, from.correlation, 0, {}, {}};
+  for (const Index j : rows) {
+    cell.correlation += (active(cell.pattern, j) ? -1 : 1) * signed_theta_[j] * X_.row(j).transpose();
+    toggle(cell.pattern, j);
+    pool_.turn(j);
+  }
+  for (const Index j : from.support)
+    if (std::find(rows.begin(), rows.end(), j) == rows.end()) cell.support.push_back(j);
+  evaluate(cell);
+  for (const Index j : rows) pool_.turn(j);
+  return cell;
+}
+
+WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start, Monitor& monitor) {
+  signed_theta_ = sign * theta;
+  Cell cell;
+  cell.pattern.assign(static_cast<std::size_t>(words_for(X_.rows())), 0);
+  const Vector products = X_ * start;
+  for (Index j = 0; j < X_.rows(); ++j)
+    if (products[j] >= 0) toggle(cell.pattern, j);
+  pool_ = {};
+  cell.correlation = correlation(cell.pattern);
+  evaluate(cell);
+  for (int step = 0; step < kMostSteps; ++step) {
+    monitor.poll();
+    Cell best = crossed(cell, cell.support);
+    std::vector<Index> chosen = cell.support;
+    if (!(best.norm > cell.norm * kImprovement)) {
+      for (const Index j : cell.support) {
+        Cell neighbour = crossed(cell, {j});
+        if (neighbour.norm > best.norm) {
+          best = std::move(neighbour);
+          chosen = {j};
+        }
+      }
+    }
+    if (!(best.norm > cell.norm * kImprovement)) break;
+    for (const Index j : chosen) pool_.turn(j);
+    cell = std::move(best);
+    cell.correlation = correlation(cell.pattern);  // without the rounding errors of many crossings
+  }
+  WalkEnd end{cell.norm, sign, std::move(cell.pattern), {}};
+  if (cell.norm > 0) end.point = cell.point / cell.norm;
+  return end;
+}
+
+std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, const VectorView& theta,
+                                const RowMatrixView& starts, double threshold, Monitor& monitor, double& best) {
+  CellWalk walk(X, rows);
+  std::vector<WalkEnd> found;
+  std::set<std::vector<Word>> seen;
+  best = 0;
+  for (Index k = 0; k < starts.rows(); ++k)
+    for (int sign : {1, -1}) {
+      WalkEnd end = walk.run(theta, sign, starts.row(k).transpose(), monitor);
+      best = std::max(best, end.norm);
+      if (end.norm > threshold && seen.insert(end.pattern).second) found.push_back(std::move(end));
+    }
+  std::stable_sort(found.begin(), found.end(), [](const WalkEnd& a, const WalkEnd& b) { return a.norm > b.norm; });
+  return found;
+}
+
+// z = v / t for the projection (v, t) of the last unit vector onto the cone {(v, t) : s_j x_j.v - b_j t >= 0} (Lawson
+// and Hanson 1974, chapter 23). Scaling b so that ||z|| is about 1 keeps the digits; a first solve tells the scale.
+RowMatrix least_distance(const RowMatrixView& X, const WordMatrixView& words, const RowMatrixView& bounds,
+                         Monitor& monitor) {
+  require(words.cols() == words_for(X.rows()), "words must have ceil(n_samples / 64) columns");
+  require(bounds.rows() == words.rows() && bounds.cols() == X.rows(), "bounds must have shape (n_patterns, n_samples)");
+  const Index d = X.cols();
+  RowMatrix shortest = RowMatrix::Zero(words.rows(), d);
+  RowMatrix extended(X.rows(), d + 1);
+  extended.leftCols(d) = X;
+  Vector last = Vector::Zero(d + 1);
+  last[d] = 1;
+  std::vector<Index> support;
+  for (Index i = 0; i < words.rows(); ++i) {
+    const Word* pattern = words.row(i).data();
+    double scale = 1;
+    for (int pass = 0; pass < 2; ++pass) {
+      // The sign of a row is applied to all of it, so that of its last entry is undone here.
+      for (Index j = 0; j < X.rows(); ++j) extended(j, d) = -sign_of(pattern, j) * bounds(i, j) / scale;
+      const UnitRows rows(extended);
+      ConeProjector projector(rows);
+      ConePool pool;
+      projector.project(pattern, pool, last.data(), 0, ConeProjector::Check::all, support);
+      const Vector& point = projector.point();
+      if (!(point[d] > 0)) break;
+      shortest.row(i) = (scale / point[d]) * point.head(d).transpose();
+      scale = shortest.row(i).stableNorm();
+      if (!(scale > 0)) break;
+    }
+    support.clear();
+    monitor.poll();
+  }
+  return shortest;
+}
+
+}  // namespace cvxrelu

@@ -1,0 +1,305 @@
+"""ReLU networks over all activation patterns: patterns are priced in until a certificate covers every one of them."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._native import core
+from ._validation import FloatArray, WordArray, as_count, as_generator, as_patterns, as_scalar
+from .cone_program import ReLUProgram, ReLUSolution, prune_lengths, relu_blocks
+from .exceptions import ConvergenceWarning
+from .group_lasso import Callback
+from .patterns import ActivationPatterns
+from .pricing import _Pricer, feasible_dual, pricing_threshold
+from .sampling import sample_patterns
+
+if TYPE_CHECKING:
+    from .network import Network
+
+
+def train_relu(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    beta: float,
+    *,
+    patterns: ActivationPatterns | None = None,
+    warm_start: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    tol: float = 1e-6,
+    certificate: str = "all patterns",
+    n_starts: int = 50,
+    max_rounds: int = 200,
+    max_iter: int = 200,
+    max_nodes: int = 1_000_000,
+    max_seconds: float | None = None,
+    random_state: Any = None,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+    on_interrupt: str = "raise",
+) -> ReLUSolution:
+    r"""Train a two-layer ReLU network to the global optimum over all networks of all widths.
+
+    The objective is :func:`solve_relu`'s, over all activation patterns of `X`. Its program is solved over a growing
+    list of patterns: walks from cell to cell look for unit vectors u with ``|r . (X u)_+| > beta`` for the residual
+    r, whose patterns improve the objective; when they find none, branch and bound searches all of them, which ends
+    in a violated pattern that they missed or in a certificate.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features)
+        Data matrix. For a bias append a column of ones.
+    y : array_like of shape (n_samples,)
+        Targets.
+    beta : float
+        Penalty, positive.
+    patterns : ActivationPatterns, optional
+        Patterns to start from; by default a Gaussian sample.
+    warm_start : ReLUSolution, Network or (W1, w2), optional
+        A network to start from; its patterns join the list. The result is never worse.
+    tol : float, default 1e-6
+        Duality gap to reach, relative to the objective of the zero network.
+    certificate : {"all patterns", "given patterns"}
+        With "given patterns" no branch and bound is done: the result is one that no walk improves, and its gap is
+        only about the patterns in the list.
+    n_starts : int, default 50
+        Random starts of walks in a round, beside those from the neurons.
+    max_rounds : int, default 200
+        Most rounds of pricing.
+    max_iter : int, default 200
+        Most passes over the list in a round.
+    max_nodes : int, default 1000000
+        Most nodes of a branch and bound. When it ends early the certificate is valid for all patterns, with a larger
+        gap.
+    max_seconds : float, optional
+        Most seconds for the call, but for the end of what is at work then.
+    random_state : None, int, numpy.random.Generator or RandomState
+        Source of the starts and of the default patterns.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    callback : callable, optional
+        Called in every pass with a dict of iteration, objective, gap, relative_gap (these over the list) and active;
+        returning True stops with the network so far.
+    on_interrupt : {"raise", "return"}
+        On Ctrl-C raise KeyboardInterrupt, or return the last network that was finished, with its certificate over
+        the list.
+
+    Returns
+    -------
+    ReLUSolution
+        A network of at most n_samples neurons, with `scope` "all patterns" unless it was stopped early or asked for
+        less.
+
+    Raises
+    ------
+    ValueError
+        For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
+    KeyboardInterrupt
+        On Ctrl-C.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When `tol` is not reached.
+
+    References
+    ----------
+    .. [1] Pilanci, M., and Ergen, T. "Neural networks are convex regularizers: exact polynomial-time convex
+       optimization formulations for two-layer networks." ICML 2020.
+
+    Examples
+    --------
+    >>> import numpy as np, cvxrelu
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((20, 2))
+    >>> y = np.abs(X[:, 0])
+    >>> solution = cvxrelu.train_relu(X, y, beta=0.1, random_state=0)
+    >>> solution.scope, solution.converged
+    ('all patterns', True)
+    """
+    if certificate not in ("all patterns", "given patterns"):
+        raise ValueError(f'certificate must be "all patterns" or "given patterns", not {certificate!r}')
+    if on_interrupt not in ("raise", "return"):
+        raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
+    generation = _Generation(
+        ReLUProgram(X, y, beta, n_threads),
+        tol=as_scalar(tol, "tol", strict=True),
+        n_starts=as_count(n_starts, "n_starts"),
+        max_rounds=as_count(max_rounds, "max_rounds"),
+        max_iter=as_count(max_iter, "max_iter"),
+        max_nodes=as_count(max_nodes, "max_nodes"),
+        max_seconds=np.inf if max_seconds is None else as_scalar(max_seconds, "max_seconds"),
+        rng=as_generator(random_state),
+        callback=callback,
+    )
+    generation.begin(patterns, warm_start)
+    try:
+        solution = generation.run(exact=certificate == "all patterns")
+    except KeyboardInterrupt:
+        if on_interrupt == "raise" or generation.finished is None:
+            raise
+        return generation.finished
+    if not solution.converged and not generation.stopped:
+        warnings.warn(
+            f"the duality gap over {solution.scope} is {solution.relative_gap:.1e} relative to the objective at zero, "
+            f"above tol={generation.tol:.1e}: raise max_nodes, max_rounds or max_seconds, or tol",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return solution
+
+
+class _Generation:
+    """Rounds of solving over the list and pricing patterns in."""
+
+    def __init__(
+        self,
+        program: ReLUProgram,
+        *,
+        tol: float,
+        n_starts: int,
+        max_rounds: int,
+        max_iter: int,
+        max_nodes: int,
+        max_seconds: float,
+        rng: np.random.Generator,
+        callback: Callback | None,
+    ) -> None:
+        self.program = program
+        self.tol = tol
+        self.n_starts = n_starts
+        self.max_rounds = max_rounds
+        self.max_iter = max_iter
+        self.max_nodes = max_nodes
+        self.deadline = time.monotonic() + max_seconds
+        self.rng = rng
+        self.callback = callback
+        self.known: set[bytes] = set()
+        self.stopped = False
+        self.finished: ReLUSolution | None = None
+        self.rounds = 0
+        self.nodes = 0
+
+    def begin(self, patterns: ActivationPatterns | None, warm_start: Any) -> None:
+        program = self.program
+        if patterns is None:
+            n, d = program.X.shape
+            patterns = (
+                sample_patterns(program.X, min(200, 20 * d + n), random_state=self.rng, n_threads=program.threads)
+                if program.X.any()
+                else sample_patterns(program.X, gates=np.ones((1, d)))
+            )
+        self._append(as_patterns(patterns, program.X))
+        if warm_start is not None:
+            blocks, _, words = relu_blocks(program.X, warm_start, program.threads)
+            gates = blocks if not isinstance(warm_start, ReLUSolution) else warm_start.patterns.gates[warm_start.active]
+            self._append(ActivationPatterns(gates=gates, words=words, n_samples=program.X.shape[0]))
+            program.start(warm_start)
+
+    def run(self, *, exact: bool) -> ReLUSolution:
+        program = self.program
+        final = 0.3 * self.tol
+        accuracy = max(final, 1e-4)
+        while True:
+            self.stopped = program.solve(accuracy, self.max_iter, self.callback)
+            self.finished = program.solution(self.tol, scope="given patterns", n_rounds=self.rounds, n_nodes=self.nodes)
+            out_of_time = time.monotonic() > self.deadline or self.rounds >= self.max_rounds
+            if self.stopped or (out_of_time and accuracy == final):
+                return self._end(exact and not self.stopped)
+            self.rounds += 1
+            if self._walk():
+                accuracy = final if out_of_time else accuracy
+            elif accuracy > final:
+                accuracy = final
+            elif not exact or not self._search():
+                return self._end(exact)
+
+    def _threshold(self) -> float:
+        program = self.program
+        size = float(np.linalg.norm(program.blocks()[0], axis=1).sum())
+        return pricing_threshold(program.y, program.residual, size, program.beta, self.tol)
+
+    def _walk(self) -> bool:
+        """Look for violated patterns from random starts and from the neurons; tells whether some were added."""
+        program = self.program
+        starts = np.vstack([self.rng.standard_normal((self.n_starts, program.X.shape[1])), program.blocks()[0]])
+        words, points, _, _ = core.walk_cells(program.X, program.residual, starts, self._threshold())
+        return self._add(words, points)
+
+    def _search(self) -> bool:
+        """Look for violated patterns everywhere; tells whether one was added."""
+        program = self.program
+        threshold = self._threshold()
+        for sign in (1.0, -1.0):
+            seconds = max(0.0, self.deadline - time.monotonic())
+            tree = core.price_by_tree(program.X, sign * program.residual, threshold, threshold, self.max_nodes, seconds)
+            self.nodes += tree["n_nodes"]
+            if tree["value"] > threshold:
+                words, points, _, _ = core.walk_cells(program.X, program.residual, tree["point"][None, :], threshold)
+                if self._add(words, points):
+                    return True
+        return False
+
+    def _add(self, words: WordArray, points: FloatArray) -> bool:
+        """Append the patterns that are new and have a gate in their interior."""
+        new = [k for k, row in enumerate(words) if row.tobytes() not in self.known]
+        if not new:
+            return False
+        program = self.program
+        words = np.ascontiguousarray(words[new])
+        margins = np.tile(np.linalg.norm(program.X, axis=1), (len(new), 1))
+        gates = core.least_distance(program.X, words, margins)
+        lengths = np.linalg.norm(gates, axis=1)
+        gates[lengths > 0] /= lengths[lengths > 0, None]
+        reached, _ = core.pack_patterns(program.X, gates, program.threads)
+        good = (reached == words).all(axis=1)
+        if not good.any():
+            return False
+        self._append(
+            ActivationPatterns(
+                gates=np.ascontiguousarray(gates[good]),
+                words=np.ascontiguousarray(words[good]),
+                n_samples=program.X.shape[0],
+            )
+        )
+        return True
+
+    def _append(self, patterns: ActivationPatterns) -> None:
+        new = []
+        for k, row in enumerate(patterns.words):
+            key = row.tobytes()
+            if key not in self.known:
+                self.known.add(key)
+                new.append(k)
+        if new:
+            self.program.append(patterns[np.array(new)])
+
+    def _end(self, exact: bool) -> ReLUSolution:
+        """Prune the network and give it its certificate."""
+        program = self.program
+        values, signs, active = program.blocks()
+        lengths = np.linalg.norm(values, axis=1)
+        if lengths.size:
+            units = values / lengths[:, None]
+            pruned = prune_lengths(np.maximum(program.X @ units.T, 0) * signs, lengths)
+            keep = pruned > 0
+            values, signs, active = units[keep] * pruned[keep, None], signs[keep], active[keep]
+        dual = None
+        if exact:
+            residual = program.y - np.maximum(program.X @ values.T, 0) @ signs
+            pricer = _Pricer(program.X, program.threads, self.max_nodes, max(1.0, self.deadline - time.monotonic()))
+            size = float(np.linalg.norm(values, axis=1).sum())
+            nu, _, nodes = pricer.bound(program.y, residual, residual, size, program.beta, self.tol, None)
+            self.nodes += nodes
+            dual = feasible_dual(program.y, residual, nu, program.beta)
+        return program.solution(
+            self.tol,
+            scope="all patterns" if exact else "given patterns",
+            blocks=(values, signs, active),
+            dual=dual,
+            n_rounds=self.rounds,
+            n_nodes=self.nodes,
+        )

@@ -1,0 +1,384 @@
+"""ReLU networks over given activation patterns: a convex program with a cone for each, solved to a certified gap."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._native import core
+from ._validation import (
+    FloatArray,
+    WordArray,
+    as_count,
+    as_design,
+    as_patterns,
+    as_scalar,
+    as_threads,
+    result_dtype,
+)
+from .exceptions import ConvergenceWarning
+from .group_lasso import Callback, _rescaled
+from .patterns import ActivationPatterns
+from .pricing import as_relu_layers, as_target, network_gap
+
+if TYPE_CHECKING:
+    from .network import Network
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ReLUSolution:
+    """A two-layer ReLU network with its certificate, as :func:`solve_relu` and :func:`train_relu` return it.
+
+    Attributes
+    ----------
+    beta : float
+        Penalty.
+    active : ndarray of shape (n_neurons,), int64
+        Index of the pattern of every neuron.
+    signs : ndarray of shape (n_neurons,), int64
+        Sign of its second layer, 1 or -1.
+    blocks : ndarray of shape (n_neurons, n_features)
+        Its product of layers u: the network is ``f(x) = sum_k signs[k] (x . blocks[k])_+``.
+    objective : float
+        Objective of the network.
+    gap : float
+        No network within the scope has an objective below ``objective - gap``.
+    relative_gap : float
+        The gap relative to the objective of the zero network.
+    dual : ndarray of shape (n_samples,)
+        The dual point t that proves it: ``|t . (X u)_+| <= beta`` for every unit vector u within the scope.
+    scope : {"given patterns", "all patterns"}
+        Which networks the certificate is about.
+    converged : bool
+        Whether the relative gap is within the tolerance.
+    n_iter, n_newton, n_rounds, n_nodes : int
+        Passes over the patterns, semismooth Newton steps, rounds of column generation, nodes of branch and bound.
+    patterns : ActivationPatterns
+        The patterns that `active` counts.
+    """
+
+    beta: float
+    active: IntArray
+    signs: IntArray
+    blocks: npt.NDArray[np.floating[Any]]
+    objective: float
+    gap: float
+    relative_gap: float
+    dual: FloatArray
+    scope: str
+    converged: bool
+    n_iter: int
+    n_newton: int
+    n_rounds: int
+    n_nodes: int
+    patterns: ActivationPatterns
+
+    @property
+    def dual_objective(self) -> float:
+        """A bound from below on the objective of every network within the scope: ``objective - gap``."""
+        return self.objective - self.gap
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons of the network."""
+        return int(self.active.size)
+
+    def predict(self, Z: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        Z : array_like of shape (m, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            ``sum_k signs[k] (z . blocks[k])_+``.
+        """
+        design = as_design(Z, "Z", self.patterns.n_features)
+        values = np.maximum(design @ self.blocks.T.astype(np.float64), 0) @ self.signs
+        return values.astype(self.blocks.dtype, copy=False)
+
+    def to_network(self) -> Network:
+        """Return the network with balanced layers, ``||w1_j|| = |w2_j|``: its weight decay is the penalty."""
+        from .network import Network
+
+        W1, w2 = balanced_layers(self.blocks.astype(np.float64), self.signs)
+        return Network(W1, w2)
+
+    def __repr__(self) -> str:
+        return (
+            f"ReLUSolution(beta={self.beta:.4g}, objective={self.objective:.8g}, relative_gap={self.relative_gap:.1e}, "
+            f"{self.n_neurons} neurons, {self.scope})"
+        )
+
+
+def solve_relu(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    patterns: ActivationPatterns,
+    beta: float,
+    *,
+    warm_start: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 200,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> ReLUSolution:
+    r"""Train a two-layer ReLU network over given patterns to a certified global optimum.
+
+    Solves the convex program [1]_
+
+    .. math::
+        \min_{v, w}\; \tfrac12 \Big\| \sum_i D_i X (v_i - w_i) - y \Big\|^2 + \beta \sum_i (\|v_i\| + \|w_i\|),
+        \qquad (2 D_i - I) X v_i \ge 0,\; (2 D_i - I) X w_i \ge 0,
+
+    which is the training of ReLU networks whose neurons have these patterns, with weight decay ``beta / 2`` on both
+    layers and the loss ``1/2 ||f(X) - y||^2`` without 1/n. Patterns are priced by projections onto their cones, and
+    a working set of them is solved by a semismooth Newton augmented Lagrangian method [2]_. The gap is that of the
+    actual network, so an inexact constraint cannot flatter it.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features)
+        Data matrix. For a bias append a column of ones.
+    y : array_like of shape (n_samples,)
+        Targets.
+    patterns : ActivationPatterns
+        Patterns of `X`.
+    beta : float
+        Penalty, positive.
+    warm_start : ReLUSolution, Network or (W1, w2), optional
+        A network to start from; neurons whose patterns are not among `patterns` are left out.
+    tol : float, default 1e-6
+        Duality gap to reach, relative to the objective of the zero network.
+    max_iter : int, default 200
+        Most passes over all patterns.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    callback : callable, optional
+        Called after every pass with a dict of iteration, objective, gap, relative_gap and active; returning True
+        stops with the best certified network so far.
+
+    Returns
+    -------
+    ReLUSolution
+        Its `scope` is "given patterns": for all networks see :func:`train_relu` and :func:`certify`.
+
+    Raises
+    ------
+    ValueError
+        For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
+    KeyboardInterrupt
+        On Ctrl-C.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When `tol` is not reached.
+
+    References
+    ----------
+    .. [1] Pilanci, M., and Ergen, T. "Neural networks are convex regularizers: exact polynomial-time convex
+       optimization formulations for two-layer networks." ICML 2020.
+    .. [2] Li, X., Sun, D., and Toh, K.-C. "A highly efficient semismooth Newton augmented Lagrangian method for
+       solving lasso problems." SIAM Journal on Optimization 28, 2018.
+
+    Examples
+    --------
+    >>> import numpy as np, cvxrelu
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((50, 3))
+    >>> y = np.abs(X[:, 0])
+    >>> patterns = cvxrelu.sample_patterns(X, 50, random_state=0)
+    >>> cvxrelu.solve_relu(X, y, patterns, beta=0.5).converged
+    True
+    """
+    program = ReLUProgram(X, y, beta, n_threads)
+    program.append(as_patterns(patterns, program.X))
+    if warm_start is not None:
+        program.start(warm_start)
+    tol = as_scalar(tol, "tol", strict=True)
+    stopped = program.solve(tol, as_count(max_iter, "max_iter"), callback)
+    solution = program.solution(tol, scope="given patterns")
+    if not solution.converged and not stopped:
+        warnings.warn(
+            f"the duality gap at beta={solution.beta:.4g} is {solution.relative_gap:.1e} relative to the objective at "
+            f"zero, above tol={tol:.1e}, after {solution.n_iter} passes: raise max_iter or tol",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return solution
+
+
+class ReLUProgram:
+    """The program in the core's terms, powers of two taken out of X and y, over patterns that may be appended."""
+
+    def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, beta: float, n_threads: int | None) -> None:
+        self.dtype = result_dtype(X, y)
+        self.X = as_design(X)
+        self.y = as_target(y, self.X.shape[0])
+        self.beta = as_scalar(beta, "beta", strict=True)
+        self.threads = as_threads(n_threads)
+        self.scaled_X, X_scale = _rescaled(self.X)
+        self.scaled_y, y_scale = _rescaled(self.y)
+        # With X = a X', y = b y' the blocks are u = (b / a) u', and the penalty belongs to a b.
+        self.block_scale = y_scale / X_scale
+        self.scaled_beta = self.beta / (X_scale * y_scale)
+        self.y_scale = y_scale
+        self.core = core.ConeProgram(self.scaled_X, self.scaled_y, self.threads)
+        self.words: WordArray = np.zeros((0, (self.X.shape[0] + 63) // 64), dtype=np.uint64)
+        self.gates: FloatArray = np.zeros((0, self.X.shape[1]))
+        self.point: dict[str, Any] = {}
+        self.n_iter = 0
+        self.n_newton = 0
+
+    def append(self, patterns: ActivationPatterns) -> None:
+        self.core.append(np.ascontiguousarray(patterns.words))
+        self.words = np.vstack([self.words, patterns.words])
+        self.gates = np.vstack([self.gates, patterns.gates])
+
+    def start(self, network: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
+        """Start from the neurons of a network that have listed patterns."""
+        blocks, signs, words = relu_blocks(self.X, network, self.threads)
+        index = {row.tobytes(): i for i, row in enumerate(self.words)}
+        found = [(index[row.tobytes()], k) for k, row in enumerate(words) if row.tobytes() in index]
+        chosen = [k for _, k in found]
+        self.core.start(
+            [i for i, _ in found],
+            [int(signs[k]) for k in chosen],
+            np.asfortranarray(blocks[chosen].T / self.block_scale),
+        )
+
+    def solve(self, tol: float, max_iter: int, callback: Callback | None) -> bool:
+        """Solve over the present patterns; returns whether the callback asked to stop."""
+        self.point = self.core.solve(self.scaled_beta, tol, max_iter, self._in_user_units(callback))
+        self.n_iter += self.point["n_iter"]
+        self.n_newton += self.point["n_newton"]
+        return bool(self.point["stopped"])
+
+    def _in_user_units(self, callback: Callback | None) -> Callback | None:
+        if callback is None or self.y_scale == 1:
+            return callback
+        factor = self.y_scale**2
+
+        def scaled(progress: dict[str, Any]) -> bool | None:
+            return callback(progress | {key: factor * progress[key] for key in ("objective", "gap")})
+
+        return scaled
+
+    @property
+    def residual(self) -> FloatArray:
+        """y - f(X) of the last solve."""
+        residual: FloatArray = self.point["residual"] * self.y_scale
+        return residual
+
+    def blocks(self) -> tuple[FloatArray, IntArray, IntArray]:
+        """Return blocks, signs and patterns of the last solve."""
+        return self.point["blocks"].T * self.block_scale, self.point["signs"], self.point["active"]
+
+    def solution(
+        self,
+        tol: float,
+        *,
+        scope: str,
+        blocks: tuple[FloatArray, IntArray, IntArray] | None = None,
+        dual: FloatArray | None = None,
+        n_rounds: int = 0,
+        n_nodes: int = 0,
+    ) -> ReLUSolution:
+        """Return the last solve, or other blocks, with the gap of the network as it is returned."""
+        values, signs, active = self.blocks() if blocks is None else blocks
+        theta: FloatArray = self.point["dual"] * self.y_scale if dual is None else dual
+        values = np.ascontiguousarray(values.astype(self.dtype))
+        objective, gap = evaluate(self.X, self.y, values.astype(np.float64), signs, theta, self.beta)
+        at_zero = 0.5 * float(self.y @ self.y)
+        relative = gap / at_zero if at_zero > 0 else gap
+        return ReLUSolution(
+            beta=self.beta,
+            active=active,
+            signs=signs,
+            blocks=values,
+            objective=objective,
+            gap=gap,
+            relative_gap=relative,
+            dual=theta,
+            scope=scope,
+            converged=relative <= tol,
+            n_iter=self.n_iter,
+            n_newton=self.n_newton,
+            n_rounds=n_rounds,
+            n_nodes=n_nodes,
+            patterns=ActivationPatterns(gates=self.gates.copy(), words=self.words.copy(), n_samples=self.X.shape[0]),
+        )
+
+
+def evaluate(
+    X: FloatArray, y: FloatArray, blocks: FloatArray, signs: IntArray, theta: FloatArray, beta: float
+) -> tuple[float, float]:
+    """Return the objective of a network given by blocks, and its gap to a feasible dual point."""
+    lengths = np.linalg.norm(blocks, axis=1)
+    residual = y - np.maximum(X @ blocks.T, 0) @ signs
+    objective = 0.5 * float(residual @ residual) + beta * float(lengths.sum())
+    return objective, network_gap(X, residual, theta, blocks, signs.astype(np.float64), lengths, beta)
+
+
+def balanced_layers(blocks: FloatArray, signs: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return (W1, w2) with ``w1_j |w2_j| = u_j`` and ``||w1_j|| = |w2_j|``."""
+    root = np.sqrt(np.linalg.norm(blocks, axis=1))
+    keep = root > 0
+    return blocks[keep] / root[keep, None], signs[keep] * root[keep]
+
+
+def relu_blocks(X: FloatArray, network: Any, n_threads: int) -> tuple[FloatArray, IntArray, WordArray]:
+    """Return the blocks u = |w2| w1 of a network's neurons, signs, and the packed patterns 1[X u >= 0].
+
+    Neurons of one sign that share a pattern may be added up: the function on `X` stays and the penalty does not grow.
+    """
+    if isinstance(network, ReLUSolution):
+        blocks, signs = network.blocks.astype(np.float64), network.signs
+        if blocks.shape[1] != X.shape[1]:
+            raise ValueError(f"warm_start has {blocks.shape[1]} features, but X has {X.shape[1]}")
+        words = network.patterns.words[network.active]
+        if words.shape[1] != (X.shape[0] + 63) // 64:
+            raise ValueError(f"warm_start belongs to {network.patterns.n_samples} samples, but X has {X.shape[0]}")
+        return blocks, signs, words
+    W1, w2, _ = as_relu_layers(network)
+    if W1.shape[1] != X.shape[1]:
+        raise ValueError(f"warm_start has {W1.shape[1]} features, but X has {X.shape[1]}")
+    blocks = np.ascontiguousarray(np.abs(w2)[:, None] * W1)
+    keep = blocks.any(axis=1)
+    blocks, signs = blocks[keep], np.where(w2[keep] > 0, 1, -1).astype(np.int64)
+    words, _ = core.pack_patterns(X, blocks, n_threads)
+    return blocks, signs, words
+
+
+def prune_lengths(outputs: FloatArray, lengths: FloatArray) -> FloatArray:
+    """Return lengths with at most rank(outputs) non-zeros that give the same combination and no larger sum.
+
+    `outputs` has a column for each neuron, its output per unit length. A null combination moves the lengths until
+    one is zero, in the direction in which their sum does not grow; at an optimum the sum cannot change.
+    """
+    lengths = lengths.copy()
+    while True:
+        kept = np.flatnonzero(lengths > 0)
+        columns = outputs[:, kept]
+        _, values, right = np.linalg.svd(columns, full_matrices=True)
+        rank = int((values > 1e-12 * values.max(initial=0.0)).sum())
+        if rank == kept.size:
+            return lengths
+        direction = right[-1]
+        if direction.sum() > 0:
+            direction = -direction
+        shrinking = direction < 0
+        step = (lengths[kept][shrinking] / -direction[shrinking]).min()
+        moved = np.maximum(lengths[kept] + step * direction, 0)
+        moved[moved <= 1e-15 * moved.max()] = 0
+        lengths[kept] = moved

@@ -1,0 +1,71 @@
+"""Cones of activation patterns by their definitions: projections, cells, the ReLU program."""
+
+import warnings
+
+import cvxpy as cp
+import numpy as np
+from scipy.optimize import linprog, nnls
+
+
+def signed_rows(X, mask):
+    """Unit rows of X, turned where the mask is 0."""
+    norms = np.linalg.norm(X, axis=1, keepdims=True)
+    return np.where(mask[:, None], 1.0, -1.0) * X / np.where(norms > 0, norms, 1)
+
+
+def projection_norm(X, mask, c):
+    """||P_K(c)|| = min over lambda >= 0 of ||c + B' lambda||."""
+    return nnls(signed_rows(X, mask).T, -c, maxiter=100 * sum(X.shape))[1]
+
+
+def dual_norm(X, masks, theta):
+    """max over patterns and signs of ||P_K(s X' D theta)||."""
+    return max(projection_norm(X, mask, s * X.T @ (mask * theta)) for mask in masks.T for s in (1.0, -1.0))
+
+
+def cells(X):
+    """Masks (n, p) of all full-dimensional cells, row after row, each decided by a linear program."""
+    found = [[]]
+    for j in range(len(X)):
+        found = [[*s, t] for s in found for t in (True, False) if margin(X[: j + 1], np.array([*s, t])) > 1e-9]
+    return np.array(found).T
+
+
+def margin(X, mask):
+    """Largest m with B u >= m and |u_k| <= 1; rows that are zero ask for nothing, but are active."""
+    B = signed_rows(X, mask)
+    zero = ~X.any(axis=1)
+    if (zero & ~mask).any():
+        return 0.0
+    B = B[~zero]
+    d = X.shape[1]
+    result = linprog(
+        np.append(np.zeros(d), -1.0),
+        A_ub=np.column_stack([-B, np.ones(len(B))]),
+        b_ub=np.zeros(len(B)),
+        bounds=[(-1, 1)] * (d + 1),
+    )
+    return -result.fun
+
+
+def optimum(X, y, masks, beta):
+    """The optimal value of the ReLU program over the patterns, by a conic solver that knows nothing of this package."""
+    fit, penalty, constraints = 0, 0, []
+    for mask in masks.T:
+        B = np.where(mask[:, None], 1.0, -1.0) * X
+        for sign in (1, -1):
+            u = cp.Variable(X.shape[1])
+            fit = fit + sign * (mask[:, None] * X) @ u
+            penalty = penalty + cp.norm(u)
+            constraints.append(B @ u >= 0)
+    problem = cp.Problem(cp.Minimize(0.5 * cp.sum_squares(fit - y) + beta * penalty), constraints)
+    tight = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+        return problem.solve(solver=cp.CLARABEL, **tight)
+
+
+def objective(X, y, W1, w2, beta):
+    """1/2 ||f(X) - y||^2 + beta/2 sum_j (||w1_j||^2 + w2_j^2)."""
+    residual = y - np.maximum(X @ W1.T, 0) @ w2
+    return 0.5 * residual @ residual + 0.5 * beta * (np.sum(W1**2) + np.sum(w2**2))

@@ -1,0 +1,110 @@
+"""Training over all patterns by column generation."""
+
+import cvxrelu
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import cone as reference
+from strategies import designs
+from support import press_ctrl_c_after
+from test_cone_program import TOY_X, TOY_Y, check, planted
+
+
+@settings(max_examples=25)
+@given(designs(max_samples=8, max_features=3), st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 0.03, 0.3, 1.2]))
+def test_reaches_the_optimum_over_all_cells(X, seed, ratio):
+    y = np.random.default_rng(seed).standard_normal(len(X))
+    masks = reference.cells(X)
+    beta = ratio * max(reference.dual_norm(X, masks, y), 1e-3)
+    start = cvxrelu.sample_patterns(X, gates=np.random.default_rng(seed).standard_normal((20, X.shape[1])))[:1]
+    solution = cvxrelu.train_relu(X, y, beta, patterns=start, tol=1e-8, random_state=0)
+    assert solution.converged and solution.scope == "all patterns"
+    check(X, y, solution)
+    assert solution.objective == pytest.approx(reference.optimum(X, y, masks, beta), abs=1e-7 * 0.5 * (y @ y))
+    assert reference.dual_norm(X, masks, solution.dual) <= beta * (1 + 1e-9)
+    assert solution.n_neurons <= len(X)
+
+
+def test_the_toy_of_the_mathematics():
+    solution = cvxrelu.train_relu(TOY_X, TOY_Y, 0.01, tol=1e-10, random_state=0)
+    assert solution.objective == pytest.approx(0.1171393182, abs=1e-10)
+    assert solution.gap <= 1e-9
+
+
+def test_30_samples_in_4_dimensions_are_certified_over_8180_cells():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 4))
+    y = np.abs(X[:, 0]) + 0.3 * rng.standard_normal(30)
+    beta = 0.05 * cvxrelu.beta_max(X, y, cvxrelu.sample_patterns(X, 100, random_state=0))
+    solution = cvxrelu.train_relu(X, y, beta, tol=1e-8, random_state=0)
+    assert solution.converged and solution.relative_gap <= 1e-8
+    certificate = cvxrelu.certify(X, y, solution.to_network(), beta, tol=1e-8)
+    assert certificate.relative_gap <= 1e-7
+
+
+def test_pricing_lowers_the_optimum_of_a_sample():
+    X, y, patterns = planted(100, 5, 50)
+    beta = 0.1 * cvxrelu.beta_max(X, y, patterns)
+    sampled = cvxrelu.solve_relu(X, y, patterns, beta)
+    solution = cvxrelu.train_relu(
+        X, y, beta, patterns=patterns, warm_start=sampled, certificate="given patterns", random_state=0
+    )
+    assert solution.scope == "given patterns"
+    assert solution.objective < 0.95 * sampled.objective
+    check(X, y, solution)
+    np.testing.assert_array_equal(solution.patterns.words[: len(patterns)], patterns.words)
+    masks = cvxrelu.sample_patterns(X, gates=solution.patterns.gates)
+    np.testing.assert_array_equal(masks.words, solution.patterns.words)
+
+
+def test_a_search_cut_short_has_a_larger_gap_that_still_covers_all_patterns():
+    X, y, patterns = planted(40, 5, 50)
+    beta = 0.05 * cvxrelu.beta_max(X, y, patterns)
+    with pytest.warns(cvxrelu.ConvergenceWarning, match="raise max_nodes"):
+        short = cvxrelu.train_relu(X, y, beta, max_nodes=5, random_state=0)
+    assert short.scope == "all patterns" and not short.converged
+    full = cvxrelu.train_relu(X, y, beta, random_state=0)
+    assert full.converged
+    assert short.objective - short.gap <= full.objective
+    assert full.objective <= short.objective * (1 + 1e-6)
+
+
+def test_starts_from_any_network_and_is_never_worse():
+    X, y, _ = planted(30, 3, 10)
+    rng = np.random.default_rng(0)
+    W1, w2 = rng.standard_normal((10, 3)), 0.3 * rng.standard_normal(10)
+    beta = 0.5
+    solution = cvxrelu.train_relu(X, y, beta, warm_start=(W1, w2), random_state=0)
+    assert solution.objective <= reference.objective(X, y, W1, w2, beta)
+    assert solution.converged
+
+
+def test_stopping():
+    X, y, patterns = planted(100, 5, 50)
+    stopped = cvxrelu.train_relu(X, y, 1.0, patterns=patterns, callback=lambda state: True)
+    assert stopped.scope == "given patterns"
+    check(X, y, stopped)
+    X, y, patterns = planted(400, 12, 100)
+    with press_ctrl_c_after(0.7) as state, pytest.raises(KeyboardInterrupt):
+        cvxrelu.train_relu(X, y, 0.5, tol=1e-10, random_state=0, n_threads=1)
+    assert state.seconds_until_caught < 0.5
+    with press_ctrl_c_after(1.5):
+        best = cvxrelu.train_relu(
+            X, y, 0.5, patterns=patterns, tol=1e-10, random_state=0, n_threads=1, on_interrupt="return"
+        )
+    assert best.scope == "given patterns"
+
+
+def test_bad_settings():
+    X, y, _ = planted(20, 3, 10)
+    for settings_, message in [
+        ({"certificate": "none"}, "certificate must be"),
+        ({"on_interrupt": "ignore"}, "on_interrupt must be"),
+        ({"tol": 0}, "tol must be"),
+        ({"n_starts": 0}, "n_starts must be at least 1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            cvxrelu.train_relu(X, y, 1.0, **settings_)
+    with pytest.raises(ValueError, match="beta must be"):
+        cvxrelu.train_relu(X, y, 0.0)

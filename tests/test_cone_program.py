@@ -1,0 +1,197 @@
+"""The ReLU program over given patterns."""
+
+import pickle
+import time
+
+import cvxrelu
+import numpy as np
+import pytest
+from cvxrelu.cone_program import prune_lengths, relu_blocks
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import cone as reference
+from strategies import designs, problems, sampled
+from support import press_ctrl_c_after
+
+TOY_X = np.column_stack([[-1, -0.4, 0.1, 0.5, 1], np.ones(5)])
+TOY_Y = np.array([0.5, -0.3, 0.8, -0.2, 0.4])
+
+
+def planted(n, d, p, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    y = np.maximum(X @ rng.standard_normal((d, 5)), 0) @ rng.standard_normal(5) + 0.1 * rng.standard_normal(n)
+    return X, y, cvxrelu.sample_patterns(X, p, random_state=seed)
+
+
+def check(X, y, solution):
+    """What the solution says of itself is true of the network it is, and of its dual point."""
+    network = solution.to_network()
+    objective = reference.objective(X, y, network.W1, network.w2, solution.beta)
+    scale = 0.5 * y @ y
+    assert solution.objective == pytest.approx(objective, rel=1e-10, abs=1e-12 * scale)
+    np.testing.assert_allclose(network.predict(X), solution.predict(X), atol=1e-10 * (1 + np.abs(y).max()))
+    dual_value = y @ solution.dual - 0.5 * solution.dual @ solution.dual
+    assert dual_value >= solution.objective - solution.gap - 1e-9 * scale
+    assert reference.dual_norm(X, solution.patterns.to_dense(), solution.dual) <= solution.beta * (1 + 1e-9)
+
+
+@given(problems(max_samples=15, max_features=4, max_patterns=12))
+def test_equals_a_conic_solver(problem):
+    X, y, patterns, beta = problem
+    solution = cvxrelu.solve_relu(X, y, patterns, beta, tol=1e-9)
+    check(X, y, solution)
+    expected = reference.optimum(X, y, patterns.to_dense(), beta)
+    assert solution.converged
+    assert solution.objective == pytest.approx(expected, abs=1e-7 * 0.5 * (y @ y))
+
+
+@pytest.mark.parametrize("ratio", [1e-4, 1e-2, 0.5])
+def test_equals_a_conic_solver_over_all_cells(ratio):
+    rng = np.random.default_rng(3)
+    X, y = rng.standard_normal((8, 3)), rng.standard_normal(8)
+    masks = reference.cells(X)
+    assert masks.shape[1] == 2 * (1 + 7 + 21)
+    gates = cvxrelu.sample_patterns(X, 5000, random_state=0)
+    assert len(gates) == masks.shape[1] - (~masks.any(axis=0)).sum()
+    beta = ratio * cvxrelu.beta_max(X, y, gates)
+    solution = cvxrelu.solve_relu(X, y, gates, beta, tol=1e-9)
+    assert solution.objective == pytest.approx(reference.optimum(X, y, masks, beta), abs=1e-7 * 0.5 * (y @ y))
+
+
+def test_the_toy_of_the_mathematics():
+    patterns = cvxrelu.sample_patterns(TOY_X, 2000, random_state=0)
+    assert len(patterns) == 9
+    solution = cvxrelu.solve_relu(TOY_X, TOY_Y, patterns, 0.01, tol=1e-10)
+    assert solution.objective == pytest.approx(0.1171393182, abs=1e-10)
+
+
+@pytest.mark.parametrize(("n", "d", "p"), [(100, 5, 50), (300, 10, 100)])
+@pytest.mark.parametrize("ratio", [0.1, 0.01, 0.001])
+def test_planted_networks_are_certified(n, d, p, ratio):
+    X, y, patterns = planted(n, d, p)
+    solution = cvxrelu.solve_relu(X, y, patterns, ratio * cvxrelu.beta_max(X, y, patterns))
+    assert solution.converged
+    check(X, y, solution)
+
+
+def test_beta_beyond_its_maximum_gives_nothing():
+    X, y, patterns = planted(50, 4, 30)
+    solution = cvxrelu.solve_relu(X, y, patterns, 2 * cvxrelu.beta_max(X, y, patterns))
+    assert solution.n_neurons == 0
+    assert solution.relative_gap == 0
+    assert solution.objective == 0.5 * y @ y
+    assert not solution.predict(X).any()
+
+
+def test_warm_starts_save_work():
+    X, y, patterns = planted(200, 6, 80)
+    beta = 0.01 * cvxrelu.beta_max(X, y, patterns)
+    first = cvxrelu.solve_relu(X, y, patterns, beta, tol=1e-8)
+    for start in (first, first.to_network(), (first.to_network().W1, first.to_network().w2)):
+        again = cvxrelu.solve_relu(X, y, patterns, beta, tol=1e-6, warm_start=start)
+        assert again.n_newton <= first.n_newton / 4
+        assert again.objective == pytest.approx(first.objective, rel=1e-6)
+
+
+def test_scales_and_duplicates_change_nothing():
+    X, y, patterns = planted(60, 4, 40)
+    beta = 0.05 * cvxrelu.beta_max(X, y, patterns)
+    expected = cvxrelu.solve_relu(X, y, patterns, beta, tol=1e-9).objective
+    for a, b in [(2.0**-40, 1.0), (1e6, 1e-9), (3.0, 2.0**50)]:
+        scaled = cvxrelu.solve_relu(a * X, b * y, patterns, a * b * beta, tol=1e-9).objective / b**2
+        assert scaled == pytest.approx(expected, rel=1e-8)
+    twice = cvxrelu.sample_patterns(np.vstack([X, X]), gates=patterns.gates)
+    doubled = cvxrelu.solve_relu(np.vstack([X, X]), np.append(y, y), twice, 2 * beta, tol=1e-9).objective
+    assert doubled == pytest.approx(2 * expected, rel=1e-8)
+
+
+def test_float32_results_are_certified_as_they_are_returned():
+    X, y, patterns = planted(60, 4, 40)
+    X32, y32 = X.astype(np.float32), y.astype(np.float32)
+    patterns = cvxrelu.sample_patterns(X32, gates=patterns.gates)
+    solution = cvxrelu.solve_relu(X32, y32, patterns, 1.0)
+    assert solution.blocks.dtype == np.float32 and solution.predict(X32).dtype == np.float32
+    check(X32.astype(float), y32.astype(float), solution)
+
+
+def test_a_wrong_certificate_would_be_caught():
+    X, y, patterns = planted(40, 3, 30)
+    solution = cvxrelu.solve_relu(X, y, patterns, 0.5)
+    import dataclasses
+
+    for wrong in (
+        dataclasses.replace(solution, dual=1.01 * solution.dual),
+        dataclasses.replace(solution, blocks=0.99 * solution.blocks),
+        dataclasses.replace(solution, objective=solution.objective * 0.999),
+    ):
+        with pytest.raises(AssertionError):
+            check(X, y, wrong)
+
+
+@given(designs(max_samples=12, max_features=4), st.integers(0, 2**32 - 1))
+def test_round_trip_of_networks(X, seed):
+    rng = np.random.default_rng(seed)
+    W1, w2 = rng.standard_normal((20, X.shape[1])), rng.standard_normal(20)
+    blocks, signs, words = relu_blocks(X, (W1, w2), 1)
+    masks = cvxrelu.sample_patterns(X, gates=W1)
+    assert {w.tobytes() for w in words if w.any()} <= {w.tobytes() for w in masks.words}
+    np.testing.assert_allclose(np.maximum(X @ blocks.T, 0) @ signs, np.maximum(X @ W1.T, 0) @ w2, atol=1e-10)
+    lengths = np.linalg.norm(blocks, axis=1)
+    assert lengths.sum() <= 0.5 * (np.sum(W1**2) + np.sum(w2**2)) * (1 + 1e-12)
+    outputs = np.maximum(X @ (blocks / lengths[:, None]).T, 0) * signs
+    pruned = prune_lengths(outputs, lengths)
+    assert (pruned > 0).sum() <= len(X)
+    assert pruned.sum() <= lengths.sum() * (1 + 1e-9)
+    np.testing.assert_allclose(outputs @ pruned, outputs @ lengths, atol=1e-8 * (1 + np.abs(outputs @ lengths).max()))
+
+
+def test_callback_and_pickle():
+    X, y, patterns = planted(100, 5, 50)
+    seen = []
+    cvxrelu.solve_relu(X, y, patterns, 0.5, callback=seen.append)
+    assert seen[-1]["relative_gap"] <= 1e-6
+    assert set(seen[0]) == {"iteration", "objective", "gap", "relative_gap", "active"}
+    stopped = cvxrelu.solve_relu(X, y, patterns, 0.5, callback=lambda state: state["iteration"] == 2)
+    assert not stopped.converged
+    check(X, y, stopped)
+    again = pickle.loads(pickle.dumps(stopped))
+    assert again.objective == stopped.objective
+
+
+def test_too_few_passes_warn():
+    X, y, patterns = planted(100, 5, 50)
+    with pytest.warns(cvxrelu.ConvergenceWarning, match="raise max_iter"):
+        cvxrelu.solve_relu(X, y, patterns, 0.5, max_iter=2)
+
+
+def test_bad_input():
+    X, y, patterns = planted(30, 3, 20)
+    for call, message in [
+        (lambda: cvxrelu.solve_relu(X, y, patterns, 0.0), "beta must be finite and above 0"),
+        (lambda: cvxrelu.solve_relu(X[:-1], y[:-1], patterns, 1.0), "patterns belong to data of shape"),
+        (lambda: cvxrelu.solve_relu(X, y[:-1], patterns, 1.0), "y has 29 entries"),
+        (lambda: cvxrelu.solve_relu(X, np.column_stack([y, y]), patterns, 1.0), "one output"),
+        (lambda: cvxrelu.solve_relu(X, np.append(y[:-1], np.nan), patterns, 1.0), r"y\[29\] is nan"),
+        (lambda: cvxrelu.solve_relu(X, y, patterns, 1.0, warm_start=(np.ones((2, 4)), np.ones(2))), "warm_start has 4"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_ctrl_c_is_heard():
+    X, y, patterns = planted(1000, 20, 200)
+    beta = 1e-3 * cvxrelu.beta_max(X, y, patterns)
+    with press_ctrl_c_after(0.5) as state, pytest.raises(KeyboardInterrupt):
+        cvxrelu.solve_relu(X, y, patterns, beta, tol=1e-12, n_threads=1)
+        time.sleep(5)
+    assert state.seconds_until_caught < 0.5
+
+
+def test_the_zero_design_and_the_zero_target():
+    X, y, patterns = planted(20, 3, 10)
+    solution = cvxrelu.solve_relu(X, 0 * y, patterns, 1.0)
+    assert solution.n_neurons == 0 and solution.gap == 0
+    X[3:] = 0
+    zero = sampled(X, 10, np.random.default_rng(0))
+    check(X, y, cvxrelu.solve_relu(X, y, zero, 0.01))

@@ -1,0 +1,191 @@
+"""Bounds over all networks: pricing by walks and by branch and bound, and the certificates made of them."""
+
+import types
+
+import cvxrelu
+import numpy as np
+import pytest
+from cvxrelu._native import core
+from cvxrelu.pricing import masked_norm_bound
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import cone as reference
+from scipy.optimize import minimize
+from strategies import designs
+
+
+def tree(X, theta, threshold=0.0, max_nodes=100_000):
+    return core.price_by_tree(X, theta, threshold, np.inf, max_nodes, np.inf)
+
+
+@given(designs(max_samples=8, max_features=3), st.integers(0, 2**32 - 1))
+def test_branch_and_bound_finds_the_maximum_over_all_cells(X, seed):
+    theta = np.random.default_rng(seed).standard_normal(len(X))
+    masks = reference.cells(X)
+    expected = max(reference.projection_norm(X, m, X.T @ (m * theta)) for m in masks.T)
+    found = tree(X, theta)
+    scale = np.linalg.norm(theta) * np.linalg.norm(X)
+    assert found["complete"]
+    assert found["bound"] >= expected - 1e-12 * scale
+    assert found["bound"] == pytest.approx(expected, rel=1e-8, abs=1e-10 * scale)
+    if expected > 1e-9 * scale:
+        u = found["point"]
+        assert np.linalg.norm(u) == pytest.approx(1)
+        assert theta @ np.maximum(X @ u, 0) == pytest.approx(found["value"], rel=1e-10)
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 4), (40, 5)])
+def test_branch_and_bound_is_at_least_what_walks_and_samples_find(n, d):
+    rng = np.random.default_rng(n)
+    X, theta = rng.standard_normal((n, d)), rng.standard_normal(n)
+    bound = max(tree(X, theta)["bound"], tree(X, -theta)["bound"])
+    words, points, norms, best = core.walk_cells(X, theta, rng.standard_normal((50, d)), 0.0)
+    assert best == norms[0] <= bound * (1 + 1e-12)
+    assert best == pytest.approx(bound, rel=1e-8)
+    np.testing.assert_allclose(np.abs(np.maximum(X @ points.T, 0).T @ theta), norms, rtol=1e-10)
+    dense = cvxrelu.ActivationPatterns(gates=points, words=words, n_samples=n).to_dense()
+    np.testing.assert_allclose(reference.dual_norm(X, dense[:, :1], theta), norms[0], rtol=1e-9)
+
+
+def test_a_search_cut_short_still_bounds():
+    rng = np.random.default_rng(0)
+    X, theta = rng.standard_normal((40, 5)), rng.standard_normal(40)
+    exact = tree(X, theta)["bound"]
+    bounds = [tree(X, theta, max_nodes=m)["bound"] for m in (1, 10, 50)]
+    assert bounds[0] >= bounds[1] >= bounds[2] > exact
+    assert not tree(X, theta, max_nodes=10)["complete"]
+
+
+@given(designs(max_samples=8, max_features=3), st.integers(0, 2**32 - 1))
+def test_the_cheap_bound_holds(X, seed):
+    theta = np.random.default_rng(seed).standard_normal(len(X))
+    assert masked_norm_bound(X, theta) >= max(tree(X, theta)["value"], tree(X, -theta)["value"]) * (1 - 1e-12)
+
+
+def problem(seed=0, n=12, d=3):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, d)), rng.standard_normal(n)
+
+
+def local_training(X, y, beta, width, rng):
+    d = X.shape[1]
+
+    def objective(z):
+        W1, w2 = z[: width * d].reshape(width, d), z[width * d :]
+        pre = X @ W1.T
+        hidden = np.maximum(pre, 0)
+        r = hidden @ w2 - y
+        g1 = ((r[:, None] * w2) * (pre > 0)).T @ X + beta * W1
+        g2 = hidden.T @ r + beta * w2
+        return 0.5 * r @ r + 0.5 * beta * z @ z, np.append(g1, g2)
+
+    z = minimize(objective, rng.standard_normal(width * (d + 1)), jac=True, method="L-BFGS-B").x
+    return z[: width * d].reshape(width, d), z[width * d :]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_trained_network_is_below_the_bound(seed):
+    X, y = problem(seed)
+    beta = 0.3
+    optimum = cvxrelu.train_relu(X, y, beta, random_state=0)
+    assert optimum.scope == "all patterns" and optimum.converged
+    rng = np.random.default_rng(seed)
+    for _ in range(30):
+        W1, w2 = local_training(X, y, beta, 20, rng)
+        value = reference.objective(X, y, W1, w2, beta)
+        assert value >= optimum.objective - optimum.gap - 1e-12
+        assert value >= optimum.objective * (1 - 1e-6)
+        certificate = cvxrelu.certify(X, y, (W1, w2), beta)
+        assert certificate.upper_bound == pytest.approx(value, rel=1e-12)
+        assert certificate.lower_bound <= optimum.objective
+        better = cvxrelu.certify(X, y, (W1, w2), beta, dual=optimum.dual)
+        assert better.lower_bound == pytest.approx(optimum.objective, rel=1e-5)
+
+
+def test_certificates_hold_over_all_cells():
+    X, y = problem(1, n=8, d=3)
+    masks = reference.cells(X)
+    rng = np.random.default_rng(0)
+    for beta in (1e-3, 0.1, 1.0, 100.0):
+        optimum = reference.optimum(X, y, masks, beta)
+        certificate = cvxrelu.certify(X, y, (rng.standard_normal((5, 3)), rng.standard_normal(5)), beta)
+        assert certificate.lower_bound <= optimum * (1 + 1e-8)
+        assert reference.dual_norm(X, masks, certificate.dual) <= beta * (1 + 1e-9)
+        trained = cvxrelu.train_relu(X, y, beta, tol=1e-8, random_state=0)
+        assert trained.objective == pytest.approx(optimum, abs=1e-7 * 0.5 * (y @ y))
+
+
+def test_a_bound_over_some_patterns_says_so_and_may_be_wrong_for_others():
+    X, y = problem(2)
+    few = cvxrelu.sample_patterns(X, 3, random_state=0)
+    network = cvxrelu.solve_relu(X, y, few, 0.1).to_network()
+    narrow = cvxrelu.certify(X, y, network, 0.1, patterns=few)
+    wide = cvxrelu.certify(X, y, network, 0.1)
+    assert (narrow.scope, wide.scope) == ("given patterns", "all patterns")
+    assert narrow.relative_gap < 1e-5
+    assert wide.lower_bound <= cvxrelu.train_relu(X, y, 0.1, random_state=0).objective < narrow.lower_bound
+
+
+def test_beta_zero_proves_nothing_but_zero():
+    X, y = problem()
+    certificate = cvxrelu.certify(X, y, (np.eye(3), np.ones(3)), 0.0)
+    assert certificate.lower_bound == pytest.approx(0, abs=1e-12)
+    assert not certificate.dual.any()
+
+
+class Linear:
+    def __init__(self, weight, bias=None):
+        self.weight, self.bias = FakeTensor(weight), bias
+
+
+class ReLU:
+    pass
+
+
+class FakeTensor:
+    def __init__(self, array):
+        self.array = array
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        return self.array
+
+
+def sequential(*layers):
+    return types.SimpleNamespace(children=lambda: iter(layers), state_dict=dict)
+
+
+def test_networks_from_elsewhere():
+    X, y = problem()
+    W1, w2 = np.eye(3), np.array([1.0, -1.0, 0.5])
+    expected = cvxrelu.certify(X, y, (W1, w2), 0.1)
+    for network in (cvxrelu.Network(W1, w2), [W1, w2[:, None]], sequential(Linear(W1), ReLU(), Linear(w2[None]))):
+        assert cvxrelu.certify(X, y, network, 0.1).lower_bound == expected.lower_bound
+    biased = cvxrelu.Network(W1, w2, bias=True)
+    with_ones = np.column_stack([X[:, :2], np.ones(len(X))])
+    assert (
+        cvxrelu.certify(X[:, :2], y, biased, 0.1).lower_bound
+        == cvxrelu.certify(with_ones, y, (W1, w2), 0.1).lower_bound
+    )
+
+
+def test_networks_that_are_no_relu_networks():
+    X, y = problem()
+    W1, w2 = np.eye(3), np.ones(3)
+    for network, error, message in [
+        (cvxrelu.Network(W1, w2, W1), ValueError, "gated"),
+        (cvxrelu.Network(W1, np.ones((3, 2))), ValueError, "one output"),
+        ((np.eye(4), np.ones(4)), ValueError, "takes 4 features, but X has 3"),
+        ((W1, np.ones(2)), ValueError, "W1 has 3 neurons, but w2 has 2"),
+        ((W1, np.array([1, np.nan, 1])), ValueError, "w2 must be finite"),
+        (sequential(Linear(W1), Linear(w2[None])), ValueError, "Linear, ReLU and Linear"),
+        (sequential(Linear(W1, bias=w2), ReLU(), Linear(w2[None])), ValueError, "biases"),
+        ("network", TypeError, "network must be"),
+    ]:
+        with pytest.raises(error, match=message):
+            cvxrelu.certify(X, y, network, 0.1)
