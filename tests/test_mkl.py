@@ -59,6 +59,18 @@ def test_toy_instance_to_nine_digits():
     assert solution.objective == pytest.approx(0.0299722124, abs=1e-10)
 
 
+def test_toy_instance_from_its_enumerated_cells():
+    X, y, _, _ = toy()
+    patterns = cvxrelu.enumerate_patterns(X)
+    assert len(patterns) == 10  # with the zero pattern, whose share of 1/4 belongs to the measure
+    assert cvxrelu.ntk_weights(X, patterns).sum() == pytest.approx(1)
+    history = reweighted(X, y, patterns, 0.01, max_iter=3).history
+    assert_allclose(history.objective, [0.0417666377, 0.0303905148, 0.0302106337], atol=6e-11)
+    assert history.kernel_objective[0] == pytest.approx(0.0856200657 + 0.005 * 0.25, abs=6e-11)
+    solution = cvxrelu.solve_mkl(X, y, patterns, 0.01, tol=1e-9)
+    assert_allclose(solution.predict(X, at="refined"), solution.predict(X), atol=1e-10)
+
+
 @given(problems(max_outputs=2), st.sampled_from(["ntk", "uniform"]), st.sampled_from([0, 1, 4]))
 def test_optimum_is_that_of_the_group_lasso(problem, init, max_iter):
     X, y, patterns, beta = problem

@@ -2,9 +2,9 @@
 // matrix where it is symmetric), so that its rate compares with that of `gemm`.
 #include <benchmark/benchmark.h>
 
-#include "cvxrelu/cholesky.hpp"
 #include "cvxrelu/kernels.hpp"
 #include "cvxrelu/mkl.hpp"
+#include "cvxrelu/symmetric.hpp"
 #include "data.hpp"
 
 namespace cvxrelu::bench {
@@ -56,7 +56,8 @@ BENCHMARK(masking_kernel)
 
 void factorise(benchmark::State& state) {
   const Index n = state.range(0);
-  RowMatrix A = RowMatrix::Identity(n, n) * 2, work(n, n);
+  const Matrix A = Matrix::Identity(n, n) * 2;
+  Matrix work(n, n);
   Monitor monitor;
   for (auto _ : state) {
     work = A;

@@ -48,7 +48,7 @@ print(min(times))
 HIMALAYA = """
 import sys, time
 import numpy as np
-from himalaya.kernel_ridge import solve_multiple_kernel_ridge_gradient_descent
+from himalaya.kernel_ridge import solve_multiple_kernel_ridge_hyper_gradient as solve
 with np.load(sys.argv[1]) as data:
     X, y, masks = data["X"], data["y"], data["masks"]
 # float32 stacks of all kernels: as many as fit 4 GiB.
@@ -58,7 +58,7 @@ gram = (X @ X.T).astype(np.float32)
 for i in range(count):
     K[i] = gram * np.outer(masks[:, i], masks[:, i])
 start = time.process_time()
-solve_multiple_kernel_ridge_gradient_descent(K, y[:, None].astype(np.float32), max_iter=10, cv=3, progress_bar=False)
+solve(K, y[:, None].astype(np.float32), max_iter=10, cv=3, progress_bar=False)
 print(time.process_time() - start, count)
 """
 
@@ -88,9 +88,13 @@ def numpy_ntk(X):
     return gram
 
 
-def outside(python, code, *arguments):
+def outside(python, seconds, code, *arguments):
     """What a peer's script prints, or why it printed nothing."""
-    done = subprocess.run([python, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    try:
+        command = [python, "-c", code, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return None, f"stopped after {seconds:g} s"
     if done.returncode != 0:
         return None, (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     return done.stdout.split(), ""
@@ -106,6 +110,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", nargs="*", default=[], metavar="NAME=PYTHON", action="extend")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=120, help="limit for a peer's process")
     parser.add_argument("--iterations", type=int, default=1000, help="of reweighting alone")
     parser.add_argument("--ratios", nargs="+", type=float, default=[0.1, 0.01], help="of beta_max")
     options = parser.parse_args(argv)
@@ -126,9 +131,9 @@ def main(argv=None):
     line("  its GEMM X X' alone, in NumPy", timed(lambda: X @ X.T, options.repeats))
     peer = timed(lambda: numpy_ntk(X), options.repeats)
     line("  closed form in NumPy (arccos)", peer, f"{peer / ours:.1f} x")
-    found, reason = outside(pythons["neural-tangents"], NEURAL_TANGENTS, n, d, options.repeats)
+    found, reason = outside(pythons["neural-tangents"], options.seconds, NEURAL_TANGENTS, n, d, options.repeats)
     if found is None:
-        print(f"  neural-tangents did not run: {reason}")
+        print(f"  neural-tangents gave no result: {reason}")
     else:
         line("  neural-tangents, relu, compiled", float(found[0]), f"{float(found[0]) / ours:.1f} x")
 
@@ -170,9 +175,9 @@ def main(argv=None):
 
     with tempfile.TemporaryDirectory() as folder:
         np.savez(f"{folder}/problem.npz", X=X, y=y, masks=patterns.to_dense())
-        found, reason = outside(pythons["himalaya"], HIMALAYA, f"{folder}/problem.npz")
+        found, reason = outside(pythons["himalaya"], options.seconds, HIMALAYA, f"{folder}/problem.npz")
     if found is None:
-        print(f"  himalaya did not run: {reason}")
+        print(f"  himalaya gave no result: {reason}")
     else:
         line("  himalaya, 10 iterations, 3 folds", float(found[0]), f"{found[1]} of {p} kernels (float32, 4 GiB)")
 

@@ -1,6 +1,6 @@
 #include "border.hpp"
-#include "cvxrelu/cholesky.hpp"
 #include "cvxrelu/mkl.hpp"
+#include "cvxrelu/symmetric.hpp"
 
 namespace cvxrelu {
 
@@ -37,18 +37,19 @@ void bind_mkl(py::module_& m) {
   m.def(
       "solve_spd",
       [](const RowMatrixView& A, const MatrixView& B, int n_threads) {
-        RowMatrix factor = A;
+        Matrix factor = A.transpose();  // no change to a symmetric matrix, and a plain copy
         Matrix solution = B;
         PyMonitor monitor(py::none{});
         {
           const py::gil_scoped_release release;
           require(cholesky(factor, n_threads, monitor), "the matrix is not positive definite");
-          cholesky_solve(factor, solution);
+          solve_lower(factor, solution, n_threads, monitor);
+          factor.triangularView<Eigen::Lower>().transpose().solveInPlace(solution);
         }
         return solution;
       },
       py::arg("A").noconvert(), py::arg("B").noconvert(), py::arg("n_threads"),
-      "Solution of A X = B, A symmetric positive definite, of which the lower triangle is read.");
+      "Solution of A X = B, A symmetric positive definite.");
 }
 
 }  // namespace cvxrelu

@@ -66,8 +66,8 @@ void masking_tiles(const RowMatrixView& X, const WordMatrixView& words, const Ro
   const std::vector<Index> patterns = support(weights);
   const SampleBits bits(z_words, Z.rows(), patterns);
   constexpr Index kCols = 64, kMostRows = 2048;
-  // Tall tiles share the work of a slab's tables; some 20 ms each, so that an interrupt is seen soon.
-  const Index rows = std::clamp<Index>(20'000'000 / std::max<Index>(weights.size(), 1), 64, kMostRows);
+  // Tall tiles share the work of a slab's tables; some 10 ms each, so that an interrupt is seen soon.
+  const Index rows = std::clamp<Index>(8'000'000 / std::max<Index>(weights.size(), 1), 64, kMostRows);
   const double work = static_cast<double>(X.cols()) + static_cast<double>(patterns.size()) / 4;
   static_assert(64 % kSlab == 0 && kCols % kSlab == 0, "a slab of columns lies within one word");
 

@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "cvxrelu/bits.hpp"
-#include "cvxrelu/cholesky.hpp"
 #include "cvxrelu/errors.hpp"
 #include "cvxrelu/kernels.hpp"
+#include "cvxrelu/symmetric.hpp"
 
 namespace cvxrelu {
 
@@ -65,6 +65,7 @@ MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, doub
   MklResult result;
   const double at_zero = 0.5 * Y.squaredNorm();
   RowMatrix K(n, n);
+  Eigen::Map<Matrix> symmetric(K.data(), n, n);  // K by columns, which is K
   Matrix alpha(n, Y.cols()), correlations(size, p);
   Vector eta = eta_start, previous_eta;
   Reweighting now, previous;
@@ -73,12 +74,13 @@ MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, doub
   while (static_cast<Index>(result.history.size()) < settings.max_iter) {
     masking_kernel(design.X(), words, eta, K, design.n_threads(), monitor);
     K.diagonal().array() += beta;
-    if (!cholesky(K, design.n_threads(), monitor)) {
+    if (!cholesky(symmetric, design.n_threads(), monitor)) {
       result.positive_definite = false;
       break;
     }
     alpha = Y;
-    cholesky_solve(K, alpha);
+    solve_lower(symmetric, alpha, design.n_threads(), monitor);
+    symmetric.triangularView<Eigen::Lower>().transpose().solveInPlace(alpha);
     design.correlations(alpha, correlations);
     now.kappa = correlations.colwise().squaredNorm();
     now.norms = eta.array() * now.kappa.array().sqrt();

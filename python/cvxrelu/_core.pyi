@@ -346,7 +346,7 @@ def solve_spd(
     n_threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
     """
-    Solution of A X = B, A symmetric positive definite, of which the lower triangle is read.
+    Solution of A X = B, A symmetric positive definite.
     """
 
 def walk_cells(
