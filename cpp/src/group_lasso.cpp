@@ -81,10 +81,12 @@ class Solver {
     const double beta_max = group_lasso_beta_max(problem_);
     if (!(beta < 0.03 * beta_max)) return;
     constexpr int kStages = 2;
-    for (int stage = 1; stage <= kStages && !stopped_; ++stage) {
+    silent_ = true;
+    for (int stage = 1; stage <= kStages; ++stage) {
       const double ratio = std::pow(beta / beta_max, stage / (kStages + 1.0));
       run(at(ratio * beta_max), iterate, std::max(settings_.tol, 1e-2 * ratio));
     }
+    silent_ = false;
   }
 
   // Working sets until the gap over all patterns is within `tol` of the objective at zero.
@@ -108,7 +110,7 @@ class Solver {
       const std::vector<Index> active = iterate.active();
       const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
                               static_cast<Index>(active.size())};
-      if (!monitor_.report(progress)) stopped_ = true;
+      if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) break;
 
       const Index violators = update_working_set(problem, iterate, active, p, working_set);
@@ -228,6 +230,7 @@ class Solver {
   Matrix correlations_;
   std::vector<bool> in_working_set_;
   GroupLassoResult counts_;
+  bool silent_ = false;  // reports belong to the penalty that was asked for
   bool stopped_ = false;
   bool stalled_ = false;  // Newton steps on the non-zero blocks have, at this penalty
 };

@@ -7,11 +7,12 @@ namespace cvxrelu {
 
 namespace {
 
-// Products of two doubles are integers times powers of two between 2^-2148 and 2^1942. They are summed
+// Products of two 53-bit mantissas are integers times powers of two between 2^-2252 (subnormal numbers have mantissas
+// with zeros at their ends) and 2^1942. They are summed
 // exactly in a fixed-point number: limbs of 32 bits held in int64, so that 2^31 additions fit before a carry
 // is due.
-constexpr int kLowest = -2200;
-constexpr int kLimbs = (2200 + 2100) / 32 + 4;
+constexpr int kLowest = -2272;
+constexpr int kLimbs = (2272 + 2100) / 32 + 4;
 
 }  // namespace
 
