@@ -6,6 +6,9 @@ import threading
 import time
 from types import SimpleNamespace
 
+#: The promise is 0.2 s where nothing else runs; a crowded machine may let the process wait for longer.
+SECONDS_TO_HEAR_CTRL_C = 2.0
+
 
 @contextlib.contextmanager
 def press_ctrl_c_after(seconds):

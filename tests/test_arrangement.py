@@ -501,7 +501,7 @@ INTERRUPT = """
     except KeyboardInterrupt:
         late = time.monotonic() - sent[0]
         print(late)
-        sys.exit(0 if late < 0.5 else 2)
+        sys.exit(0 if late < 2 else 2)
     sys.exit(1)
 """
 

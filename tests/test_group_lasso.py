@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from reference import group_lasso as reference
 from strategies import problems, sampled
-from support import press_ctrl_c_after
+from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
 
 SOLVERS = ("auto", "bcd")
 
@@ -290,7 +290,7 @@ def test_ctrl_c_stops_within_a_fifth_of_a_second():
     beta = 1e-5 * cvxrelu.beta_max(X, y, patterns)
     with press_ctrl_c_after(0.5) as pressed, pytest.raises(KeyboardInterrupt):
         cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-12)
-    assert pressed.seconds_until_caught < 0.5  # 0.2 where the machine is not busy
+    assert pressed.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
 
     with press_ctrl_c_after(0.5):
         path = cvxrelu.gated_path(X, y, patterns, betas=beta * np.logspace(5, 0, 200), on_interrupt="return")

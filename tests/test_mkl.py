@@ -11,7 +11,7 @@ from reference import kernels as kernel_reference
 from reference import masked_design
 from reference import mkl as reference
 from strategies import problems
-from support import press_ctrl_c_after
+from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
 
 FORMS = ("beta", "simplex")
 
@@ -328,7 +328,7 @@ def test_ctrl_c_stops_the_reweighting():
     X, y, patterns, largest = teacher(2500, 10, 2000)
     with press_ctrl_c_after(0.5) as pressed, pytest.raises(KeyboardInterrupt):
         cvxrelu.solve_mkl(X, y, patterns, 1e-3 * largest, max_iter=100, n_threads=1)
-    assert pressed.seconds_until_caught < 0.5  # 0.2 where the machine is not busy
+    assert pressed.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
 
 
 def bad_calls():
