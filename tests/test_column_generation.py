@@ -89,11 +89,21 @@ def test_stopping():
     with press_ctrl_c_after(0.7) as state, pytest.raises(KeyboardInterrupt):
         cvxrelu.train_relu(X, y, 0.5, tol=1e-10, random_state=0, n_threads=1)
     assert state.seconds_until_caught < 0.5
-    with press_ctrl_c_after(1.5):
-        best = cvxrelu.train_relu(
-            X, y, 0.5, patterns=patterns, tol=1e-10, random_state=0, n_threads=1, on_interrupt="return"
-        )
-    assert best.scope == "given patterns"
+    rounds = []
+
+    def interrupt(state):
+        rounds.append(state["iteration"])
+        if rounds.count(0) == 3:
+            raise KeyboardInterrupt
+
+    X, y, patterns = planted(100, 5, 50)
+    settings_ = {"patterns": patterns, "random_state": 0, "callback": interrupt}
+    best = cvxrelu.train_relu(X, y, 1.0, on_interrupt="return", **settings_)
+    assert best.scope == "given patterns" and best.n_rounds == 1
+    assert best.objective <= cvxrelu.solve_relu(X, y, patterns, 1.0).objective
+    rounds.clear()
+    with pytest.raises(KeyboardInterrupt):
+        cvxrelu.train_relu(X, y, 1.0, **settings_)
 
 
 def test_bad_settings():

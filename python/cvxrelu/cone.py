@@ -183,7 +183,7 @@ def _least_penalty(B: FloatArray, needs: FloatArray, u: FloatArray) -> FloatArra
         from scipy import sparse
     except ImportError as error:
         raise ImportError('method="socp" needs clarabel and scipy: pip install clarabel scipy') from error
-    n, d = B.shape
+    d = B.shape[1]
     scale = max(float(np.linalg.norm(u)), np.finfo(float).tiny)
     norms = np.linalg.norm(B, axis=1)
     rows = norms > 0

@@ -27,7 +27,7 @@ def cells(X):
     """Masks (n, p) of all full-dimensional cells, row after row, each decided by a linear program."""
     found = [[]]
     for j in range(len(X)):
-        found = [s + [t] for s in found for t in (True, False) if margin(X[: j + 1], np.array([*s, t])) > 1e-9]
+        found = [[*s, t] for s in found for t in (True, False) if margin(X[: j + 1], np.array([*s, t])) > 1e-9]
     return np.array(found).T
 
 
