@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -124,6 +126,19 @@ def test_stopping_early_has_a_status_of_its_own(houses, capsys):
     with pytest.warns(UserWarning, match="duality gap"):
         assert main([*command, *FAST]) == 3
     assert "NOT CONVERGED" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
+    from cvxrelu import cli
+
+    train = cli.train_gated
+
+    def interrupted(*arguments, **settings):
+        return train(*arguments, **settings | {"callback": lambda state: os.kill(os.getpid(), signal.SIGINT)})
+
+    monkeypatch.setattr(cli, "train_gated", interrupted)
+    assert main(["--tol", "1e-14", *FAST]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize(

@@ -137,31 +137,14 @@ Matrix ActiveNewton::direction_by_cg(const Active& active) {
 }
 
 Matrix ActiveNewton::direction_by_factorisation(const Active& active) {
-  const MaskedDesign& design = problem_.design;
-  const Index n = design.n_samples(), m = active.size();
-  const int threads = design.n_threads();
-  Monitor& monitor = design.monitor();
-  if (kernel_.size() == 0) {
-    kernel_ = Matrix::Zero(n, n);
-    add_outer_product(design.X(), 1.0, kernel_, threads, monitor);
-  }
+  const int threads = problem_.design.n_threads();
+  Monitor& monitor = problem_.design.monitor();
+  const Index m = active.size();
+  const std::vector<Index>& groups = active.design.patterns();
   const Vector inverse_shift = (active.rho.array() + problem_.ridge).inverse();
-
-  // S, and the radial images v_a side by side in V.
-  Matrix masks(n, m), V(n, m);
-  for (Index a = 0; a < m; ++a) {
-    const Word* pattern = design.pattern(active.design.patterns()[static_cast<std::size_t>(a)]);
-    for (Index k = 0; k < n; ++k) masks(k, a) = (pattern[k / 64] >> (k % 64)) & 1 ? 1.0 : 0.0;
-  }
-  V.noalias() = design.X() * active.unit;
-  V.array() *= masks.array();
-  masks *= inverse_shift.cwiseSqrt().asDiagonal();
-  Matrix S = Matrix::Zero(n, n);
-  add_outer_product(masks, 1.0, S, threads, monitor);
-  S.triangularView<Eigen::Lower>() = S.cwiseProduct(kernel_);
-  S.diagonal().array() += 1;
-  masks = V * inverse_shift.cwiseSqrt().asDiagonal();
-  add_outer_product(masks, -1.0, S, threads, monitor);
+  const Matrix V = space_.images(groups, active.unit);
+  Matrix S = space_.sum_of_blocks(groups, inverse_shift);
+  add_outer_product(V * inverse_shift.cwiseSqrt().asDiagonal(), -1.0, S, threads, monitor);
   if (!cholesky(S, threads, monitor)) return {};
 
   // Unknown: alpha, the residual after the step, and the radial steps t: S alpha + V t = R, V'alpha - ridge t = g.
@@ -192,7 +175,7 @@ bool ActiveNewton::factorise_is_cheaper(const Active& active) {
   const double n = static_cast<double>(problem_.design.n_samples()), m = static_cast<double>(active.size());
   const double c = static_cast<double>(problem_.Y.cols()), d = static_cast<double>(problem_.design.n_features());
   // With several outputs the radial corrections couple them, and unpenalised columns would need a border of their own.
-  if (c > 1 || problem_.unpenalised.cols() > 0 || n > 8000) return false;
+  if (c > 1 || problem_.unpenalised.cols() > 0 || problem_.design.n_samples() > SampleSpace::kMostSamples) return false;
   const double factorisation = n * n * n / 3 + 3 * n * n * m;
   // A bit-table product replaces four multiply-adds by one vector addition: its two passes cost about a quarter.
   // Conjugate gradients that ran into their limit left a poor direction, and more steps to come.

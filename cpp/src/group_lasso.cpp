@@ -6,6 +6,7 @@
 #include "cvxrelu/active_newton.hpp"
 #include "cvxrelu/anderson.hpp"
 #include "cvxrelu/block_update.hpp"
+#include "cvxrelu/dual_newton.hpp"
 #include "cvxrelu/duality.hpp"
 #include "cvxrelu/errors.hpp"
 
@@ -89,6 +90,8 @@ class Solver {
   // Working sets until the gap over all patterns is within `tol` of the objective at zero.
   Run run(const GroupLassoProblem& problem, Iterate& iterate, double tol) {
     ActiveNewton newton(problem, blocks_);
+    DualNewton dual_newton(problem.design);
+    stalled_ = false;
     const Index p = problem.design.n_patterns();
     const double target = tol * problem.objective_at_zero();
     std::fill(in_working_set_.begin(), in_working_set_.end(), false);
@@ -115,11 +118,11 @@ class Solver {
       if (settings_.solver == InnerSolver::bcd)
         descend(problem, working_set, iterate, inner);
       else
-        alternate(problem, working_set, iterate, inner, newton);
+        alternate(problem, working_set, iterate, inner, newton, dual_newton);
     }
-    counts_.n_newton += newton.n_steps();
-    counts_.n_cg += newton.n_cg();
-    counts_.n_direct += newton.n_direct();
+    counts_.n_newton += newton.n_steps() + dual_newton.n_steps();
+    counts_.n_cg += newton.n_cg() + dual_newton.n_cg();
+    counts_.n_direct += newton.n_direct() + dual_newton.n_direct();
     return result;
   }
 
@@ -168,11 +171,13 @@ class Solver {
     ++counts_.n_sweeps;
   }
 
-  // A sweep fixes which blocks are non-zero, a Newton step finishes on those.
+  // A sweep fixes which blocks are non-zero, a Newton step finishes on those. Where that stalls, the dual method goes
+  // on.
   void alternate(const GroupLassoProblem& problem, const std::vector<Index>& working_set, Iterate& iterate, double tol,
-                 ActiveNewton& newton) {
+                 ActiveNewton& newton, DualNewton& dual_newton) {
+    constexpr int kRounds = 30;
     int failures = 0;
-    for (int round = 0; round < 100 && failures <= 5; ++round) {
+    for (int round = 0; round < kRounds && failures <= 5 && !stalled_; ++round) {
       sweep(problem, working_set, iterate);
       if (newton.step(iterate)) {
         failures = 0;
@@ -182,6 +187,8 @@ class Solver {
       }
       if (working_set_gap(problem, working_set, iterate) <= tol) return;
     }
+    stalled_ = true;
+    dual_newton.solve(problem, working_set, iterate, tol);
   }
 
   // Block-coordinate descent with Anderson acceleration alone: the reference for the faster way.
@@ -222,6 +229,7 @@ class Solver {
   std::vector<bool> in_working_set_;
   GroupLassoResult counts_;
   bool stopped_ = false;
+  bool stalled_ = false;  // Newton steps on the non-zero blocks have, at this penalty
 };
 
 }  // namespace

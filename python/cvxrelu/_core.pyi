@@ -6,19 +6,112 @@ import numpy.typing
 import typing
 
 __all__: list[str] = [
+    "Arrangement",
+    "NtkKind",
     "build_info",
+    "cone_measure",
     "default_threads",
     "exact_dot_sign",
     "group_lasso_gap",
     "masked_correlations",
     "masked_fitted",
+    "masking_kernel",
+    "ntk",
     "pack_patterns",
+    "reweight_kernels",
     "solve_group_lasso",
+    "solve_spd",
 ]
+
+class Arrangement:
+    """
+    Cells of a central hyperplane arrangement, in a fixed order.
+    """
+    def __init__(
+        self,
+        X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+        tol: typing.SupportsFloat | typing.SupportsIndex,
+        check_gates: bool,
+    ) -> None: ...
+    def count(
+        self, limit: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> int:
+        """
+        Number of cells left, or some number above the limit.
+        """
+    def fill(
+        self,
+        words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.writeable", "flags.c_contiguous"],
+        gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.writeable", "flags.c_contiguous"],
+        n_threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> int:
+        """
+        Writes the next cells that fit; returns how many.
+        """
+    @property
+    def arithmetic(self) -> str: ...
+    @property
+    def counts(self) -> dict[str, typing.Any]: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def n_hyperplanes(self) -> int: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def room(self) -> int: ...
+
+class NtkKind:
+    """
+    Which gradients a neural tangent kernel counts.
+
+    Members:
+
+      gated
+
+      gated_both
+
+      relu
+    """
+
+    __members__: typing.ClassVar[dict[str, NtkKind]]
+    gated: typing.ClassVar[NtkKind]
+    gated_both: typing.ClassVar[NtkKind]
+    relu: typing.ClassVar[NtkKind]
+    @typing.overload
+    def __eq__(self, other: NtkKind) -> bool: ...
+    @typing.overload
+    def __eq__(self, other: typing.Any) -> bool: ...
+    def __getstate__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __index__(self) -> int: ...
+    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def __int__(self) -> int: ...
+    @typing.overload
+    def __ne__(self, other: NtkKind) -> bool: ...
+    @typing.overload
+    def __ne__(self, other: typing.Any) -> bool: ...
+    def __repr__(self) -> str: ...
+    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def __str__(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> int: ...
 
 def build_info() -> dict[str, typing.Any]:
     """
     How this module was compiled.
+    """
+
+def cone_measure(
+    rows: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]:
+    """
+    Gaussian measure of cones of rank 2 or 3.
     """
 
 def default_threads() -> int:
@@ -71,6 +164,41 @@ def masked_fitted(
     sum_i D_i X W_i.
     """
 
+@typing.overload
+def masking_kernel(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Weighted sum of masking kernels of the rows of X with themselves.
+    """
+
+@typing.overload
+def masking_kernel(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Z: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    z_words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Weighted sum of masking kernels of the rows of Z with those of X.
+    """
+
+def ntk(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    Z: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"] | None,
+    kind: NtkKind,
+    depth: typing.SupportsInt | typing.SupportsIndex,
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Neural tangent kernel of infinite width of the rows of Z (of X when Z is None) with those of X.
+    """
+
 def pack_patterns(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
@@ -81,6 +209,23 @@ def pack_patterns(
 ]:
     """
     Packed patterns of gates on samples, and the margin of each gate.
+    """
+
+def reweight_kernels(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    eta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    tol: typing.SupportsFloat | typing.SupportsIndex,
+    max_iter: typing.SupportsInt | typing.SupportsIndex,
+    simplex: bool,
+    relaxation: typing.SupportsFloat | typing.SupportsIndex,
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+    callback: typing.Any,
+) -> dict[str, typing.Any]:
+    """
+    Iterative reweighting of masking kernels. `history` has the rows objective, kernel objective and gap.
     """
 
 def solve_group_lasso(
@@ -101,4 +246,13 @@ def solve_group_lasso(
 ) -> tuple[list[typing.Any], bool]:
     """
     The masked group lasso for each penalty, and whether Ctrl-C cut the path short (only where `keep` is set).
+    """
+
+def solve_spd(
+    A: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    B: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
+    """
+    Solution of A X = B, A symmetric positive definite, of which the lower triangle is read.
     """

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._validation import FloatArray, as_scalar
-from .group_lasso import GatedSolution, beta_max, solve_gated
+from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .network import Network, append_ones, network_from_blocks
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
@@ -46,6 +46,75 @@ class GatedFit:
     unexplained: float
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class GatedProblem:
+    """A gated program over merged samples, ready for any penalty.
+
+    Attributes
+    ----------
+    samples : MergedSamples
+        The samples.
+    X : ndarray
+        Their features, with the ones column where there is a bias.
+    patterns : ActivationPatterns
+        Patterns of the gates on `X`.
+    beta_max : float
+        Smallest penalty whose optimum is zero.
+    bias : bool
+        Whether the last column of `X` is the ones column.
+    """
+
+    samples: MergedSamples
+    X: FloatArray
+    patterns: ActivationPatterns
+    beta_max: float
+    bias: bool
+
+    def beta_of(self, ratio: Any) -> float:
+        """Return a penalty relative to `beta_max`; where the targets are zero every penalty gives the zero network."""
+        return as_scalar(ratio, "beta_ratio", strict=True) * (self.beta_max or 1.0)
+
+    def fit_of(self, solution: GatedSolution) -> GatedFit:
+        """Return a solution as a network, in the order in which the samples appeared."""
+        logger.info(
+            "gated network: %d samples, %d patterns, beta %.6g, objective %.9g, gap %.3g (relative %.3g), %d active",
+            *(self.X.shape[0], len(self.patterns), solution.beta, solution.objective + self.samples.constant),
+            *(solution.gap, solution.relative_gap, len(solution.active)),
+        )
+        network = network_from_blocks(self.patterns.gates[solution.active], solution.blocks, bias=self.bias)
+        solution = dataclasses.replace(
+            solution,
+            patterns=self.patterns.reorder_samples(self.samples.appearance),
+            dual=solution.dual[self.samples.appearance],
+        )
+        return GatedFit(network, solution, solution.beta, self.beta_max, self.samples.constant)
+
+
+def pose_gated(
+    X: FloatArray,
+    y: FloatArray,
+    *,
+    n_gates: int | None,
+    gates: str | npt.ArrayLike,
+    fit_bias: bool,
+    random_state: Any,
+    sample_weight: FloatArray | None,
+    n_threads: int | None,
+) -> GatedProblem:
+    """Merge validated samples, draw gates, and find the largest useful penalty."""
+    samples = merge_samples(X, y, sample_weight)
+    X = append_ones(samples.X) if fit_bias else samples.X
+    patterns = sample_patterns(X, n_gates, gates=gates, random_state=random_state, n_threads=n_threads)
+    return _posed(samples, X, patterns, fit_bias, n_threads)
+
+
+def _posed(
+    samples: MergedSamples, X: FloatArray, patterns: ActivationPatterns, bias: bool, n_threads: int | None
+) -> GatedProblem:
+    largest = beta_max(X, samples.y, patterns, sample_weight=samples.weights, n_threads=n_threads)
+    return GatedProblem(samples, X, patterns, largest, bias)
+
+
 def train_gated(
     X: FloatArray,
     y: FloatArray,
@@ -67,41 +136,52 @@ def train_gated(
 
     With `previous` the gates of that fit are kept, and its coefficients are where the solver starts.
     """
-    samples = merge_samples(X, y, sample_weight)
-    X, y = append_ones(samples.X) if fit_bias else samples.X, samples.y
     start = None
     if previous is None:
-        patterns = sample_patterns(X, n_gates, gates=gates, random_state=random_state, n_threads=n_threads)
+        problem = pose_gated(
+            X,
+            y,
+            n_gates=n_gates,
+            gates=gates,
+            fit_bias=fit_bias,
+            random_state=random_state,
+            sample_weight=sample_weight,
+            n_threads=n_threads,
+        )
     else:
-        patterns, start = _restart(X, y, previous, n_threads)
-
-    largest = beta_max(X, y, patterns, sample_weight=samples.weights, n_threads=n_threads)
-    if beta is None:  # where y is zero every penalty gives the zero network
-        beta = as_scalar(beta_ratio, "beta_ratio", strict=True) * (largest or 1.0)
+        samples = merge_samples(X, y, sample_weight)
+        X = append_ones(samples.X) if fit_bias else samples.X
+        patterns, start = _restart(X, samples.y, previous, n_threads)
+        problem = _posed(samples, X, patterns, fit_bias, n_threads)
     solution = solve_gated(
-        X,
-        y,
-        patterns,
-        beta,
+        problem.X,
+        problem.samples.y,
+        problem.patterns,
+        problem.beta_of(beta_ratio) if beta is None else as_scalar(beta, "beta", strict=True),
         tol=tol,
         max_iter=max_iter,
-        sample_weight=samples.weights,
+        sample_weight=problem.samples.weights,
         warm_start=start,
         n_threads=n_threads,
         callback=callback,
     )
-    logger.info(
-        "gated network: %d samples, %d patterns, beta %.6g, objective %.9g, gap %.3g (relative %.3g), %d active",
-        *(X.shape[0], len(patterns), beta, solution.objective + samples.constant, solution.gap),
-        *(solution.relative_gap, len(solution.active)),
+    return problem.fit_of(solution)
+
+
+def train_gated_path(
+    problem: GatedProblem, ratios: FloatArray, *, tol: float, max_iter: int, n_threads: int | None
+) -> GatedPath:
+    """Solve a problem for penalties relative to its `beta_max`, decreasing, each from the solution before."""
+    return gated_path(
+        problem.X,
+        problem.samples.y,
+        problem.patterns,
+        betas=ratios * (problem.beta_max or 1.0),
+        tol=tol,
+        max_iter=max_iter,
+        sample_weight=problem.samples.weights,
+        n_threads=n_threads,
     )
-    solution = dataclasses.replace(
-        solution,
-        patterns=patterns.reorder_samples(samples.appearance),
-        dual=solution.dual[samples.appearance],
-    )
-    network = network_from_blocks(patterns.gates[solution.active], solution.blocks, bias=fit_bias)
-    return GatedFit(network, solution, beta, largest, samples.constant)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -90,7 +90,8 @@ def train_relu(
     Returns
     -------
     ReLUSolution
-        A network of at most n_samples neurons, with `scope` "all patterns" unless it was stopped or asked for less.
+        A network of at most n_samples neurons, with `scope` "all patterns" unless it was stopped early or asked for
+        less.
 
     Raises
     ------

@@ -119,15 +119,11 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
 
     def _train(self, X: npt.NDArray[np.floating], targets: FloatArray, sample_weight: Any) -> None:
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            if not weights.any():
-                raise ValueError("sample_weight is zero for every sample")
+        weights = checked_weights(sample_weight, X)
         context = self._init_callback_context(max_subtasks=None) if hasattr(self, "_init_callback_context") else None
         if context is not None:
             context.call_on_fit_task_begin(estimator=self, X=X, y=targets)
-        with _logging(self.verbose):
+        with log_to_console(self.verbose):
             fit = train_gated(
                 np.asarray(X, dtype=np.float64),
                 targets,
@@ -164,10 +160,10 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             "solution_": fit.solution,
             "patterns_": fit.solution.patterns,
             "beta_": fit.beta,
-            "dual_gap_": float(fit.solution.gap),
-            "objective_": float(fit.solution.objective) + fit.unexplained,
+            "dual_gap_": fit.solution.gap,
+            "objective_": fit.solution.objective + fit.unexplained,
             "n_active_": len(fit.solution.active),
-            "n_iter_": int(fit.solution.n_iter),
+            "n_iter_": fit.solution.n_iter,
         }
 
     def _progress(self, context: Any, X: Any, targets: Any) -> Callable[[dict[str, Any]], bool] | None:
@@ -392,8 +388,23 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
         return labels
 
 
+def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
+    """Return sample weights as scikit-learn wants them checked; None where there are none."""
+    if sample_weight is None:
+        return None
+    weights: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every sample")
+    return weights
+
+
+def generator_of(random_state: Any) -> np.random.Generator:
+    """Return a generator; None draws from the state that `numpy.random.seed` sets, as everywhere in scikit-learn."""
+    return as_generator(check_random_state(None) if random_state is None else random_state)
+
+
 @contextlib.contextmanager
-def _logging(verbose: int) -> Iterator[None]:
+def log_to_console(verbose: int) -> Iterator[None]:
     """Let the log through, to stderr unless the application listens to it already."""
     if not verbose:
         yield

@@ -185,6 +185,41 @@ class Network:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} is damaged: {error}") from None
 
+    def to_torch(self) -> Any:
+        """Return the network as a PyTorch module in float64.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes a tensor of shape (n_samples, n_features). Weights are parameters and gates are buffers, so training
+            it on keeps the gates.
+
+        Raises
+        ------
+        ImportError
+            Without PyTorch.
+        """
+        from .export import to_torch
+
+        return to_torch(self)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an ONNX file (opset 17) with a float64 input ``X`` and output ``Y``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to.
+
+        Raises
+        ------
+        ImportError
+            Without the package onnx.
+        """
+        from .export import to_onnx
+
+        to_onnx(self, path)
+
 
 def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bool = False) -> Network:
     """Turn the blocks of a gated program into the network that predicts the same, with balanced layers.

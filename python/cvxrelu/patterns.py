@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ._native import core
 from ._validation import FloatArray, WordArray, as_design, as_threads
+from .cone_measure import cone_measure
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -132,6 +133,28 @@ class ActivationPatterns:
         Z = as_design(Z, "Z", self.n_features)
         words, _ = core.pack_patterns(Z, self.gates, as_threads(n_threads))
         return unpack_patterns(words, Z.shape[0])
+
+    def measure(
+        self,
+        X: npt.ArrayLike,
+        *,
+        method: str = "auto",
+        n_draws: int = 1_000_000,
+        random_state: Any = None,
+        n_threads: int | None = None,
+    ) -> FloatArray:
+        """Return the probabilities P[h in K_i] of the patterns' cells for a standard Gaussian vector h.
+
+        Parameters and errors are those of :func:`cone_measure`, which also returns the accuracy.
+
+        Returns
+        -------
+        ndarray of shape (n_patterns,)
+            Over all cells of an arrangement they sum to one, with the zero pattern's share.
+        """
+        return cone_measure(
+            X, self, method=method, n_draws=n_draws, random_state=random_state, n_threads=n_threads
+        ).probabilities
 
 
 def unpack_patterns(words: WordArray, n_samples: int) -> BoolArray:

@@ -8,19 +8,20 @@
 //  - conjugate gradients with bit-table products, preconditioned by the diagonal blocks;
 //  - a Cholesky factorisation in sample space, of S = I + sum_a (A_a A_a' - v_a v_a') / (rho_a + ridge) with v_a = A_a
 //  w_a,
-//    bordered by the radial directions w_a, along which the penalty has no curvature. Uses that
-//    sum_a eta_a A_a A_a' = (XX') o (M diag(eta) M').
+//    bordered by the radial directions w_a, along which the penalty has no curvature.
 // The step is followed by a projected line search: a block whose step crosses the origin becomes zero.
 #pragma once
 
 #include "cvxrelu/block_update.hpp"
 #include "cvxrelu/group_lasso.hpp"
+#include "cvxrelu/sample_space.hpp"
 
 namespace cvxrelu {
 
 class ActiveNewton {
  public:
-  ActiveNewton(const GroupLassoProblem& problem, BlockUpdate& blocks) : problem_(problem), blocks_(blocks) {}
+  ActiveNewton(const GroupLassoProblem& problem, BlockUpdate& blocks)
+      : problem_(problem), blocks_(blocks), space_(problem.design) {}
 
   /// One step. Returns false, with the iterate unchanged, when no decrease could be found.
   bool step(Iterate& iterate);
@@ -39,7 +40,7 @@ class ActiveNewton {
 
   const GroupLassoProblem& problem_;
   BlockUpdate& blocks_;
-  Matrix kernel_;       // XX', for the factorisation
+  SampleSpace space_;
   Index last_cg_ = 0;   // iterations of the last step by conjugate gradients
   bool single_ = true;  // float32 inside conjugate gradients; off once it has failed
   Index n_steps_ = 0, n_cg_ = 0, n_direct_ = 0;

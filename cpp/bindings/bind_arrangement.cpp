@@ -1,0 +1,52 @@
+#include "border.hpp"
+#include "cvxrelu/arrangement.hpp"
+#include "cvxrelu/bits.hpp"
+
+namespace cvxrelu {
+
+void bind_arrangement(py::module_& m) {
+  py::class_<Arrangement>(m, "Arrangement", "Cells of a central hyperplane arrangement, in a fixed order.")
+      .def(py::init<const RowMatrixView&, double, bool>(), py::arg("X").noconvert(), py::arg("tol"),
+           py::arg("check_gates"), py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("rank", &Arrangement::rank)
+      .def_property_readonly("n_hyperplanes", &Arrangement::n_hyperplanes)
+      .def_property_readonly("arithmetic", &Arrangement::arithmetic)
+      .def_property_readonly("finished", &Arrangement::finished)
+      .def_property_readonly("room", &Arrangement::room)
+      .def_property_readonly("counts",
+                             [](const Arrangement& self) {
+                               const SearchCounts& counts = self.counts();
+                               py::dict result;
+                               result["pairs"] = counts.pairs;
+                               result["verified"] = counts.verified;
+                               result["repaired"] = counts.repaired;
+                               result["exact_decisions"] = counts.exact_decisions;
+                               result["exact_gate_signs"] = counts.exact_gate_signs;
+                               return result;
+                             })
+      .def(
+          "fill",
+          [](Arrangement& self, Eigen::Ref<WordMatrix> words, Eigen::Ref<RowMatrix> gates, int n_threads) {
+            const bool want_gates = gates.size() > 0;
+            require(words.innerStride() == 1 && words.outerStride() == words.cols(), "words must be contiguous");
+            require(words.cols() == self.n_words(), "words must be (n_cells, ceil(n_samples / 64))");
+            require(!want_gates || (gates.rows() == words.rows() && gates.cols() == self.n_features() &&
+                                    gates.outerStride() == gates.cols()),
+                    "gates must be (n_cells, n_features), or empty");
+            PyMonitor monitor{py::none()};
+            const py::gil_scoped_release release;
+            return self.fill(words.data(), want_gates ? gates.data() : nullptr, words.rows(), n_threads, monitor);
+          },
+          py::arg("words").noconvert(), py::arg("gates").noconvert(), py::arg("n_threads"),
+          "Writes the next cells that fit; returns how many.")
+      .def(
+          "count",
+          [](Arrangement& self, std::int64_t limit, int n_threads) {
+            PyMonitor monitor{py::none()};
+            const py::gil_scoped_release release;
+            return self.count(limit, n_threads, monitor);
+          },
+          py::arg("limit"), py::arg("n_threads"), "Number of cells left, or some number above the limit.");
+}
+
+}  // namespace cvxrelu

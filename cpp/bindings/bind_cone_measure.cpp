@@ -1,0 +1,22 @@
+#include "border.hpp"
+#include "cvxrelu/cone_measure.hpp"
+
+namespace cvxrelu {
+
+void bind_cone_measure(py::module_& m) {
+  m.def(
+      "cone_measure",
+      [](const RowMatrixView& rows, const WordMatrixView& words, const RowMatrixView& gates, int n_threads) {
+        Vector measure(words.rows());
+        PyMonitor monitor{py::none()};
+        {
+          const py::gil_scoped_release release;
+          cone_measure(rows, words, gates, measure, n_threads, monitor);
+        }
+        return measure;
+      },
+      py::arg("rows").noconvert(), py::arg("words").noconvert(), py::arg("gates").noconvert(), py::arg("n_threads"),
+      "Gaussian measure of cones of rank 2 or 3.");
+}
+
+}  // namespace cvxrelu

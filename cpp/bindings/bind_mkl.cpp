@@ -1,0 +1,54 @@
+#include "border.hpp"
+#include "cvxrelu/cholesky.hpp"
+#include "cvxrelu/mkl.hpp"
+
+namespace cvxrelu {
+
+void bind_mkl(py::module_& m) {
+  m.def(
+      "reweight_kernels",
+      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, double beta, const VectorView& eta,
+         double tol, Index max_iter, bool simplex, double relaxation, int n_threads, py::object callback) {
+        MklResult result;
+        {
+          PyMonitor monitor(std::move(callback));
+          const py::gil_scoped_release release;
+          const MaskedDesign design(X, words, n_threads, monitor);
+          result = reweight_kernels(design, Y, beta, eta, {tol, max_iter, simplex, relaxation}, monitor);
+        }
+        Matrix history(3, static_cast<Index>(result.history.size()));
+        for (Index k = 0; k < history.cols(); ++k) {
+          const MklIterate& at = result.history[static_cast<std::size_t>(k)];
+          history.col(k) << at.objective, at.kernel_objective, at.gap;
+        }
+        py::dict out;
+        out["history"] = std::move(history);
+        out["best"] = result.best;
+        out["coef"] = std::move(result.coef);
+        out["eta"] = std::move(result.eta);
+        out["stopped"] = result.stopped;
+        out["positive_definite"] = result.positive_definite;
+        return out;
+      },
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("beta"),
+      py::arg("eta").noconvert(), py::arg("tol"), py::arg("max_iter"), py::arg("simplex"), py::arg("relaxation"),
+      py::arg("n_threads"), py::arg("callback"),
+      "Iterative reweighting of masking kernels. `history` has the rows objective, kernel objective and gap.");
+  m.def(
+      "solve_spd",
+      [](const RowMatrixView& A, const MatrixView& B, int n_threads) {
+        RowMatrix factor = A;
+        Matrix solution = B;
+        PyMonitor monitor(py::none{});
+        {
+          const py::gil_scoped_release release;
+          require(cholesky(factor, n_threads, monitor), "the matrix is not positive definite");
+          cholesky_solve(factor, solution);
+        }
+        return solution;
+      },
+      py::arg("A").noconvert(), py::arg("B").noconvert(), py::arg("n_threads"),
+      "Solution of A X = B, A symmetric positive definite, of which the lower triangle is read.");
+}
+
+}  // namespace cvxrelu

@@ -1,0 +1,58 @@
+// All full-dimensional cells of the central arrangement {x_j.u = 0}: their sign patterns and a point inside each.
+//
+// Cells come in antipodal pairs and in a fixed order, whatever the number of threads and the pieces they are asked for
+// in. In general position there are 2 sum_{k<r} C(n-1, k) of them (Cover 1965, Zaslavsky 1975), r the rank; never more.
+// Time and memory: see arrangement_search.hpp. Nothing is stored but what the caller provides room for.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cvxrelu/arrangement_search.hpp"
+#include "cvxrelu/monitor.hpp"
+
+namespace cvxrelu {
+
+class Arrangement {
+ public:
+  /// tol = 0 decides all signs and ranks exactly. Rank 0, where the only cell is the whole space, yields no cells.
+  Arrangement(const RowMatrixView& X, double tol, bool check_gates);
+  ~Arrangement();
+
+  int rank() const { return rows_.rank; }
+  int n_features() const { return rows_.n_features; }
+  Index n_words() const { return static_cast<Index>(rows_.all.size()); }
+  int n_hyperplanes() const { return static_cast<int>(candidates_.size()); }
+  std::string arithmetic() const;
+  const SearchCounts& counts() const { return counts_; }
+
+  /// Room, in cells, that the next call of `fill` needs at most to make progress.
+  std::int64_t room() const;
+  bool finished() const { return finished_; }
+  /// Writes the next cells, as many as surely fit; returns how many. Gates may be null.
+  std::int64_t fill(Word* words, double* gates, std::int64_t capacity, int threads, Monitor& monitor);
+  /// Counts the cells that are left, or stops early once there are more than `limit`.
+  std::int64_t count(std::int64_t limit, int threads, Monitor& monitor);
+
+ private:
+  class ThreadPulse;
+  struct Worker;
+
+  void advance();
+  double task_bound() const;
+  std::int64_t run(std::vector<SearchTask>& tasks, const std::vector<std::int64_t>& offsets, Word* words, double* gates,
+                   int threads, Monitor& monitor);
+
+  ArrangementRows rows_;
+  SearchSettings settings_;
+  std::vector<int> candidates_;  // rows that are not parallel to an earlier one
+  int prefix_size_ = 0;          // elements that fix a task
+  SearchTask task_;              // the next one
+  std::vector<int> position_;    // of its elements among the candidates
+  bool finished_ = false;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  SearchCounts counts_;
+};
+
+}  // namespace cvxrelu

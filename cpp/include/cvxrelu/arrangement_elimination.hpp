@@ -1,0 +1,383 @@
+// The state of the search for one kind of arithmetic: Gauss-Jordan steps through the rows, with every rank decided for
+// certain, and what follows from determinants where floating point cannot tell.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "cvxrelu/arrangement_node.hpp"
+#include "cvxrelu/arrangement_rows.hpp"
+#include "cvxrelu/arrangement_search.hpp"
+#include "cvxrelu/bits.hpp"
+
+namespace cvxrelu {
+
+using Words = std::vector<Word>;
+
+inline void set_bit(Word* mask, int j, bool value) {
+  const Word bit = Word{1} << (j % 64);
+  mask[j / 64] = value ? mask[j / 64] | bit : mask[j / 64] & ~bit;
+}
+inline bool get_bit(const Word* mask, int j) { return (mask[j / 64] >> (j % 64)) & 1; }
+
+template <Arithmetic kArithmetic>
+class Elimination : public CellSearch {
+ protected:
+  using S = std::conditional_t<kArithmetic == Arithmetic::kSingle, float, double>;
+  static constexpr bool kInteger = kArithmetic != Arithmetic::kFloating;
+
+  Elimination(const ArrangementRows& rows, double tol, Pulse& pulse)
+      : rows_(rows),
+        tol_(tol),
+        pulse_(pulse),
+        n_(rows.n),
+        r_(rows.rank),
+        words_(static_cast<int>(words_for(rows.n))),
+        size_(padded(rows.n, kLanes<S>)) {
+    nodes_.resize(static_cast<std::size_t>(r_));
+    for (auto& node : nodes_) prepare(node, size_);
+    for (auto& node : sections_) prepare(node, padded(n_, kLanes<double>));
+    const RowMatrix& entries = kInteger ? rows_.integers : rows_.scaled;
+    Node<S>& root = nodes_[0];
+    for (int k = 0; k < r_; ++k) {
+      for (int j = 0; j < n_; ++j) root.lanes(j, k) = static_cast<S>(entries(j, k));
+      root.lanes(size_ + k, k) = 1;
+    }
+    root.closure = rows_.zero;
+    root.bounds.null_norm = rows_.row_bound;
+    root.bounds.null_error = 1e-300;
+    flag_.setZero(padded(r_, kLanes<double>), r_);
+    flag_.topRows(r_) = rows_.flag.transpose();
+    members_.reserve(static_cast<std::size_t>(r_) + 1);
+  }
+
+  template <class T>
+  void prepare(Node<T>& node, int size) {
+    node.lanes.setZero(size + padded(r_, kLanes<T>), r_);
+    for (Words* mask : {&node.closure, &node.positive, &node.negative}) {
+      mask->assign(static_cast<std::size_t>(words_), 0);
+    }
+  }
+
+  // ---- one Gauss-Jordan step ----
+
+  struct Update {
+    Vec<S> pivot, divisor, inverse;
+    Vec<S> operator()(Vec<S> source, Vec<S> factor, Vec<S> dual) const {
+      if constexpr (!kInteger) {
+        return source - factor * dual;
+      } else if constexpr (kArithmetic == Arithmetic::kWide) {
+        Vec<S> high, low, high2, low2, back, rest;
+        exact_product(pivot, source, high, low);
+        exact_product(factor, dual, high2, low2);
+        const Vec<S> sum = high - high2, part = sum - high;
+        const Vec<S> error = (high - (sum - part)) - (high2 + part);
+        const Vec<S> first = round(sum * inverse);
+        exact_product(first, divisor, back, rest);
+        return first + round(((sum - back) - rest + (error + (low - low2))) * inverse);
+      } else {
+        return round((pivot * source - factor * dual) * inverse);
+      }
+    }
+    static Vec<S> round(Vec<S> x) { return (x + broadcast(LaneBits<S>::kRound)) - broadcast(LaneBits<S>::kRound); }
+  };
+
+  /// Eliminates row s from node k into node k + 1; false when S + s contains a broken circuit.
+  bool extend(int k, int s) {
+    pulse_.beat();
+    const Node<S>& from = nodes_[static_cast<std::size_t>(k)];
+    Node<S>& to = nodes_[static_cast<std::size_t>(k + 1)];
+    Step<S>& step = step_;
+    step.nulls = r_ - k;
+    step.row.resize(static_cast<std::size_t>(r_));
+    for (int q = 0; q < r_; ++q) step.row[static_cast<std::size_t>(q)] = from.column(q)[s];
+    step.pivot = pivot_column(step);
+    if (step.pivot < 0) return false;
+    const S pivot = step.row[static_cast<std::size_t>(step.pivot)];
+    const S sign = kInteger ? (pivot < 0 ? S(-1) : S(1)) : 1 / pivot;
+    to.pivot = kInteger ? static_cast<double>(std::abs(pivot)) : 1;
+    const auto divisor = static_cast<S>(from.pivot);
+    const Update update{broadcast(std::abs(pivot)), broadcast(divisor), broadcast(1 / divisor)};
+    const S* source = from.column(step.pivot);
+    S* dual = to.column(step.dual());
+    const int coordinates = padded(r_, kLanes<S>);
+
+    const auto eliminate = [&](int q, int begin, int end) {
+      const Vec<S> factor = broadcast(step.row[static_cast<std::size_t>(q)]);
+      const S* in = from.column(q);
+      S* out = to.column(step.destination(q));
+      for (int j = begin; j < end; j += kLanes<S>) store(out + j, update(load(in + j), factor, load(dual + j)));
+    };
+    for (int j = size_; j < size_ + coordinates; j += kLanes<S>) store(dual + j, load(source + j) * broadcast(sign));
+    for (int q = 0; q < r_; ++q) {
+      if (q != step.pivot) eliminate(q, size_, size_ + coordinates);
+    }
+    if constexpr (!kInteger) {
+      norms_.resize(static_cast<std::size_t>(r_));
+      for (int q = 0; q < r_; ++q) norms_[static_cast<std::size_t>(q)] = 1.001 * coordinate_norm(to, q);
+      update_bounds(step, from.bounds, rows_.row_bound, norms_, to.bounds);
+    }
+
+    const Vec<S> limit = broadcast(null_limit(to));
+    Words& closure = to.closure;
+    for (int w = 0; w < words_; ++w) {
+      Word small = 0;
+      const int stop = std::min(size_, 64 * w + 64);
+      for (int j = 64 * w; j < stop; j += kLanes<S>) {
+        const Vec<S> t = load(source + j) * broadcast(sign);
+        store(dual + j, t);
+        Vec<S> largest{};
+        for (int q = 0; q < step.nulls; ++q) {
+          if (q == step.pivot) continue;
+          const Vec<S> x = update(load(from.column(q) + j), broadcast(step.row[static_cast<std::size_t>(q)]), t);
+          store(to.column(step.destination(q)) + j, x);
+          largest = maximum(largest, absolute<S>(x));
+        }
+        small |= static_cast<Word>(~less_bits(limit, largest) & kAllLanes<S>) << (j % 64);
+      }
+      Word open = small & rows_.all[static_cast<std::size_t>(w)] & ~from.closure[static_cast<std::size_t>(w)];
+      if (w == s / 64) open &= ~(Word{1} << (s % 64));
+      Word inside = open;
+      if constexpr (!kInteger) {
+        for (Word rest = open; rest != 0 && tol_ == 0; rest &= rest - 1) {
+          const int j = 64 * w + __builtin_ctzll(rest);
+          if (exactly_independent(k, s, j)) inside &= ~(rest & -rest);
+        }
+      }
+      if (w == s / 64) {
+        if (inside & ((Word{1} << (s % 64)) - 1)) return false;
+        inside |= Word{1} << (s % 64);
+      } else if (w < s / 64 && inside != 0) {
+        return false;
+      }
+      to.positive[static_cast<std::size_t>(w)] = inside;
+      closure[static_cast<std::size_t>(w)] = from.closure[static_cast<std::size_t>(w)] | inside;
+    }
+    for (int q = step.nulls; q < r_; ++q) eliminate(q, 0, size_);
+    sort_by_coefficient(k, s, dual, to);
+    return true;
+  }
+
+  S null_limit(const Node<S>& node) const {
+    if constexpr (kInteger) {
+      return S(0.5);
+    } else {
+      return tol_ > 0 ? tol_ * node.bounds.null_norm : node.bounds.null_threshold();
+    }
+  }
+
+  /// Integer kinds take the smallest pivot, which keeps numbers small; floating point the largest.
+  int pivot_column(const Step<S>& step) const {
+    int best = -1;
+    for (int q = 0; q < step.nulls; ++q) {
+      const S value = std::abs(step.row[static_cast<std::size_t>(q)]);
+      if (value == 0) continue;
+      const S current = best < 0 ? S(0) : std::abs(step.row[static_cast<std::size_t>(best)]);
+      if (best < 0 || (kInteger ? value < current : value > current)) best = q;
+    }
+    if (!kInteger && best < 0) best = 0;  // an independent row whose values have all vanished: unreliable from here
+    return best;
+  }
+
+  template <class T>
+  double coordinate_norm(const Node<T>& node, int q) const {
+    const int length = padded(r_, kLanes<T>);
+    const T* x = node.column(q) + node.lanes.rows() - length;
+    Vec<T> square{};
+    for (int c = 0; c < length; c += kLanes<T>) square += load(x + c) * load(x + c);
+    return std::sqrt(static_cast<double>(total<T>(square)));
+  }
+
+  /// Splits the rows that came into the span by the sign of their coefficient on s.
+  void sort_by_coefficient(int k, int s, const S* dual, Node<S>& to) {
+    const double limit = kInteger || tol_ > 0 ? 0 : to.bounds.dual_threshold();
+    for (int w = 0; w < words_; ++w) {
+      Word entered = to.positive[static_cast<std::size_t>(w)], negative = 0;
+      for (Word rest = entered; rest != 0; rest &= rest - 1) {
+        const int j = 64 * w + __builtin_ctzll(rest);
+        if (j == s) continue;
+        bool minus = dual[j] < 0;
+        if (!kInteger && tol_ == 0 && !(std::abs(static_cast<double>(dual[j])) > limit)) {
+          minus = exact_coefficient_sign(k, s, j) < 0;
+        }
+        if (minus) negative |= rest & -rest;
+      }
+      to.positive[static_cast<std::size_t>(w)] = entered & ~negative;
+      to.negative[static_cast<std::size_t>(w)] = negative;
+    }
+  }
+
+  // ---- exact decisions ----
+
+  /// The rows of S (its first k), then i.
+  const std::vector<int>& members(int k, int i) {
+    members_.assign(path_.begin(), path_.begin() + k);
+    members_.push_back(i);
+    return members_;
+  }
+
+  bool exactly_independent(int k, int i, int j) {
+    ++counts.exact_decisions;
+    members(k, i);
+    members_.push_back(j);
+    return rows_.exact->independent(members_);
+  }
+
+  int determinant_sign(std::vector<int> rows) {
+    ++counts.exact_decisions;
+    const int sign = rows_.exact->determinant_sign(rows);
+    if (sign == 0) throw FlagNotGeneric();
+    return sign;
+  }
+
+  /// Sign of c where a_j = c a_i modulo the span of S: both rows in the determinant of S and flag functionals.
+  int exact_coefficient_sign(int k, int i, int j) {
+    std::vector<int> rows(path_.begin(), path_.begin() + k);
+    for (int q = 0; q < r_ - 1 - k; ++q) rows.push_back(n_ + q);
+    rows.push_back(i);
+    const int first = determinant_sign(rows);
+    rows.back() = j;
+    return first * determinant_sign(rows);
+  }
+
+  /// Signs at the cell of S + i, up to one common sign: of row j, and of lambda for the element at a position.
+  int exact_row_sign(int k, int level, int i, int j) {
+    std::vector<int> rows = members(k, i);
+    for (int q = 0; q < level; ++q) rows.push_back(n_ + q);
+    rows.push_back(j);
+    return determinant_sign(std::move(rows));
+  }
+  int exact_lambda_sign(int k, int level, int i, int position) {
+    std::vector<int> rows = members(k, i);
+    rows[static_cast<std::size_t>(position)] = n_ + level + 1;
+    for (int q = 0; q <= level; ++q) rows.push_back(n_ + q);
+    return determinant_sign(std::move(rows));
+  }
+
+  /// Whether row j lies in the span of S + i, though in that of neither S nor i.
+  bool in_span(int k, int i, int j) {
+    const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
+    if constexpr (kInteger) {
+      using Wide = __int128;
+      const int c = largest_null(node, k, i);
+      const auto at = [&node](int q, int row) { return static_cast<std::int64_t>(node.column(q)[row]); };
+      for (int q = 0; q < r_ - k; ++q) {
+        if (Wide(at(c, i)) * at(q, j) != Wide(at(q, i)) * at(c, j)) return false;
+      }
+      return true;
+    } else {
+      return tol_ > 0 || !exactly_independent(k, i, j);
+    }
+  }
+
+  int largest_null(const Node<S>& node, int k, int i) const {
+    int best = 0;
+    for (int q = 1; q < r_ - k; ++q) {
+      if (std::abs(node.column(q)[i]) > std::abs(node.column(best)[i])) best = q;
+    }
+    return best;
+  }
+
+  /// Sign of c where a_j = c a_i modulo the span of S.
+  bool same_side(int k, int i, int j) {
+    const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
+    const int c = largest_null(node, k, i);
+    const double x = static_cast<double>(node.column(c)[i]), y = static_cast<double>(node.column(c)[j]);
+    if constexpr (!kInteger) {
+      const double limit = null_limit(node);
+      if (tol_ == 0 && !(std::abs(x) > limit && std::abs(y) > limit)) return exact_coefficient_sign(k, i, j) > 0;
+    }
+    return (x > 0) == (y > 0);
+  }
+
+  /// The node restricted to the subspace where the first functionals of the flag vanish, in floating point.
+  const Node<double>& cut(const Node<S>& node, int k, int level) {
+    int current = 0;
+    Node<double>* now = &sections_[0];
+    const int size = padded(n_, kLanes<double>), shift = size - size_;
+    const double scale = 1 / node.pivot;
+    now->bounds = node.bounds;
+    if constexpr (kInteger) {
+      now->bounds = NodeBounds();
+      double null_norm = 0;
+      for (int q = 0; q < r_; ++q) {
+        const double norm = 1.001 * rows_.row_bound * scale * coordinate_norm(node, q);
+        if (q < r_ - k) {
+          null_norm = std::max(null_norm, norm);
+        } else {
+          now->bounds.dual_norm_sum += norm;
+          now->bounds.dual_norm_max = std::max(now->bounds.dual_norm_max, norm);
+        }
+      }
+      now->bounds.null_norm = null_norm;
+      now->bounds.null_error = 8 * kRoundoff * null_norm;
+      now->bounds.dual_error = 8 * kRoundoff * now->bounds.dual_norm_max;
+      now->bounds.reliable = r_ * now->bounds.dual_error <= 0.25;
+    }
+    for (int q = 0; q < r_; ++q) {
+      const S* in = node.column(q);
+      double* out = now->column(q);
+      for (int j = 0; j < n_; ++j) out[j] = static_cast<double>(in[j]) * scale;
+      for (int c = 0; c < r_; ++c) out[size + c] = static_cast<double>(in[size + c - shift]) * scale;
+    }
+    Step<double> step;
+    norms_.resize(static_cast<std::size_t>(r_));
+    for (int g = 0; g < level; ++g) {
+      Node<double>& next = sections_[static_cast<std::size_t>(1 - current)];
+      step.nulls = r_ - k - g;
+      step.row.resize(static_cast<std::size_t>(r_));
+      for (int q = 0; q < r_; ++q) step.row[static_cast<std::size_t>(q)] = functional(*now, g, q);
+      step.pivot = 0;
+      for (int q = 1; q < step.nulls; ++q) {
+        if (std::abs(step.row[static_cast<std::size_t>(q)]) >
+            std::abs(step.row[static_cast<std::size_t>(step.pivot)])) {
+          step.pivot = q;
+        }
+      }
+      const int length = static_cast<int>(now->lanes.rows());
+      const Vec<double> inverse = broadcast(1 / step.row[static_cast<std::size_t>(step.pivot)]);
+      const double* source = now->column(step.pivot);
+      double* dual = next.column(step.dual());
+      for (int j = 0; j < length; j += kLanes<double>) store(dual + j, load(source + j) * inverse);
+      for (int q = 0; q < r_; ++q) {
+        if (q == step.pivot) continue;
+        const Vec<double> factor = broadcast(step.row[static_cast<std::size_t>(q)]);
+        const double* in = now->column(q);
+        double* out = next.column(step.destination(q));
+        for (int j = 0; j < length; j += kLanes<double>) store(out + j, load(in + j) - factor * load(dual + j));
+      }
+      for (int q = 0; q < r_; ++q) norms_[static_cast<std::size_t>(q)] = 1.001 * coordinate_norm(next, q);
+      update_bounds(step, now->bounds, rows_.row_bound, norms_, next.bounds);
+      // A functional is summed from coordinates, which a lane is not.
+      next.bounds.null_error += (r_ + 4) * kRoundoff * now->bounds.null_norm;
+      next.bounds.dual_error += (r_ + 4) * kRoundoff * now->bounds.dual_norm_max;
+      current = 1 - current;
+      now = &next;
+    }
+    return *now;
+  }
+
+  template <class T>
+  double functional(const Node<T>& node, int g, int q) const {
+    const T* x = node.column(q) + node.lanes.rows() - padded(r_, kLanes<T>);
+    const double* flag = flag_.data() + static_cast<Index>(g) * flag_.rows();
+    Vec<double> sum{};
+    for (int c = 0; c < r_; c += kLanes<double>) sum += load(flag + c) * load_double(x + c);
+    return total<double>(sum);
+  }
+
+  const ArrangementRows& rows_;
+  const double tol_;
+  Pulse& pulse_;
+  const int n_, r_, words_, size_;
+  std::vector<Node<S>> nodes_;            // by number of elements
+  std::array<Node<double>, 2> sections_;  // of a node by flag functionals
+  std::vector<int> path_;                 // the elements, in decreasing order
+  std::vector<int> members_;
+  Step<S> step_;
+  std::vector<double> norms_;
+  Matrix flag_;  // padded, one column a functional
+};
+
+}  // namespace cvxrelu

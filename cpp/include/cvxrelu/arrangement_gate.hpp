@@ -1,0 +1,40 @@
+// Gates strictly inside their cells: verification with an error-bounded dot product on every row (exact where that
+// cannot decide), and a slow search in quadruple precision for cells too thin for the usual construction.
+#pragma once
+
+#include <vector>
+
+#include "cvxrelu/arrangement_rows.hpp"
+#include "cvxrelu/types.hpp"
+
+namespace cvxrelu {
+
+/// A cell by its ray, which is orthogonal to `members` and to the first `level` functionals of the flag.
+struct RayCell {
+  std::vector<int> members;  // in decreasing order
+  int level = 0;
+  /// What decides the sign of every row: 0 the ray, 1 the dual vector of the last member, 2 that of the one before ...
+  std::vector<int> stage;
+};
+
+class GateCheck {
+ public:
+  explicit GateCheck(const ArrangementRows& rows);
+
+  /// Whether sign(a_j.gate) is as the mask says, and not zero, on all rows that are not zero. The gate has `rank`
+  /// coordinates in the scaled columns. O(n r).
+  bool inside(const double* gate, const Word* mask);
+  std::int64_t exact_signs = 0;
+
+  /// Writes a gate for the cell at a ray; returns false where no float64 gate was found.
+  bool repair(const RayCell& cell, const Word* mask, double* gate);
+
+ private:
+  bool exactly_inside(const double* gate, const Word* mask, int row);
+
+  const ArrangementRows& rows_;
+  Matrix lanes_;  // padded rows x rank
+  std::vector<double> unscaled_;
+};
+
+}  // namespace cvxrelu

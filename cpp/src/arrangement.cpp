@@ -1,0 +1,223 @@
+#include "cvxrelu/arrangement.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <limits>
+
+#include "cvxrelu/bits.hpp"
+#include "cvxrelu/errors.hpp"
+#include "cvxrelu/parallel.hpp"
+
+namespace cvxrelu {
+
+namespace {
+
+constexpr double kTaskPairs = 1 << 13;    // no task should be larger: some milliseconds
+constexpr double kWindowPairs = 1 << 18;  // tasks that run between two looks at the clock of a window
+constexpr std::size_t kWindowTasks = 4096;
+
+double binomial(int n, int k) {
+  double result = 1;
+  for (int i = 1; i <= k; ++i) result = result * (n - k + i) / i;
+  return k < 0 || k > n ? 0 : result;
+}
+
+/// Largest number of pairs below a prefix with `below` smaller candidates, in rank r.
+double pairs_bound(int r, int prefix, int below, bool subtree) {
+  double sum = 0;
+  for (int size = r - 1; size > prefix; size -= 2) {
+    if (subtree || size == prefix + 1) sum += binomial(below, size - prefix);
+  }
+  return sum;
+}
+
+}  // namespace
+
+/// Polls the monitor on the caller's thread, and carries its exception to the others as a request to stop.
+class Arrangement::ThreadPulse final : public Pulse {
+ public:
+  void attach(Monitor* monitor, std::atomic<bool>* stop) {
+    monitor_ = monitor;
+    stop_ = stop;
+  }
+  void beat() override {
+    if (++beats_ % 1024 != 0) return;
+    if (stop_->load(std::memory_order_relaxed)) throw SearchStopped();
+    if (monitor_ == nullptr) return;
+    try {
+      monitor_->poll();
+    } catch (...) {
+      stop_->store(true, std::memory_order_relaxed);
+      throw;
+    }
+  }
+
+ private:
+  Monitor* monitor_ = nullptr;  // null on other threads
+  std::atomic<bool>* stop_ = nullptr;
+  unsigned beats_ = 0;
+};
+
+struct Arrangement::Worker {
+  ThreadPulse pulse;
+  std::unique_ptr<CellSearch> search;
+};
+
+Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates) : rows_(X, tol == 0) {
+  settings_.tol = tol;
+  settings_.check_gates = check_gates;
+  Monitor silent;
+  std::atomic<bool> stop{false};
+  ThreadPulse pulse;
+  pulse.attach(&silent, &stop);
+  if (rows_.rank > 0) {
+    const auto search = make_search(rows_, settings_, pulse);
+    for (int j = 0; j < rows_.n; ++j) {
+      const bool nonzero = (rows_.all[static_cast<std::size_t>(j / 64)] >> (j % 64)) & 1;
+      if (nonzero && (rows_.rank == 1 ? candidates_.empty() : search->is_candidate(j))) candidates_.push_back(j);
+    }
+  }
+  settings_.skip.assign(rows_.all.size(), ~Word{0});
+  for (const int j : candidates_) settings_.skip[static_cast<std::size_t>(j / 64)] &= ~(Word{1} << (j % 64));
+  const int m = n_hyperplanes(), r = rank();
+  while (prefix_size_ < r - 2 && pairs_bound(r, prefix_size_, m - prefix_size_, true) > kTaskPairs) ++prefix_size_;
+  task_.subtree = prefix_size_ == 0;
+  finished_ = r == 0;
+}
+
+Arrangement::~Arrangement() = default;
+
+std::string Arrangement::arithmetic() const {
+  switch (rows_.arithmetic) {
+    case Arithmetic::kSingle:
+      return "integer, float32 lanes";
+    case Arithmetic::kDouble:
+      return "integer, float64 lanes";
+    case Arithmetic::kWide:
+      return "integer, paired float64 lanes";
+    case Arithmetic::kFloating:
+      break;
+  }
+  return settings_.tol > 0 ? "floating point with a tolerance" : "float64 with error bounds and exact minors";
+}
+
+double Arrangement::task_bound() const {
+  const int below = position_.empty() ? n_hyperplanes() : position_.back();
+  const int prefix = static_cast<int>(position_.size());
+  const bool axis = prefix == 0 && rank() % 2 == 1;
+  return pairs_bound(rank(), prefix, below, task_.subtree) + (axis ? 1 : 0);
+}
+
+/// The next task in the order of the depth-first search: prefixes with decreasing elements, shorter ones first.
+void Arrangement::advance() {
+  do {
+    if (static_cast<int>(position_.size()) < prefix_size_ && (position_.empty() || position_.back() > 0)) {
+      position_.push_back((position_.empty() ? n_hyperplanes() : position_.back()) - 1);
+    } else {
+      while (!position_.empty() && position_.back() == 0) position_.pop_back();
+      if (position_.empty()) {
+        finished_ = true;
+        return;
+      }
+      --position_.back();
+    }
+    task_.subtree = static_cast<int>(position_.size()) == prefix_size_;
+  } while (task_bound() == 0);
+  task_.prefix.clear();
+  for (const int at : position_) task_.prefix.push_back(candidates_[static_cast<std::size_t>(at)]);
+}
+
+std::int64_t Arrangement::room() const {
+  const double bound = 2 * task_bound();
+  return finished_ ? 0 : bound < 0x1p62 ? static_cast<std::int64_t>(bound) : std::numeric_limits<std::int64_t>::max();
+}
+
+std::int64_t Arrangement::fill(Word* words, double* gates, std::int64_t capacity, int threads, Monitor& monitor) {
+  std::int64_t filled = 0;
+  while (!finished_) {
+    std::vector<SearchTask> tasks;
+    std::vector<std::int64_t> offsets = {0};
+    const double left = std::min(static_cast<double>(capacity / 2 - filled), kWindowPairs);
+    while (!finished_ && tasks.size() < kWindowTasks) {
+      const double bound = task_bound();
+      const double limit = tasks.empty() ? static_cast<double>(capacity / 2 - filled) : left;
+      if (static_cast<double>(offsets.back()) + bound > limit) break;
+      offsets.push_back(offsets.back() + static_cast<std::int64_t>(bound));
+      tasks.push_back(task_);
+      advance();
+    }
+    if (tasks.empty()) break;
+    const Index row = 2 * filled;
+    filled += run(tasks, offsets, words + row * words_for(rows_.n),
+                  gates == nullptr ? nullptr : gates + row * rows_.n_features, threads, monitor);
+  }
+  return 2 * filled;
+}
+
+std::int64_t Arrangement::count(std::int64_t limit, int threads, Monitor& monitor) {
+  std::int64_t pairs = 0;
+  while (!finished_ && 2 * pairs <= limit) {
+    std::vector<SearchTask> tasks;
+    double bound = 0;
+    for (; !finished_ && tasks.size() < kWindowTasks && bound < kWindowPairs; advance()) {
+      bound += task_bound();
+      tasks.push_back(task_);
+    }
+    pairs += run(tasks, std::vector<std::int64_t>(tasks.size() + 1, 0), nullptr, nullptr, threads, monitor);
+  }
+  return 2 * pairs;
+}
+
+std::int64_t Arrangement::run(std::vector<SearchTask>& tasks, const std::vector<std::int64_t>& offsets, Word* words,
+                              double* gates, int threads, Monitor& monitor) {
+  const auto n_workers = static_cast<std::size_t>(std::max(threads, 1));
+  while (workers_.size() < n_workers) {
+    workers_.push_back(std::make_unique<Worker>());
+    workers_.back()->search = make_search(rows_, settings_, workers_.back()->pulse);
+  }
+  std::atomic<bool> stop{false};
+  for (std::size_t t = 0; t < n_workers; ++t) workers_[t]->pulse.attach(t == 0 ? &monitor : nullptr, &stop);
+
+  const Index row_words = 2 * words_for(rows_.n), row_gates = 2 * rows_.n_features;
+  std::vector<std::int64_t> found(tasks.size(), 0);
+  const bool alone = n_workers == 1;  // then every task can write right behind the one before
+  std::int64_t total = 0;
+  const auto place = [&](std::size_t i) { return alone ? total : offsets[i]; };
+  parallel_tasks(static_cast<Index>(tasks.size()), threads, [&](Index index, int thread) {
+    const auto i = static_cast<std::size_t>(index);
+    if (stop.load(std::memory_order_relaxed)) return;
+    CellOutput output;
+    if (words != nullptr) output.words = words + place(i) * row_words;
+    if (gates != nullptr) output.gates = gates + place(i) * row_gates;
+    try {
+      found[i] = workers_[static_cast<std::size_t>(thread)]->search->run(tasks[i], output);
+    } catch (const SearchStopped&) {
+      return;
+    } catch (...) {
+      stop.store(true, std::memory_order_relaxed);
+      throw;
+    }
+    if (alone) total += found[i];
+  });
+  if (!alone) {
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      if (total != offsets[i] && found[i] > 0) {
+        const auto move = [&](auto* base, Index width) {
+          if (base == nullptr) return;
+          std::memmove(base + total * width, base + offsets[i] * width,
+                       static_cast<std::size_t>(found[i] * width) * sizeof(*base));
+        };
+        move(words, row_words);
+        move(gates, row_gates);
+      }
+      total += found[i];
+    }
+  }
+  counts_ = SearchCounts();
+  for (const auto& worker : workers_) counts_ += worker->search->counts;
+  monitor.poll();
+  return total;
+}
+
+}  // namespace cvxrelu

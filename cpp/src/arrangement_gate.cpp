@@ -1,0 +1,168 @@
+#include "cvxrelu/arrangement_gate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "cvxrelu/lanes.hpp"
+#include "cvxrelu/predicates.hpp"
+
+namespace cvxrelu {
+
+namespace {
+
+using Quad = __float128;
+
+Quad magnitude(Quad x) { return x < 0 ? -x : x; }
+
+/// Gauss-Jordan inverse with row pivoting; false when singular.
+bool invert(std::vector<Quad>& a, std::vector<Quad>& inverse, int r) {
+  const auto at = [r](int i, int k) { return static_cast<std::size_t>(i * r + k); };
+  inverse.assign(static_cast<std::size_t>(r * r), 0);
+  for (int i = 0; i < r; ++i) inverse[at(i, i)] = 1;
+  for (int c = 0; c < r; ++c) {
+    int pivot = c;
+    for (int i = c + 1; i < r; ++i) {
+      if (magnitude(a[at(i, c)]) > magnitude(a[at(pivot, c)])) pivot = i;
+    }
+    if (a[at(pivot, c)] == 0) return false;
+    for (int k = 0; k < r; ++k) {
+      std::swap(a[at(pivot, k)], a[at(c, k)]);
+      std::swap(inverse[at(pivot, k)], inverse[at(c, k)]);
+    }
+    const Quad scale = 1 / a[at(c, c)];
+    for (int k = 0; k < r; ++k) {
+      a[at(c, k)] *= scale;
+      inverse[at(c, k)] *= scale;
+    }
+    for (int i = 0; i < r; ++i) {
+      const Quad factor = a[at(i, c)];
+      if (i == c || factor == 0) continue;
+      for (int k = 0; k < r; ++k) {
+        a[at(i, k)] -= factor * a[at(c, k)];
+        inverse[at(i, k)] -= factor * inverse[at(c, k)];
+      }
+    }
+  }
+  return true;
+}
+
+bool bit(const Word* mask, int j) { return (mask[j / 64] >> (j % 64)) & 1; }
+
+}  // namespace
+
+GateCheck::GateCheck(const ArrangementRows& rows) : rows_(rows), unscaled_(static_cast<std::size_t>(rows.rank)) {
+  const int lanes = kLanes<double>, size = (rows.n + lanes - 1) / lanes * lanes;
+  lanes_.setZero(size, rows.rank);
+  lanes_.topRows(rows.n) = rows.scaled;
+}
+
+bool GateCheck::inside(const double* gate, const Word* mask) {
+  double square = 0;
+  for (int k = 0; k < rows_.rank; ++k) square += gate[k] * gate[k];
+  if (!(square > 0 && square < 1e300)) return false;
+  const double bound = dot_error_factor(rows_.rank) * std::sqrt(square) * 1.001 + 1e-300;
+  const Vec<double> above = broadcast(bound), below = broadcast(-bound);
+  const int size = static_cast<int>(lanes_.rows());
+  for (int w = 0; 64 * w < size; ++w) {
+    Word positive = 0, negative = 0;
+    for (int j = 64 * w; j < std::min(size, 64 * w + 64); j += kLanes<double>) {
+      Vec<double> dot = broadcast(gate[0]) * load(lanes_.data() + j);
+      for (int k = 1; k < rows_.rank; ++k) {
+        dot += broadcast(gate[k]) * load(lanes_.data() + static_cast<Index>(k) * size + j);
+      }
+      positive |= static_cast<Word>(less_bits(above, dot)) << (j % 64);
+      negative |= static_cast<Word>(less_bits(dot, below)) << (j % 64);
+    }
+    const Word all = rows_.all[static_cast<std::size_t>(w)];
+    if ((positive & ~mask[w] & all) | (negative & mask[w] & all)) return false;
+    for (Word open = all & ~(positive | negative); open != 0; open &= open - 1) {
+      if (!exactly_inside(gate, mask, 64 * w + __builtin_ctzll(open))) return false;
+    }
+  }
+  return true;
+}
+
+bool GateCheck::exactly_inside(const double* gate, const Word* mask, int row) {
+  ++exact_signs;
+  for (int k = 0; k < rows_.rank; ++k) {
+    unscaled_[static_cast<std::size_t>(k)] = std::ldexp(gate[k], -rows_.column_exponent[static_cast<std::size_t>(k)]);
+  }
+  return exact_dot_sign(rows_.original.row(row).data(), unscaled_.data(), rows_.rank) == (bit(mask, row) ? 1 : -1);
+}
+
+bool GateCheck::repair(const RayCell& cell, const Word* mask, double* gate) {
+  const std::vector<int>& members = cell.members;
+  const int r = rows_.rank, n = rows_.n, k = static_cast<int>(members.size());
+  std::vector<Quad> a(static_cast<std::size_t>(r * r)), inverse;
+  for (int i = 0; i < r; ++i) {
+    for (int c = 0; c < r; ++c) {
+      a[static_cast<std::size_t>(i * r + c)] =
+          i < k ? rows_.scaled(members[static_cast<std::size_t>(i)], c) : rows_.flag(i - k, c);
+    }
+  }
+  if (!invert(a, inverse, r)) return false;
+  // Directions in the order in which they dominate: the ray, then the dual vectors from the smallest row up.
+  std::vector<int> directions = {k + cell.level};
+  for (int l = k - 1; l >= 0; --l) directions.push_back(l);
+  std::vector<std::vector<Quad>> values;
+  for (const int q : directions) {
+    std::vector<Quad> value(static_cast<std::size_t>(n));
+    for (int j = 0; j < n; ++j) {
+      for (int c = 0; c < r; ++c) {
+        value[static_cast<std::size_t>(j)] += Quad(rows_.scaled(j, c)) * inverse[static_cast<std::size_t>(c * r + q)];
+      }
+    }
+    int decisive = q < k ? members[static_cast<std::size_t>(q)] : -1;
+    for (int j = 0; j < n && q >= k; ++j) {
+      const auto at = static_cast<std::size_t>(j);
+      if (cell.stage[at] != 0 || !bit(rows_.all.data(), j)) continue;
+      if (decisive < 0 || magnitude(value[at]) > magnitude(value[static_cast<std::size_t>(decisive)])) decisive = j;
+    }
+    if (decisive < 0) return false;
+    if ((value[static_cast<std::size_t>(decisive)] > 0) != bit(mask, decisive)) {
+      for (Quad& x : value) x = -x;
+      for (int c = 0; c < r; ++c) inverse[static_cast<std::size_t>(c * r + q)] *= -1;
+    }
+    values.push_back(std::move(value));
+  }
+
+  constexpr int kPoints = 40, kScales = 100;
+  std::mt19937_64 random(1);
+  const auto uniform = [&random] { return std::ldexp(static_cast<double>(random() >> 11), -53); };
+  for (int trial = 0; trial < kPoints; ++trial) {
+    std::vector<Quad> value(static_cast<std::size_t>(n)), point(static_cast<std::size_t>(r));
+    for (std::size_t q = 0; q < directions.size(); ++q) {
+      // As far as the farthest row that is decided already, at most, and not up to the nearest.
+      Quad reach = 0, size = 0, nearest = 0;
+      bool facing = false;
+      for (int j = 0; j < n && q > 0; ++j) {
+        const auto at = static_cast<std::size_t>(j);
+        const Quad x = value[at], y = values[q][at];
+        size = std::max(size, magnitude(y));
+        if (cell.stage[at] >= static_cast<int>(q) || !bit(rows_.all.data(), j)) continue;
+        reach = std::max(reach, magnitude(x));
+        if (y == 0 || (x > 0) == (y > 0)) continue;
+        nearest = facing ? std::min(nearest, magnitude(x / y)) : magnitude(x / y);
+        facing = true;
+      }
+      Quad step = 1;
+      if (q > 0) step = (0.05 + 0.9 * uniform()) * (facing ? std::min(nearest, reach / size) : reach / size);
+      for (int j = 0; j < n; ++j) value[static_cast<std::size_t>(j)] += step * values[q][static_cast<std::size_t>(j)];
+      for (int c = 0; c < r; ++c) {
+        point[static_cast<std::size_t>(c)] += step * inverse[static_cast<std::size_t>(c * r + directions[q])];
+      }
+    }
+    Quad largest = 0;
+    for (const Quad x : point) largest = std::max(largest, magnitude(x));
+    if (!(largest > 0)) return false;
+    for (int again = 0; again < kScales; ++again) {
+      const Quad scale = (0.5 + 0.5 * uniform()) / largest;  // another multiple rounds to another direction
+      for (int c = 0; c < r; ++c) gate[c] = static_cast<double>(scale * point[static_cast<std::size_t>(c)]);
+      if (inside(gate, mask)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace cvxrelu

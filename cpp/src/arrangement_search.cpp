@@ -1,0 +1,510 @@
+#include "cvxrelu/arrangement_search.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "cvxrelu/arrangement_elimination.hpp"
+#include "cvxrelu/arrangement_gate.hpp"
+#include "cvxrelu/arrangement_leaf.hpp"
+
+namespace cvxrelu {
+
+namespace {
+
+template <Arithmetic kArithmetic>
+class Search final : public Elimination<kArithmetic> {
+  using Base = Elimination<kArithmetic>;
+  using Base::extend, Base::members, Base::determinant_sign, Base::exact_row_sign, Base::exact_lambda_sign;
+  using Base::in_span, Base::same_side, Base::coordinate_norm, Base::functional, Base::cut;
+  using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_, Base::size_;
+  using Base::nodes_, Base::path_, Base::counts;
+  using typename Base::S;
+  static constexpr Compare kCompare = !kInteger                          ? Compare::kBounded
+                                      : kArithmetic == Arithmetic::kWide ? Compare::kWide
+                                                                         : Compare::kInteger;
+
+ public:
+  Search(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse)
+      : Base(rows, settings.tol, pulse), check_gates_(settings.check_gates), skip_(settings.skip), check_(rows) {
+    const auto padded_words = static_cast<std::size_t>(words_ + 1);
+    for (Words* mask : {&outside_, &positive_, &small_, &dependent_, &dead_, &cell_, &flipped_, &chosen_, &lowest_}) {
+      mask->assign(padded_words, 0);
+    }
+    if (skip_.empty()) skip_ = rows.zero;
+    turning_.assign(padded_words * ArrangementRows::kMaxRank, 0);
+  }
+
+  std::int64_t run(const SearchTask& task, CellOutput output) override {
+    output_ = output;
+    written_ = 0;
+    // Nodes of the previous task that lie on the way to this one are still there.
+    std::size_t shared = 0;
+    while (shared < path_.size() && shared < task.prefix.size() && path_[shared] == task.prefix[shared]) ++shared;
+    path_.resize(shared);
+    bool alive = true;
+    for (std::size_t k = shared; k < task.prefix.size() && alive; ++k) {
+      alive = extend(static_cast<int>(k), task.prefix[k]);
+      if (alive) path_.push_back(task.prefix[k]);
+    }
+    if (alive) {
+      const int k = static_cast<int>(task.prefix.size());
+      if (k == 0 && r_ % 2 == 1) axis_cell();
+      const int end = k == 0 ? n_ : task.prefix.back();
+      if (task.subtree) {
+        descend(k, end);
+      } else {
+        leaves(k, end);
+      }
+      path_.resize(task.prefix.size());
+    }
+    counts.pairs += written_;
+    counts.exact_gate_signs = check_.exact_signs;
+    return written_;
+  }
+
+  bool is_candidate(int row) override {
+    path_.clear();
+    return r_ > 1 ? extend(0, row) : true;
+  }
+
+ private:
+  void descend(int k, int end) {
+    leaves(k, end);
+    if (k >= r_ - 2) return;
+    // The next cells below come from a set with one or two more elements than s.
+    const int least = (r_ - 3 - k) % 2 == 0 ? 1 : 2;
+    for (int s = end - 1; s >= least; --s) {
+      if (get_bit(skip_.data(), s) || !extend(k, s)) continue;
+      path_.push_back(s);
+      descend(k + 1, s);
+      path_.pop_back();
+    }
+  }
+
+  // ---- leaves ----
+
+  /// All cells whose set is that of node k and one more, smaller element.
+  void leaves(int k, int end) {
+    const int level = r_ - 2 - k;
+    if (level < 0 || level % 2 != 0) return;
+    const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
+    if (level == 0) {
+      LeafView<S> view;
+      fill_view(node, k, 0, 0, view);
+      scan<S, kCompare>(view, k, end);
+    } else {
+      const Node<double>& section = cut(node, k, level);
+      LeafView<double> view;
+      fill_view(section, k, level, 1, view);
+      scan<double, Compare::kBounded>(view, k, end);
+    }
+  }
+
+  /// `floating`: the lanes have the error bounds of the node; else they are exact integers.
+  template <class L>
+  void fill_view(const Node<L>& node, int k, int level, bool floating, LeafView<L>& view) {
+    floating = floating || !kInteger;
+    view.e1 = node.column(0);
+    view.e2 = node.column(1);
+    view.size = k;
+    view.level = level;
+    view.pivot = floating ? 1 : node.pivot;
+    for (int l = 0; l < k; ++l) view.dual[static_cast<std::size_t>(l)] = node.column(r_ - 1 - l);
+    const double g1 = functional(node, level, 0), h1 = functional(node, level + 1, 0);
+    const double g2 = functional(node, level, 1), h2 = functional(node, level + 1, 1);
+    const double u = kRoundoff, rounding = (16 + 4 * r_) * u;
+    NodeBounds bounds = node.bounds;
+    if (!floating) bounds = NodeBounds();
+    const double R = rows_.row_bound, x = 1.001 * std::max(coordinate_norm(node, 0), coordinate_norm(node, 1));
+    const double null_error = bounds.null_threshold(), dual_error = bounds.dual_threshold();
+    view.omega = g1 * h2 - h1 * g2;
+    view.omega_error = 4 * x * null_error / R + 2 * rounding * x * x;
+    for (int l = 0; l < k; ++l) {
+      const auto at = static_cast<std::size_t>(l);
+      const double g = functional(node, level, r_ - 1 - l), h = functional(node, level + 1, r_ - 1 - l);
+      view.alpha[at] = g2 * h - h2 * g;
+      view.beta[at] = g1 * h - h1 * g;
+      const double t = 1.001 * coordinate_norm(node, r_ - 1 - l);
+      view.lambda_error[at] = 6 * (2 * x * t * null_error + x * x * dual_error + rounding * R * x * x * t);
+      if (tol_ > 0) view.lambda_error[at] = 0;
+    }
+    view.norm = R * x;
+    if (tol_ > 0) {
+      view.fine = tol_ * view.norm;
+      view.omega_error = 0;
+    } else if (floating) {
+      view.coarse = bounds.reliable ? 2.7 * bounds.null_error * (1 + bounds.dual_norm_sum)
+                                    : std::numeric_limits<double>::infinity();
+      view.fine = 8 * u * view.norm;
+      // The duals of S + i must be good to 1/4 as well: (r + 1) (E_T + (1 + max ||T||) E / M) <= 1/4.
+      view.least = (r_ + 1) * (1 + bounds.dual_norm_max) * bounds.null_error /
+                   std::max(0.25 - (r_ + 1) * bounds.dual_error, 1e-300);
+    }
+  }
+
+  template <class L, Compare kKind>
+  void scan(const LeafView<L>& view, int k, int end) {
+    if (words_ == 1) {
+      scan_words<L, kKind, 1>(view, k, end);
+    } else {
+      scan_words<L, kKind, 0>(view, k, end);
+    }
+  }
+
+  template <class L, Compare kKind, int kWords>
+  void scan_words(const LeafView<L>& view, int k, int end) {
+    const int words = kWords > 0 ? kWords : words_;
+    const int size = padded(n_, kLanes<L>);
+    const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
+    Word *positive = positive_.data(), *small = small_.data(), *outside = outside_.data(), *cell = cell_.data();
+    for (int w = 0; w < words; ++w) {
+      const auto at = static_cast<std::size_t>(w);
+      outside[w] = rows_.all[at] & ~node.closure[at];
+      dead_[at] = 0;
+      lowest_[at] = 0;
+      for (int l = 0; l < k; ++l) {
+        const Node<S>& entry = nodes_[static_cast<std::size_t>(l + 1)];
+        lowest_[at] |= entry.negative[at];
+        turning_[at * ArrangementRows::kMaxRank + static_cast<std::size_t>(l)] =
+            entry.positive[at] | entry.negative[at];
+      }
+    }
+    const bool certain = std::abs(view.omega) > view.omega_error;
+    const bool last_positive = view.omega < 0;
+    const bool want_gates = output_.gates != nullptr;
+    L* values = want_gates ? scratch<L>(0) : nullptr;
+    std::array<std::uint32_t, ArrangementRows::kMaxRank> lambda;
+    std::array<L, kLanes<double>> threshold;
+    threshold.fill(L(0.5));
+    for (int block = 0; block < end; block += kLanes<double>) {
+      pulse_.beat();
+      const std::uint32_t undecided = lambda_signs(view, block, lambda);
+      if constexpr (kKind == Compare::kBounded) view.thresholds(block, threshold.data());
+      const int stop = std::min(end, block + kLanes<double>);
+      for (int i = block; i < stop; ++i) {
+        if (get_bit(dead_.data(), i) || !get_bit(outside, i)) continue;
+        const int bit = i - block;
+        const L a = view.e1[i], b = view.e2[i], limit = threshold[static_cast<std::size_t>(bit)];
+        if (want_gates) {
+          scan_rows<L, kKind, true>(view, a, b, limit, size, positive, small, values);
+        } else {
+          scan_rows<L, kKind, false>(view, a, b, limit, size, positive, small, values);
+        }
+        bool degenerate = false, open = false;
+        for (int w = 0; w < words; ++w) {
+          Word near = kKind == Compare::kBounded && !certain ? ~Word{0} : small[w];
+          near &= outside[w];
+          if (w == i / 64) near &= ~(Word{1} << (i % 64));
+          dependent_[static_cast<std::size_t>(w)] = kKind == Compare::kBounded ? 0 : near;
+          small[w] = near;
+          degenerate = degenerate || near != 0;
+          cell[w] = positive[w] & outside[w];
+        }
+        open = !certain || ((undecided >> bit) & 1);
+        bool last = last_positive;
+        int orientation = 0;
+        const auto orient = [&] {
+          if (orientation != 0) return;
+          const int exact = exact_lambda_sign(k, view.level, i, k);
+          if (certain) {
+            orientation = last_positive ? exact : -exact;
+          } else {
+            orientation = kKind == Compare::kBounded ? 1 : lane_orientation(k, view.level, i, words);
+            last = orientation * exact > 0;
+          }
+        };
+        if (!certain) orient();
+        if (kKind == Compare::kBounded && degenerate) resolve(view, k, i, words, orient, orientation);
+        if (open) {
+          orient();
+          for (int l = 0; l < k; ++l) {
+            const bool plus = orientation * exact_lambda_sign(k, view.level, i, l) > 0;
+            auto& bits = lambda[static_cast<std::size_t>(l)];
+            bits = plus ? bits | (1u << bit) : bits & ~(1u << bit);
+          }
+        }
+        set_bit(cell, i, last);
+        bool repeated = false;
+        for (int w = 0; w < words && degenerate; ++w) {
+          for (Word rest = dependent_[static_cast<std::size_t>(w)]; rest != 0; rest &= rest - 1) {
+            const int j = 64 * w + __builtin_ctzll(rest);
+            const bool same = kKind == Compare::kBounded ? same_side(k, i, j) : (view.e1[j] * a + view.e2[j] * b > 0);
+            set_bit(cell, j, same == last);
+            repeated = true;
+          }
+          dead_[static_cast<std::size_t>(w)] |= dependent_[static_cast<std::size_t>(w)];
+        }
+        for (int w = 0; w < words; ++w) {
+          const auto at = static_cast<std::size_t>(w);
+          const Word* turning = turning_.data() + at * ArrangementRows::kMaxRank;
+          Word span = lowest_[at];
+          for (int l = 0; l < k; ++l) {
+            const Word plus = -static_cast<Word>((lambda[static_cast<std::size_t>(l)] >> bit) & 1);
+            span ^= turning[l] & plus;
+          }
+          cell[w] |= span;
+        }
+        emit<L, kKind>(view, k, i, words, last, lambda, bit, repeated);
+      }
+    }
+  }
+
+  /// How the exact lanes of the ray are oriented against its determinants.
+  int lane_orientation(int k, int level, int i, int words) {
+    for (int w = 0; w < words; ++w) {
+      const auto at = static_cast<std::size_t>(w);
+      Word sure = outside_[at] & ~dependent_[at];
+      if (w == i / 64) sure &= ~(Word{1} << (i % 64));
+      if (sure == 0) continue;
+      const int j = 64 * w + __builtin_ctzll(sure);
+      return exact_row_sign(k, level, i, j) * (get_bit(positive_.data(), j) ? 1 : -1);
+    }
+    return 1;  // unreachable: S + i has rank r - 1, so some row is outside its span
+  }
+
+  /// Decides the rows that floating point left open at element i, exactly.
+  template <class L, class Orient>
+  void resolve(const LeafView<L>& view, int k, int i, int words, const Orient& orient, const int& orientation) {
+    for (int w = 0; w < words; ++w) {
+      for (Word rest = small_[static_cast<std::size_t>(w)]; rest != 0; rest &= rest - 1) {
+        const int j = 64 * w + __builtin_ctzll(rest);
+        if (in_span(k, i, j)) {
+          dependent_[static_cast<std::size_t>(w)] |= rest & -rest;
+          set_bit(cell_.data(), j, false);
+        } else {
+          orient();
+          set_bit(cell_.data(), j, orientation * exact_row_sign(k, view.level, i, j) > 0);
+        }
+      }
+    }
+  }
+
+  // ---- output ----
+
+  template <class L, Compare kKind>
+  void emit(const LeafView<L>& view, int k, int i, int words, bool last,
+            const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated) {
+    const std::int64_t pair = written_++;
+    if (output_.words == nullptr) return;
+    const bool flip = store_masks(pair, words);
+    if (output_.gates == nullptr) return;
+    double gate[ArrangementRows::kMaxRank];
+    interior_point<L, kKind>(view, k, i, last, lambda, bit, repeated, gate);
+    finish_gate(pair, flip, gate, [&] { return ray_cell(k, i, view.level); });
+  }
+
+  /// Writes the cell with first bit 1 and its antipode; returns whether `cell_` was the antipode.
+  bool store_masks(std::int64_t pair, int words) {
+    const Word flip = get_bit(cell_.data(), rows_.first_nonzero) ? 0 : ~Word{0};
+    Word* out = output_.words + 2 * pair * words;
+    for (int w = 0; w < words; ++w) {
+      const auto at = static_cast<std::size_t>(w);
+      const Word cell = (cell_[at] ^ flip) & rows_.all[at];
+      out[w] = cell | rows_.zero[at];
+      out[words + w] = (cell ^ rows_.all[at]) | rows_.zero[at];
+    }
+    return flip != 0;
+  }
+
+  RayCell ray_cell(int k, int i, int level) {
+    RayCell cell{members(k, i), level, std::vector<int>(static_cast<std::size_t>(n_), 0)};
+    for (int j = 0; j < n_; ++j) {
+      int& stage = cell.stage[static_cast<std::size_t>(j)];
+      if (j == i || get_bit(dependent_.data(), j)) stage = 1;
+      for (int l = 0; l < k; ++l) {
+        const Node<S>& entry = nodes_[static_cast<std::size_t>(l + 1)];
+        if (get_bit(entry.positive.data(), j) || get_bit(entry.negative.data(), j)) stage = 1 + k - l;
+      }
+    }
+    return cell;
+  }
+
+  template <class Describe>
+  void finish_gate(std::int64_t pair, bool flip, double* gate, const Describe& describe) {
+    double square = 0;
+    for (int c = 0; c < r_; ++c) square += gate[c] * gate[c];
+    const double scale = (flip ? -1 : 1) / std::sqrt(square);
+    for (int c = 0; c < r_; ++c) gate[c] *= scale;
+    const Word* mask = output_.words + 2 * pair * words_;
+    if (check_gates_) {
+      bool inside = check_.inside(gate, mask);
+      if (!inside && check_.repair(describe(), mask, gate)) {
+        inside = true;
+        ++counts.repaired;
+      }
+      counts.verified += inside;
+    }
+    double* out = output_.gates + 2 * pair * rows_.n_features;
+    std::fill_n(out, 2 * rows_.n_features, 0.0);
+    for (int c = 0; c < r_; ++c) {
+      const auto at = static_cast<std::size_t>(c);
+      const double value = plain_columns_ ? gate[c] : std::ldexp(gate[c], -rows_.column_exponent[at]);
+      out[rows_.columns[at]] = value;
+      out[rows_.n_features + rows_.columns[at]] = -value;
+    }
+  }
+
+  /// A point of the cell: from the ray into the cell, half the way to the next hyperplane.
+  template <class L, Compare kKind>
+  void interior_point(const LeafView<L>& view, int k, int i, bool last,
+                      const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated,
+                      double* gate) {
+    const int size = padded(n_, kLanes<L>), length = size + padded(r_, kLanes<L>);
+    const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
+    L* values = scratch<L>(0);
+    L* direction = scratch<L>(1);
+    const L a = view.e1[i], b = view.e2[i];
+    const bool first = std::abs(a) >= std::abs(b);
+    const L* own = first ? view.e1 : view.e2;
+    const L inverse = 1 / (first ? a : b);
+    const L pivot = static_cast<L>(view.pivot);
+    const Vec<L> A = broadcast(a), B = broadcast(b);
+    for (int j = size; j < length; j += kLanes<L>) store(values + j, A * load(view.e2 + j) - B * load(view.e1 + j));
+
+    bool nested = repeated;
+    int elements = 0;
+    for (int w = 0; w < words_; ++w) {
+      const auto at = static_cast<std::size_t>(w);
+      elements += __builtin_popcountll(node.closure[at] & ~rows_.zero[at]);
+      chosen_[at] = outside_[at] & ~dependent_[at];
+    }
+    set_bit(chosen_.data(), i, false);
+    nested = nested || elements > k;
+    if (!nested) {
+      L own_factor = last ? pivot : -pivot;
+      std::array<L, ArrangementRows::kMaxRank> sign{};
+      for (int l = 0; l < k; ++l) {
+        const auto at = static_cast<std::size_t>(l);
+        sign[at] = (lambda[at] >> bit) & 1 ? L(1) : L(-1);
+        own_factor -= sign[at] * view.dual[at][i];
+      }
+      own_factor *= inverse;
+      for (int j = 0; j < length; j += kLanes<L>) {
+        Vec<L> sum = broadcast(own_factor) * load(own + j);
+        for (int l = 0; l < k; ++l) {
+          const auto at = static_cast<std::size_t>(l);
+          sum += broadcast(sign[at]) * load(view.dual[at] + j);
+        }
+        store(direction + j, sum);
+      }
+    } else {
+      nested_direction(view, k, i, last, lambda, bit, own, inverse, direction, length);
+    }
+    double step = 0.5 * static_cast<double>(reach(values, direction, size, chosen_.data()));
+    double value_square = 0, direction_square = 0;
+    for (int c = 0; c < r_; ++c) {
+      value_square += static_cast<double>(values[size + c]) * values[size + c];
+      direction_square += static_cast<double>(direction[size + c]) * direction[size + c];
+    }
+    if (direction_square > 0) step = std::min(step, std::sqrt(value_square / direction_square));
+    for (int c = 0; c < r_; ++c) {
+      gate[c] = static_cast<double>(values[size + c]) + step * static_cast<double>(direction[size + c]);
+    }
+  }
+
+  /// More rows than elements pass through the ray: the smallest element's dual vector dominates, then the next one's.
+  template <class L>
+  void nested_direction(const LeafView<L>& view, int k, int i, bool last,
+                        const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, const L* own,
+                        L inverse, L* direction, int length) {
+    const int size = length - padded(r_, kLanes<L>);
+    L* dual = scratch<L>(2);
+    const L factor = static_cast<L>(last ? view.pivot : -view.pivot) * inverse;
+    for (int j = 0; j < length; j += kLanes<L>) store(direction + j, broadcast(factor) * load(own + j));
+    Words& determined = flipped_;
+    determined = dependent_;
+    set_bit(determined.data(), i, true);
+    for (int l = k - 1; l >= 0; --l) {
+      const auto at = static_cast<std::size_t>(l);
+      const L sign = (lambda[at] >> bit) & 1 ? L(1) : L(-1), shift = view.dual[at][i] * inverse;
+      for (int j = 0; j < length; j += kLanes<L>) {
+        store(dual + j, broadcast(sign) * (load(view.dual[at] + j) - broadcast(shift) * load(own + j)));
+      }
+      const L step = std::min(L(1), L(0.5) * reach(direction, dual, size, determined.data()));
+      for (int j = 0; j < length; j += kLanes<L>) {
+        store(direction + j, load(direction + j) + broadcast(step) * load(dual + j));
+      }
+      const Node<S>& entry = nodes_[at + 1];
+      for (int w = 0; w < words_; ++w) {
+        determined[static_cast<std::size_t>(w)] |=
+            entry.positive[static_cast<std::size_t>(w)] | entry.negative[static_cast<std::size_t>(w)];
+      }
+    }
+  }
+
+  /// In odd rank: the cell that contains the line where all functionals but the last vanish.
+  void axis_cell() {
+    ++written_;
+    if (output_.words == nullptr) return;
+    const Node<double>& line = cut(nodes_[0], 0, r_ - 1);
+    const double limit = line.bounds.null_threshold();
+    const double* values = line.column(0);
+    std::vector<int> rows(static_cast<std::size_t>(r_));
+    for (int q = 0; q + 1 < r_; ++q) rows[static_cast<std::size_t>(q)] = n_ + q;
+    int orientation = 0;
+    for (int j = 0; j < n_; ++j) {
+      if (!get_bit(rows_.all.data(), j)) continue;
+      bool plus = values[j] > 0;
+      if (!(std::abs(values[j]) > limit) && tol_ == 0) {
+        if (orientation == 0) {
+          int surest = 0;
+          for (int m = 1; m < n_; ++m) surest = std::abs(values[m]) > std::abs(values[surest]) ? m : surest;
+          rows.back() = surest;
+          orientation = determinant_sign(rows) * (values[surest] > 0 ? 1 : -1);
+        }
+        rows.back() = j;
+        plus = orientation * determinant_sign(rows) > 0;
+      }
+      set_bit(cell_.data(), j, plus);
+    }
+    const bool flip = store_masks(0, words_);
+    if (output_.gates == nullptr) return;
+    double gate[ArrangementRows::kMaxRank];
+    std::copy_n(values + padded(n_, kLanes<double>), r_, gate);
+    finish_gate(0, flip, gate, [&] { return RayCell{{}, r_ - 1, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
+  }
+
+  template <class L>
+  L* scratch(int which) {
+    auto& buffer = [this]() -> auto& {
+      if constexpr (std::is_same_v<L, float>) {
+        return single_scratch_;
+      } else {
+        return double_scratch_;
+      }
+    }();
+    const int length = padded(n_, kLanes<L>) + padded(r_, kLanes<L>);
+    if (buffer.size() == 0) buffer.setZero(length, 3);
+    return buffer.data() + static_cast<Index>(which) * length;
+  }
+
+  const bool check_gates_;
+  Words skip_;
+  GateCheck check_;
+  Words outside_, positive_, small_, dependent_, dead_, cell_, flipped_, chosen_;
+  Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_scratch_;
+  Matrix double_scratch_;
+  CellOutput output_;
+  std::int64_t written_ = 0;
+  const bool plain_columns_ = std::all_of(rows_.column_exponent.begin(), rows_.column_exponent.end(),
+                                          [](int exponent) { return exponent == 0; });
+};
+
+}  // namespace
+
+std::unique_ptr<CellSearch> make_search(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse) {
+  switch (settings.tol > 0 ? Arithmetic::kFloating : rows.arithmetic) {
+    case Arithmetic::kSingle:
+      return std::make_unique<Search<Arithmetic::kSingle>>(rows, settings, pulse);
+    case Arithmetic::kDouble:
+      return std::make_unique<Search<Arithmetic::kDouble>>(rows, settings, pulse);
+    case Arithmetic::kWide:
+      return std::make_unique<Search<Arithmetic::kWide>>(rows, settings, pulse);
+    case Arithmetic::kFloating:
+      break;
+  }
+  return std::make_unique<Search<Arithmetic::kFloating>>(rows, settings, pulse);
+}
+
+}  // namespace cvxrelu

@@ -1,0 +1,245 @@
+#include "cvxrelu/exact_minors.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace cvxrelu {
+
+namespace {
+
+using U64 = std::uint64_t;
+using U128 = unsigned __int128;
+
+/// Arithmetic modulo an odd p < 2^62 on a 2^64 mod p (Montgomery 1985).
+class Field {
+ public:
+  explicit Field(U64 p) : p_(p), inverse_(p) {
+    for (int k = 0; k < 5; ++k) inverse_ *= 2 - p * inverse_;
+    const U64 r = (~U64{0}) % p + 1;  // 2^64 mod p, or p itself, which does not happen for odd p > 1
+    square_ = static_cast<U64>(static_cast<U128>(r) * r % p);
+  }
+  U64 reduce(U128 x) const {
+    const U64 q = static_cast<U64>(x) * inverse_;
+    const U64 high = static_cast<U64>(x >> 64), cut = static_cast<U64>(static_cast<U128>(q) * p_ >> 64);
+    return high >= cut ? high - cut : high - cut + p_;
+  }
+  U64 multiply(U64 a, U64 b) const { return reduce(static_cast<U128>(a) * b); }
+  U64 subtract(U64 a, U64 b) const { return a >= b ? a - b : a - b + p_; }
+  U64 negate(U64 a) const { return a == 0 ? 0 : p_ - a; }
+  U64 enter(U64 a) const { return multiply(a % p_, square_); }
+  U64 leave(U64 a) const { return reduce(a); }
+  U64 power(U64 a, U64 e) const {
+    U64 result = enter(1);
+    for (; e != 0; e >>= 1, a = multiply(a, a)) {
+      if (e & 1) result = multiply(result, a);
+    }
+    return result;
+  }
+  U64 invert(U64 a) const { return power(a, p_ - 2); }
+  U64 modulus() const { return p_; }
+
+ private:
+  U64 p_, inverse_, square_;
+};
+
+/// Deterministic Miller-Rabin below 2^64 with the bases of Sinclair.
+bool is_prime(U64 p) {
+  for (U64 q : {3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37}) {
+    if (p % q == 0) return p == q;
+  }
+  const Field field(p);
+  const U64 one = field.enter(1), minus_one = field.negate(one);
+  int twos = 0;
+  U64 odd = p - 1;
+  for (; odd % 2 == 0; odd /= 2) ++twos;
+  for (U64 base : {2ull, 325ull, 9375ull, 28178ull, 450775ull, 9780504ull, 1795265022ull}) {
+    U64 x = field.power(field.enter(base), odd);
+    if (x == one || x == minus_one || x == 0) continue;
+    bool composite = true;
+    for (int k = 1; k < twos && composite; ++k) {
+      x = field.multiply(x, x);
+      composite = x != minus_one;
+    }
+    if (composite) return false;
+  }
+  return true;
+}
+
+constexpr double kPrimeBits = 61.9;  // fewer than 2^55 steps below 2^62 are ever taken
+
+/// Row echelon form in place; returns the rank, and the determinant of a square matrix.
+Index eliminate(const Field& field, std::vector<U64>& a, Index rows, Index columns, U64* determinant) {
+  Index rank = 0;
+  bool odd = false;
+  U64 product = field.enter(1);
+  for (Index c = 0; c < columns && rank < rows; ++c) {
+    Index pivot = rank;
+    while (pivot < rows && a[static_cast<std::size_t>(pivot * columns + c)] == 0) ++pivot;
+    if (pivot == rows) {
+      if (determinant != nullptr) {
+        *determinant = 0;
+        return rank;
+      }
+      continue;
+    }
+    U64* top = a.data() + rank * columns;
+    if (pivot != rank) {
+      std::swap_ranges(top, top + columns, a.data() + pivot * columns);
+      odd = !odd;
+    }
+    product = field.multiply(product, top[c]);
+    if (rank + 1 < rows) {
+      const U64 inverse = field.invert(top[c]);
+      for (Index r = rank + 1; r < rows; ++r) {
+        U64* row = a.data() + r * columns;
+        if (row[c] == 0) continue;
+        const U64 factor = field.multiply(row[c], inverse);
+        for (Index k = c; k < columns; ++k) row[k] = field.subtract(row[k], field.multiply(factor, top[k]));
+      }
+    }
+    ++rank;
+  }
+  if (determinant != nullptr) *determinant = odd ? field.negate(product) : product;
+  return rank;
+}
+
+/// Mixed-radix digits of the number in [0, product of primes) with the given residues.
+std::vector<U64> mixed_radix(const std::vector<U64>& residues, const std::vector<U64>& primes) {
+  std::vector<U64> digits(residues.size());
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    const U64 p = primes[i];
+    U128 value = 0, weight = 1;
+    for (std::size_t k = 0; k < i; ++k) {
+      value = (value + weight * (digits[k] % p)) % p;
+      weight = weight * (primes[k] % p) % p;
+    }
+    const Field field(p);
+    const U64 rest = field.subtract(residues[i], static_cast<U64>(value));
+    digits[i] = field.leave(field.multiply(field.enter(rest), field.invert(field.enter(static_cast<U64>(weight)))));
+  }
+  return digits;
+}
+
+}  // namespace
+
+ExactMinors::ExactMinors(const RowMatrixView& X, const std::vector<int>& column_exponent, const RowMatrixView& more)
+    : n_rows_(X.rows() + more.rows()), n_columns_(X.cols()), bits_(static_cast<std::size_t>(n_rows_)) {
+  const auto size = static_cast<std::size_t>(n_rows_ * n_columns_);
+  std::vector<std::int64_t> mantissa(size);
+  std::vector<int> exponent(size);
+  for (Index j = 0; j < n_rows_; ++j) {
+    int lowest = std::numeric_limits<int>::max(), highest = std::numeric_limits<int>::min();
+    for (Index k = 0; k < n_columns_; ++k) {
+      const auto at = static_cast<std::size_t>(j * n_columns_ + k);
+      int e = 0;
+      const double entry = j < X.rows() ? X(j, k) : more(j - X.rows(), k);
+      const auto m = static_cast<std::int64_t>(std::ldexp(std::frexp(entry, &e), 53));
+      if (m == 0) continue;
+      const int zeros = __builtin_ctzll(static_cast<U64>(m));
+      mantissa[at] = m / (std::int64_t{1} << zeros);
+      exponent[at] = e - 53 + zeros - (j < X.rows() ? column_exponent[static_cast<std::size_t>(k)] : 0);
+      lowest = std::min(lowest, exponent[at]);
+      highest = std::max(highest, exponent[at] + 53 - zeros);
+    }
+    for (Index k = 0; k < n_columns_; ++k) exponent[static_cast<std::size_t>(j * n_columns_ + k)] -= lowest;
+    const bool zero = lowest == std::numeric_limits<int>::max();
+    bits_[static_cast<std::size_t>(j)] = zero ? 0 : highest - lowest + 0.5 * std::log2(static_cast<double>(n_columns_));
+  }
+
+  std::vector<double> sorted = bits_;
+  std::sort(sorted.rbegin(), sorted.rend());
+  double most = 0;
+  for (Index k = 0; k < std::min(n_rows_, n_columns_); ++k) most += sorted[static_cast<std::size_t>(k)];
+  for (U64 p = (U64{1} << 62) - 1; primes_.size() < primes_for(most); p -= 2) {
+    if (is_prime(p)) primes_.push_back(p);
+  }
+  residues_.resize(primes_.size());
+  for (std::size_t i = 0; i < primes_.size(); ++i) {
+    const Field field(primes_[i]);
+    const U64 two = field.enter(2);
+    residues_[i].resize(size);
+    for (std::size_t at = 0; at < size; ++at) {
+      const std::int64_t m = mantissa[at];
+      if (m == 0) continue;
+      const U64 a = field.enter(static_cast<U64>(std::abs(m)));
+      const auto shift = static_cast<U64>(exponent[at]);
+      const U64 value = field.multiply(a, shift < 62 ? field.enter(U64{1} << shift) : field.power(two, shift));
+      residues_[i][at] = m < 0 ? field.negate(value) : value;
+    }
+  }
+}
+
+std::size_t ExactMinors::primes_for(double bits) const {
+  return static_cast<std::size_t>(std::ceil((bits + 2) / kPrimeBits));
+}
+
+int ExactMinors::determinant_sign(const std::vector<int>& rows) const {
+  double bits = 0;
+  for (const int row : rows) bits += bits_[static_cast<std::size_t>(row)];
+  const std::size_t count = primes_for(bits);
+  std::vector<U64> values(count), negated(count), a(static_cast<std::size_t>(n_columns_ * n_columns_));
+  bool zero = true;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Field field(primes_[i]);
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      std::copy_n(residues(i, rows[r]), n_columns_, a.data() + static_cast<Index>(r) * n_columns_);
+    }
+    U64 determinant = 0;
+    eliminate(field, a, n_columns_, n_columns_, &determinant);
+    values[i] = field.leave(determinant);
+    negated[i] = values[i] == 0 ? 0 : primes_[i] - values[i];
+    zero = zero && determinant == 0;
+  }
+  if (zero) return 0;
+  // Whichever of x and -x is the smaller residue of the product of the primes is the absolute value.
+  const std::vector<U64> plus = mixed_radix(values, primes_), minus = mixed_radix(negated, primes_);
+  return std::lexicographical_compare(plus.rbegin(), plus.rend(), minus.rbegin(), minus.rend()) ? 1 : -1;
+}
+
+bool ExactMinors::independent(const std::vector<int>& rows) const {
+  const auto k = static_cast<Index>(rows.size());
+  if (k > n_columns_) return false;
+  double bits = 0;
+  for (const int row : rows) bits += bits_[static_cast<std::size_t>(row)];
+  std::vector<U64> a(static_cast<std::size_t>(k * n_columns_));
+  for (std::size_t i = 0; i < primes_for(bits); ++i) {
+    for (Index r = 0; r < k; ++r) {
+      std::copy_n(residues(i, rows[static_cast<std::size_t>(r)]), n_columns_, a.data() + r * n_columns_);
+    }
+    if (eliminate(Field(primes_[i]), a, k, n_columns_, nullptr) == k) return true;
+  }
+  return false;
+}
+
+std::vector<int> ExactMinors::basis_columns(const std::vector<int>& order) const {
+  std::vector<int> best;
+  const Index most = std::min(n_rows_, n_columns_);
+  for (std::size_t i = 0; i < primes_.size() && static_cast<Index>(best.size()) < most; ++i) {
+    // Columns become rows, so that their leading independent ones are found by inserting one after the other.
+    const Field field(primes_[i]);
+    std::vector<std::vector<U64>> echelon;
+    std::vector<Index> pivots;
+    std::vector<int> chosen;
+    for (const int column : order) {
+      std::vector<U64> v(static_cast<std::size_t>(n_rows_));
+      for (Index j = 0; j < n_rows_; ++j) v[static_cast<std::size_t>(j)] = residues(i, j)[column];
+      for (std::size_t e = 0; e < echelon.size(); ++e) {
+        const U64 factor = v[static_cast<std::size_t>(pivots[e])];
+        if (factor == 0) continue;
+        for (std::size_t j = 0; j < v.size(); ++j) v[j] = field.subtract(v[j], field.multiply(factor, echelon[e][j]));
+      }
+      const auto nonzero = std::find_if(v.begin(), v.end(), [](U64 x) { return x != 0; });
+      if (nonzero == v.end()) continue;
+      const U64 inverse = field.invert(*nonzero);
+      pivots.push_back(nonzero - v.begin());
+      for (U64& x : v) x = field.multiply(x, inverse);
+      echelon.push_back(std::move(v));
+      chosen.push_back(column);
+    }
+    if (chosen.size() > best.size()) best = std::move(chosen);
+  }
+  return best;
+}
+
+}  // namespace cvxrelu

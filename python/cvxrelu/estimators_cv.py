@@ -1,0 +1,305 @@
+"""scikit-learn estimators that choose their penalty by cross-validation along warm-started paths."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from ._table_model import decide, one_against_rest
+from ._training import GatedProblem, pose_gated, train_gated_path
+from ._validation import FloatArray, as_count, as_scalar
+from .estimators import checked_weights, generator_of, log_to_console
+from .network import network_from_blocks
+
+_PARAMETERS = """\
+    n_betas : int, default 20
+        Penalties to try: a geometric progression from the smallest one whose optimum is zero, found for each training
+        part, down to `beta_min_ratio` times that.
+    beta_min_ratio : float, default 1e-3
+        End of the progression.
+    cv : int, splitter or iterable of (train, test), default None
+        Folds as scikit-learn understands them; None is five.
+    n_jobs : int, optional
+        Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
+    n_gates : int, default 500
+        Gates that are drawn. Ignored where `gates` is an array.
+    gates : {"mixed", "gaussian"} or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
+        Law of the gates, as in :class:`GatedReLURegressor`.
+    fit_bias : bool, default True
+        Append a column of ones, inside the gates and inside the penalty.
+    tol : float, default 1e-6
+        Relative duality gap at which each solution is finished.
+    max_iter : int, default 200
+        Iterations of the solver for each solution: passes over all patterns.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    random_state : None, int, RandomState or Generator, default None
+        Source of the gates.
+    verbose : int, default 0
+        1 logs a line when the final network is trained, through ``logging.getLogger("cvxrelu")``.
+
+    Attributes
+    ----------
+    beta_ratio_ : float
+        The penalty that was chosen, relative to the largest useful one.
+    beta_ratios_ : ndarray of shape (n_betas,)
+        Those that were tried, decreasing.
+    loss_path_ : ndarray of shape (n_betas, n_folds)
+        Mean square error on the part held out, weighted by the sample weights there.
+    path_ : GatedPath
+        Solutions over all samples, from the largest penalty to the one that was chosen.
+    beta_, network_, solution_, patterns_, dual_gap_, objective_, n_active_, n_iter_
+        Of the network trained on all samples with that penalty, as in :class:`GatedReLURegressor`.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where `X` had names."""
+
+
+class _GatedReLUCV(BaseEstimator):  # type: ignore[misc]
+    def __init__(
+        self,
+        *,
+        n_betas: int = 20,
+        beta_min_ratio: float = 1e-3,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        max_iter: int = 200,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_betas = n_betas
+        self.beta_min_ratio = beta_min_ratio
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.n_gates = n_gates
+        self.gates = gates
+        self.fit_bias = fit_bias
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _train(self, X: npt.NDArray[np.floating], y: Any, targets: FloatArray, sample_weight: Any) -> None:
+        weights = checked_weights(sample_weight, X)
+        smallest = as_scalar(self.beta_min_ratio, "beta_min_ratio", strict=True)
+        if smallest >= 1:
+            raise ValueError(f"beta_min_ratio must be below 1, not {smallest}")
+        ratios = np.geomspace(1.0, smallest, as_count(self.n_betas, "n_betas", minimum=2))
+        settings: dict[str, Any] = {
+            "tol": as_scalar(self.tol, "tol"),
+            "max_iter": as_count(self.max_iter, "max_iter"),
+            "n_threads": self.n_threads,
+        }
+        data = np.asarray(X, dtype=np.float64)
+        seed = int(generator_of(self.random_state).integers(2**63))  # the same draws for every fold
+
+        def pose(rows: Any) -> GatedProblem:
+            return pose_gated(
+                data[rows],
+                targets[rows],
+                n_gates=as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None,
+                gates=self.gates,
+                fit_bias=self.fit_bias,
+                random_state=seed,
+                sample_weight=None if weights is None else weights[rows],
+                n_threads=self.n_threads,
+            )
+
+        whole = pose(slice(None))
+        folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y))
+        losses = Parallel(n_jobs=self.n_jobs)(
+            delayed(held_out_losses)(pose(train), ratios, data[test], targets[test], settings) for train, test in folds
+        )
+        held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
+        sums = [weight @ loss for weight, loss in zip(held_out, losses, strict=True)]
+        total = np.array([weight.sum() for weight in held_out])
+        if total.sum() == 0:
+            raise ValueError("sample_weight is zero for every sample that is held out")
+        best = int(np.argmin(np.sum(sums, axis=0)))
+
+        path = train_gated_path(whole, ratios[: best + 1], **settings)
+        with log_to_console(self.verbose):
+            fit = whole.fit_of(path[-1])
+        self.beta_ratios_ = ratios
+        self.beta_ratio_ = float(ratios[best])
+        with np.errstate(invalid="ignore"):
+            self.loss_path_ = np.transpose(sums) / total
+        self.path_ = path
+        self.beta_ = fit.beta
+        self.network_ = fit.network
+        self.solution_ = fit.solution
+        self.patterns_ = fit.solution.patterns
+        self.dual_gap_ = fit.solution.gap
+        self.objective_ = fit.solution.objective + fit.unexplained
+        self.n_active_ = len(fit.solution.active)
+        self.n_iter_ = fit.solution.n_iter
+
+    def _evaluate(self, X: Any) -> npt.NDArray[np.floating]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        output: npt.NDArray[np.floating] = self.network_.predict(X, n_threads=self.n_threads)
+        return output
+
+
+def held_out_losses(
+    problem: GatedProblem, ratios: FloatArray, Z: FloatArray, targets: FloatArray, settings: dict[str, Any]
+) -> FloatArray:
+    """Return the square errors, summed over outputs, of a whole path on samples held out: (n_samples, n_betas)."""
+    path = train_gated_path(problem, ratios, **settings)
+    columns = []
+    for solution in path:
+        network = network_from_blocks(problem.patterns.gates[solution.active], solution.blocks, bias=problem.bias)
+        errors = (network.predict(Z, n_threads=settings["n_threads"]) - targets) ** 2
+        columns.append(errors.reshape(Z.shape[0], -1).sum(axis=1))
+    return np.stack(columns, axis=1)
+
+
+class GatedReLURegressorCV(RegressorMixin, _GatedReLUCV):  # type: ignore[misc]
+    __doc__ = f"""Gated ReLU network for regression whose penalty is chosen by cross-validation.
+
+    The program is that of :class:`GatedReLURegressor`. For each fold a whole path of penalties is solved, each solution
+    from the one before and each to a certified gap; the penalty with the smallest error on the parts held out trains
+    the final network on all samples.
+
+    Parameters
+    ----------
+{_PARAMETERS}
+
+    Examples
+    --------
+    >>> from cvxrelu import GatedReLURegressorCV
+    >>> from cvxrelu.datasets import load_yacht
+    >>> data = load_yacht()
+    >>> X = (data.X - data.X.mean(axis=0)) / data.X.std(axis=0)
+    >>> model = GatedReLURegressorCV(n_gates=100, n_betas=5, cv=3, random_state=0).fit(X, data.y)
+    >>> model.loss_path_.shape
+    (5, 3)
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Choose the penalty and train the network.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Training samples.
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array_like of shape (n_samples,), optional
+            Non-negative weights, in training and in the errors that choose the penalty.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
+        self._train(X, y, np.asarray(y, dtype=np.float64), sample_weight)
+        return self
+
+    def predict(self, X: Any) -> npt.NDArray[np.floating]:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            float32 where `X` is, else float64.
+        """
+        return self._evaluate(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class GatedReLUClassifierCV(ClassifierMixin, _GatedReLUCV):  # type: ignore[misc]
+    __doc__ = f"""Gated ReLU network that classifies and whose penalty is chosen by cross-validation.
+
+    The program is that of :class:`GatedReLUClassifier`; the penalty is the one with the smallest square error of the
+    scores on the parts held out, which is a steadier measure than accuracy.
+
+    Parameters
+    ----------
+{_PARAMETERS}
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Choose the penalty and train the network.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Training samples.
+        y : array_like of shape (n_samples,)
+            Labels of two classes or more.
+        sample_weight : array_like of shape (n_samples,), optional
+            Non-negative weights, in training and in the errors that choose the penalty.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        classes, labels = np.unique(y, return_inverse=True)
+        if classes.size < 2:
+            raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
+        self._train(X, y, one_against_rest(labels, classes.size), sample_weight)
+        self.classes_ = classes
+        return self
+
+    def decision_function(self, X: Any) -> npt.NDArray[np.floating]:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
+        """
+        return self._evaluate(X)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        scores = self.decision_function(X)
+        labels: npt.NDArray[Any] = self.classes_[decide(scores)]
+        return labels

@@ -1,0 +1,560 @@
+"""Multiple kernel learning over masking kernels: from the neural tangent kernel to the optimal one."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._native import core
+from ._validation import (
+    FloatArray,
+    as_count,
+    as_design,
+    as_patterns,
+    as_scalar,
+    as_targets,
+    as_threads,
+    as_weights,
+    result_dtype,
+)
+from .exceptions import ConvergenceWarning
+from .group_lasso import Callback, _rescaled, _to_core, beta_max, solve_gated
+from .kernels import evaluation_gates, masking_kernel, ntk_weights
+from .patterns import ActivationPatterns
+
+if TYPE_CHECKING:
+    from .network import Network
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MKLHistory:
+    """What the reweighting did, one entry for each iteration.
+
+    Attributes
+    ----------
+    objective : ndarray of shape (n_iter,)
+        Objective of the coefficients. Those of iteration 1 are kernel ridge regression with the initial weights.
+    kernel_objective : ndarray of shape (n_iter,)
+        Objective of the weights, as :func:`solve_mkl` states it; at least `objective`, and never increasing.
+    gap : ndarray of shape (n_iter,)
+        Duality gap of `objective`.
+    """
+
+    objective: FloatArray
+    kernel_objective: FloatArray
+    gap: FloatArray
+
+    def __len__(self) -> int:
+        return int(self.objective.size)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class MKLSolution:
+    """Learned kernel weights with the coefficients that belong to them, as :func:`solve_mkl` states the program.
+
+    Attributes
+    ----------
+    eta : ndarray of shape (n_patterns,)
+        Weights of the masking kernels: ||w_i||, and in the simplex form divided by their sum.
+    coef : ndarray of shape (n_patterns, n_features) or (n_patterns, n_features, n_outputs)
+        Coefficients w_i.
+    beta : float
+        Penalty.
+    form : str
+        "beta" or "simplex".
+    objective : float
+        Objective of the coefficients.
+    gap : float
+        Duality gap: no weights and no coefficients have an objective below ``objective - gap``.
+    relative_gap : float
+        The gap relative to the objective of zero coefficients.
+    dual : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The dual point t that proves it. With penalty b = group_beta, ``||X' D_i t|| <= b`` for every pattern in the
+        form "beta".
+    converged : bool
+        Whether the relative gap is within the tolerance.
+    history : MKLHistory
+        The iterations of the reweighting.
+    X : ndarray of shape (n_samples, n_features)
+        The training samples, which :meth:`kernel` needs.
+    patterns : ActivationPatterns
+        The patterns that were given.
+    """
+
+    eta: FloatArray
+    coef: npt.NDArray[np.floating[Any]]
+    beta: float
+    form: str
+    objective: float
+    gap: float
+    relative_gap: float
+    dual: FloatArray
+    converged: bool
+    history: MKLHistory
+    X: FloatArray
+    patterns: ActivationPatterns
+
+    @property
+    def dual_objective(self) -> float:
+        """A bound from below on the objective of every solution: ``objective - gap``."""
+        return self.objective - self.gap
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations of the reweighting."""
+        return len(self.history)
+
+    @property
+    def active(self) -> npt.NDArray[np.int64]:
+        """Indices of the patterns with non-zero coefficients."""
+        return np.flatnonzero(self.coef.reshape(len(self.patterns), -1).any(axis=1))
+
+    @property
+    def penalty_sum(self) -> float:
+        """S = sum_i ||w_i||."""
+        return float(_block_norms(self.coef).sum())
+
+    @property
+    def group_beta(self) -> float:
+        """The penalty of :func:`solve_gated` with this solution: ``beta``, and in the simplex form ``beta * S``."""
+        return self.beta if self.form == "beta" else self.beta * self.penalty_sum
+
+    @property
+    def simplex_beta(self) -> float:
+        """The penalty of the simplex form with this solution: ``group_beta / S``; infinite where S is 0."""
+        total = self.penalty_sum
+        if self.form == "simplex":
+            return self.beta
+        return self.beta / total if total > 0 else float("inf")
+
+    def predict(self, Z: npt.ArrayLike, *, at: str = "representative", n_threads: int | None = None) -> Any:
+        """Evaluate sum_i m_i(z) z' w_i.
+
+        Parameters
+        ----------
+        Z : array_like of shape (m, n_features)
+            Samples.
+        at : {"representative", "cell-average", "refined"}
+            What stands for the mask m_i of pattern i at z, see :func:`masking_kernel`. "representative" is the gated
+            network itself.
+        n_threads : int, optional
+            Threads; by default what OpenMP would take.
+
+        Returns
+        -------
+        ndarray of shape (m,) or (m, n_outputs)
+            Predictions.
+        """
+        design = as_design(Z, "Z", self.patterns.n_features)
+        return masked_values(self.patterns, self.coef, self.X, design, at, n_threads)
+
+    def kernel(
+        self,
+        Z: npt.ArrayLike | None = None,
+        *,
+        at: str = "representative",
+        block: str = "cross",
+        n_threads: int | None = None,
+    ) -> npt.NDArray[Any]:
+        """Return the learned kernel of the training samples, or of `Z` with them, or of `Z` with itself.
+
+        Parameters
+        ----------
+        Z, at, block, n_threads
+            As in :func:`masking_kernel`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_samples), (m, n_samples) or (m, m)
+            K(eta).
+        """
+        return masking_kernel(self.X, self.patterns, self.eta, Z, at=at, block=block, n_threads=n_threads)
+
+    def to_network(self) -> Network:
+        """Return the gated network with the same values as ``predict`` at every point."""
+        from .network import network_from_blocks
+
+        return network_from_blocks(self.patterns.gates[self.active], self.coef[self.active])
+
+    def __repr__(self) -> str:
+        return (
+            f'MKLSolution(form="{self.form}", beta={self.beta:.4g}, objective={self.objective:.8g}, '
+            f"relative_gap={self.relative_gap:.1e}, {self.active.size} of {len(self.patterns)} kernels active)"
+        )
+
+
+def solve_mkl(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    patterns: ActivationPatterns,
+    beta: float,
+    *,
+    form: str = "beta",
+    sample_weight: npt.ArrayLike | None = None,
+    init: str | npt.ArrayLike = "ntk",
+    max_iter: int = 10,
+    relaxation: float = 0.75,
+    finish: bool = True,
+    tol: float = 1e-6,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> MKLSolution:
+    r"""Learn the weights of masking kernels K_i = D_i X X' D_i to a certified global optimum.
+
+    With :math:`K(\eta) = \sum_i \eta_i K_i` solves
+
+    - ``form="beta"``: :math:`\min_{\eta \ge 0} \tfrac\beta2 \big[ y^\top (K(\eta) + \beta I)^{-1} y + \sum \eta_i \big]
+      = \min_w \tfrac12 \| y - \sum D_i X w_i \|^2 + \beta \sum \|w_i\|`, the program of :func:`solve_gated`;
+    - ``form="simplex"``: :math:`\min_{\eta \in \Delta} \tfrac\beta2 y^\top (K(\eta) + \beta I)^{-1} y
+      = \min_w \tfrac12 \| y - \sum D_i X w_i \|^2 + \tfrac\beta2 \big( \sum \|w_i\| \big)^2`, the textbook's.
+
+    Both have the same solutions where the penalty of the first is S times that of the second, S = sum ||w_i||
+    (``group_beta`` and ``simplex_beta`` of the result convert). Several outputs share the weights.
+
+    From the weights of the neural tangent kernel, whose ridge regression is iteration 1, iterative reweighting
+    ``eta_i <- ||w_i||`` lowers the objective in every iteration, but takes thousands for the last digits. So after
+    `max_iter` of them :func:`solve_gated` finishes, and certifies.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features)
+        Data matrix. For a bias append a column of ones.
+    y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets.
+    patterns : ActivationPatterns
+        Patterns of `X`.
+    beta : float
+        Penalty, positive.
+    form : {"beta", "simplex"}
+        The program.
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights of the samples in the square loss; k counts as k copies.
+    init : {"ntk", "uniform"} or array_like of shape (n_patterns,)
+        Weights to start from: P[h in K_i] for h ~ N(0, I) (for drawn patterns the shares of the draws), all equal
+        with the sum 1, or given. A weight of zero stays zero in the reweighting, not in the solution.
+    max_iter : int
+        Iterations of the reweighting; 0 goes to the solution directly.
+    relaxation : float in [0.5, 1]
+        Exponent a of ``eta_i <- eta_i kappa_i^a``, where ``||w_i|| = eta_i kappa_i^0.5``. 0.5 is plain reweighting;
+        up to 1 is faster the more weights have still to vanish. An iteration that would raise the kernel objective
+        is done with 0.5 instead.
+    finish : bool
+        Whether to go on to the optimum after the reweighting. If not, it ends where the gap is within `tol`, or after
+        `max_iter` iterations.
+    tol : float
+        Duality gap to reach, relative to the objective of zero coefficients.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    callback : callable, optional
+        Called after every iteration of the reweighting, and every pass of the finish, with a dict of iteration,
+        objective, gap, relative_gap and active; returning True stops with the best certified result so far.
+
+    Returns
+    -------
+    MKLSolution
+        Weights, coefficients, duality gap, and the history of the reweighting.
+
+    Raises
+    ------
+    ValueError
+        For bad shapes, entries that are not finite, bad weights, a penalty that is not positive, or one so small that
+        K(eta) + beta I is not positive definite in floating point.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When `tol` is not reached.
+
+    References
+    ----------
+    .. [1] R. V. Dwaraknath, T. Ergen, M. Pilanci, Fixing the NTK: from neural network linearizations to exact convex
+       programs, 2023.
+    .. [2] F. Bach, R. Jenatton, J. Mairal, G. Obozinski, Optimization with sparsity-inducing penalties, 2012.
+
+    Examples
+    --------
+    >>> import numpy as np, cvxrelu
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 3))
+    >>> y = np.abs(X[:, 0])
+    >>> patterns = cvxrelu.sample_patterns(X, 50, random_state=0)
+    >>> solution = cvxrelu.solve_mkl(X, y, patterns, 0.1 * cvxrelu.beta_max(X, y, patterns))
+    >>> bool(solution.history.objective[0] > solution.objective)
+    True
+    """
+    if form not in ("beta", "simplex"):
+        raise ValueError(f'form must be "beta" or "simplex", not {form!r}')
+    program = _Program(X, y, patterns, as_scalar(beta, "beta", strict=True), form, sample_weight, tol, n_threads)
+    eta = _initial_weights(init, program.X, patterns)
+    max_iter = as_count(max_iter, "max_iter", minimum=0)
+    relaxation = as_scalar(relaxation, "relaxation", minimum=0.5)
+    if relaxation > 1:
+        raise ValueError(f"relaxation must be at most 1, not {relaxation}")
+    if max_iter == 0 and not finish:
+        raise ValueError("max_iter is 0 and finish is False: nothing would be done")
+    solution, stopped = program.reweight(eta, max_iter, relaxation, callback)
+    if finish and not stopped:
+        solution, stopped = program.finish(solution, callback)
+    if not (solution.converged or stopped):
+        warnings.warn(
+            f"the duality gap is {solution.relative_gap:.1e} relative to the objective at zero, above tol={tol:.1e}: "
+            + ("raise tol" if finish else "raise max_iter, or leave finish=True"),
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return solution
+
+
+def masked_values(
+    patterns: ActivationPatterns,
+    coef: npt.NDArray[np.floating[Any]],
+    X: FloatArray,
+    Z: FloatArray,
+    at: str,
+    n_threads: int | None,
+) -> npt.NDArray[np.floating[Any]]:
+    """Evaluate sum_i m_i(z) z' w_i at validated samples, the masks as for :func:`masking_kernel`."""
+    threads = as_threads(n_threads)
+    n_outputs = 1 if coef.ndim == 2 else coef.shape[2]
+    nonzero = np.asarray(coef.reshape(coef.shape[0], -1).any(axis=1), dtype=np.float64)
+    gates, pattern, shares = evaluation_gates(patterns, nonzero, at, X, Z)
+    if pattern.size == 0:
+        values = np.zeros((Z.shape[0], n_outputs))
+    else:
+        blocks = coef.reshape(*coef.shape[:2], n_outputs)[pattern] * shares[:, None, None]
+        words, _ = core.pack_patterns(Z, gates, threads)
+        values = core.masked_fitted(Z, words, _to_core(blocks.astype(np.float64)), n_outputs, threads)
+    return (values[:, 0] if coef.ndim == 2 else values).astype(coef.dtype, copy=False)
+
+
+def _initial_weights(init: str | npt.ArrayLike, X: npt.ArrayLike, patterns: ActivationPatterns) -> FloatArray:
+    if not isinstance(init, str):
+        return as_weights(init, len(patterns), "init")
+    if init == "ntk":
+        return ntk_weights(X, patterns, random_state=0)
+    if init == "uniform":
+        return np.full(len(patterns), 1 / len(patterns))
+    raise ValueError(f'init must be "ntk", "uniform" or an array, not {init!r}')
+
+
+def _block_norms(coef: npt.NDArray[np.floating[Any]]) -> FloatArray:
+    return np.asarray(np.linalg.norm(coef.reshape(coef.shape[0], -1), axis=1), dtype=np.float64)
+
+
+class _Program:
+    """The program for both forms; `beta` is the penalty of the form at hand."""
+
+    def __init__(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        patterns: ActivationPatterns,
+        beta: float,
+        form: str,
+        sample_weight: npt.ArrayLike | None,
+        tol: float,
+        n_threads: int | None,
+    ) -> None:
+        self.dtype = result_dtype(X, y)
+        self.X = self.design = as_design(X)
+        self.y = as_targets(y, self.X.shape[0])
+        self.patterns = as_patterns(patterns, self.X)
+        self.root: FloatArray | None = None
+        if sample_weight is not None:
+            # Weights are scaled rows; the masks stay those of X.
+            self.root = np.sqrt(as_weights(sample_weight, self.X.shape[0], "sample_weight"))
+            self.design = self.root[:, None] * self.X
+            self.y = self.root.reshape(-1, *[1] * (self.y.ndim - 1)) * self.y
+        self.beta = beta
+        self.form = form
+        self.tol = as_scalar(tol, "tol", strict=True)
+        self.threads = as_threads(n_threads)
+        self.at_zero = 0.5 * float(np.vdot(self.y, self.y))
+        self.history = MKLHistory(np.zeros(0), np.zeros(0), np.zeros(0))
+
+    def solution(self, coef: Any, objective: float, gap: float, dual: FloatArray) -> MKLSolution:
+        if self.root is not None:
+            dual = self.root.reshape(-1, *[1] * (dual.ndim - 1)) * dual
+        eta = _block_norms(coef)
+        if self.form == "simplex":
+            total = eta.sum()
+            eta = eta / total if total > 0 else np.full(eta.size, 1 / eta.size)
+        relative_gap = gap / self.at_zero if self.at_zero > 0 else 0.0
+        return MKLSolution(
+            eta=eta,
+            coef=coef,
+            beta=self.beta,
+            form=self.form,
+            objective=objective,
+            gap=gap,
+            relative_gap=relative_gap,
+            dual=dual,
+            converged=relative_gap <= self.tol,
+            history=self.history,
+            X=self.X,
+            patterns=self.patterns,
+        )
+
+    def reweight(
+        self, eta: FloatArray, max_iter: int, relaxation: float, callback: Callback | None
+    ) -> tuple[MKLSolution, bool]:
+        if max_iter == 0:
+            shape = (len(self.patterns), self.X.shape[1], *self.y.shape[1:])
+            return self.certified(np.zeros(shape)), False
+        # Powers of two are taken out: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
+        design, a = _rescaled(self.design)
+        targets, b = _rescaled(np.asfortranarray(self.y.reshape(self.y.shape[0], -1)))
+        simplex = self.form == "simplex"
+        out = core.reweight_kernels(
+            design,
+            self.patterns.words,
+            targets,
+            self.beta / (a * a) if simplex else self.beta / (a * b),
+            eta / eta.sum() if simplex else eta * (a / b),
+            self.tol,
+            max_iter,
+            simplex,
+            relaxation,
+            self.threads,
+            _shifted(callback, 0, b * b),
+        )
+        if not out["positive_definite"]:
+            raise ValueError(
+                f"beta = {self.beta:.3g} is too small: K(eta) + beta I is not positive definite in floating point; "
+                "raise beta, or give max_iter=0 to leave the kernels out"
+            )
+        self.history = MKLHistory(*(b * b * out["history"]))
+        n_outputs = targets.shape[1]
+        coef = (b / a) * out["coef"].T.reshape(len(self.patterns), n_outputs, -1).swapaxes(1, 2)
+        coef = np.ascontiguousarray(coef[..., 0] if self.y.ndim == 1 else coef)
+        return self.certified(coef.astype(self.dtype, copy=False)), bool(out["stopped"])
+
+    def finish(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
+        callback = _shifted(callback, len(self.history), 1.0)
+        if self.form == "beta":
+            return self.at_beta(self.beta, self.likely_support(start), callback)
+        return self.simplex_solution(start, callback)
+
+    def at_beta(self, beta: float, warm_start: Any, callback: Callback | None) -> tuple[MKLSolution, bool]:
+        """The solution of the group lasso with penalty `beta`, certified for the form at hand."""
+        stop = _Stop(callback)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # solve_mkl says so itself
+            group = solve_gated(
+                self.design.astype(self.dtype, copy=False),
+                self.y.astype(self.dtype, copy=False),
+                self.patterns,
+                beta,
+                tol=self.tol if self.form == "beta" else 0.1 * self.tol,
+                max_iter=10_000,
+                warm_start=warm_start,
+                n_threads=self.threads,
+                callback=None if callback is None else stop,
+            )
+        if self.form == "simplex":
+            return self.certified(group.coef), stop.stopped
+        return self.solution(group.coef, group.objective, group.gap, group.dual), stop.stopped
+
+    def simplex_solution(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
+        """Find the penalty b with b = beta S(b), S the sum of norms at the solution of the group lasso.
+
+        S does not increase with b, so b and beta S(b) enclose the root from the first solution on; the gap of the
+        simplex form, quadratic in their difference, tells when it is close enough.
+        """
+        if self.at_zero == 0 or start.penalty_sum == 0:
+            largest = beta_max(self.design, self.y, self.patterns, n_threads=self.threads)
+            if largest == 0:
+                return start, False
+            group_beta = 0.1 * largest
+        else:
+            group_beta = self.beta * start.penalty_sum
+        low, high = 0.0, np.inf
+        previous: tuple[float, float] | None = None
+        solution, stopped = start, False
+        for _ in range(60):
+            warm_start = self.likely_support(start) if solution is start else solution.coef
+            solution, stopped = self.at_beta(group_beta, warm_start, callback)
+            image = self.beta * solution.penalty_sum
+            if solution.converged or stopped:
+                break
+            excess = group_beta - image
+            low, high = max(low, min(group_beta, image)), min(high, max(group_beta, image))
+            step = 0.5 * (low + high)
+            if previous is not None and excess != previous[1]:
+                secant = group_beta - excess * (group_beta - previous[0]) / (excess - previous[1])
+                if low < secant < high:
+                    step = secant
+            previous = group_beta, excess
+            group_beta = step
+        return solution, stopped
+
+    def likely_support(self, start: MKLSolution) -> Any:
+        """Coefficients of reweighting without those of patterns that are about to vanish.
+
+        Reweighting makes no coefficient zero. It multiplies those outside the support by about
+        ``||X' D_i dual|| / max`` in every iteration, which is 1 on the support.
+        """
+        if not self.history:
+            return None
+        dual = np.asfortranarray(start.dual.reshape(self.X.shape[0], -1))
+        sizes = np.linalg.norm(core.masked_correlations(self.X, self.patterns.words, dual, self.threads), axis=0)
+        coef = start.coef.copy()
+        coef[sizes < 0.95 * sizes.max()] = 0
+        return coef
+
+    def certified(self, coef: Any) -> MKLSolution:
+        """Coefficients with objective and gap of the form at hand, the gap a sum of non-negative terms."""
+        targets = np.asfortranarray(self.y.reshape(self.y.shape[0], -1))
+        n_outputs = targets.shape[1]
+        blocks = _to_core(coef.reshape(coef.shape[0], coef.shape[1], n_outputs).astype(np.float64))
+        fitted = core.masked_fitted(self.design, self.patterns.words, blocks, n_outputs, self.threads)
+        residual = np.asfortranarray(targets - fitted)
+        correlations = core.masked_correlations(self.design, self.patterns.words, residual, self.threads)
+        sizes = np.linalg.norm(correlations, axis=0)
+        largest, norms = float(sizes.max()), np.linalg.norm(blocks, axis=0)
+        total, square = float(norms.sum()), float(np.vdot(residual, residual))
+        fit = np.einsum("ki,ki->i", blocks, correlations)
+        slope = float(np.vdot(targets, residual))
+        if self.form == "simplex":
+            # The dual is max <y, t> - 1/2 ||t||^2 - max_i ||X' D_i t||^2 / (2 beta), here at t = scale * residual.
+            objective = 0.5 * square + 0.5 * self.beta * total**2
+            scale = slope / (square + largest**2 / self.beta) if square > 0 else 1.0
+            off = scale * np.maximum(largest * norms - fit, 0).sum()
+            off += 0.5 * self.beta * (total - scale * largest / self.beta) ** 2
+        else:
+            objective = 0.5 * square + self.beta * total
+            scale = slope / square if square > 0 else 0.0
+            if largest > 0:
+                scale = float(np.clip(scale, -self.beta / largest, self.beta / largest))
+            off = np.maximum(self.beta * norms - scale * fit, 0).sum()
+        gap = 0.5 * square * (1 - scale) ** 2 + off
+        dual = scale * residual
+        return self.solution(coef, objective, float(gap), dual[:, 0] if self.y.ndim == 1 else dual)
+
+
+class _Stop:
+    """A callback that remembers whether it has stopped the solver."""
+
+    def __init__(self, callback: Callback | None) -> None:
+        self.callback = callback
+        self.stopped = False
+
+    def __call__(self, progress: dict[str, Any]) -> bool:
+        self.stopped = self.callback is not None and bool(self.callback(progress))
+        return self.stopped
+
+
+def _shifted(callback: Callback | None, iterations: int, factor: float) -> Callback | None:
+    """Count iterations on from those before, and bring objectives to the user's units."""
+    if callback is None:
+        return None
+
+    def shifted(progress: dict[str, Any]) -> bool | None:
+        scaled = {key: factor * progress[key] for key in ("objective", "gap")}
+        return callback(progress | scaled | {"iteration": progress["iteration"] + iterations})
+
+    return shifted

@@ -1,0 +1,112 @@
+"""Gaussian measure of cells: closed forms, the neural tangent kernel, sampling."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from cvxrelu import cone_measure, enumerate_patterns
+
+
+def gaussian(n, d, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def ntk(X):
+    """x.x' (pi - t) / (2 pi), t the angle between x and x'."""
+    norms = np.linalg.norm(X, axis=1)
+    a, b = norms[None, :, None] * X[:, None, :], norms[:, None, None] * X[None, :, :]
+    t = 2 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))
+    return X @ X.T * (math.pi - t) / (2 * math.pi)
+
+
+def expected_kernel(X, patterns, probabilities):
+    masks = patterns.to_dense().astype(float)
+    return X @ X.T * ((masks * probabilities) @ masks.T)
+
+
+@pytest.mark.parametrize("n, d", [(2, 2), (9, 2), (200, 2), (3, 3), (7, 3), (25, 3), (60, 3)])
+def test_masks_average_to_the_ntk(n, d):
+    X = gaussian(n, d)
+    patterns = enumerate_patterns(X)
+    probabilities = patterns.measure(X)
+    assert (probabilities > 0).all() and abs(probabilities.sum() - 1) < 1e-12
+    np.testing.assert_allclose(probabilities[::2], probabilities[1::2], rtol=1e-9)
+    np.testing.assert_allclose(expected_kernel(X, patterns, probabilities), ntk(X), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, -1, 0], [1, 0, -1], [0, 1, -1]]),
+        np.vstack([gaussian(6, 3), gaussian(6, 3)[:2], -2 * gaussian(6, 3)[2:3], np.zeros((1, 3))]),
+        gaussian(8, 3) @ gaussian(3, 6, seed=1),
+        np.hstack([np.round(gaussian(30, 1), 1), np.ones((30, 1))]),
+        np.hstack([gaussian(20, 2), np.full((20, 1), 1e3)]),
+    ],
+    ids=["integers", "repeated", "rank 3 of 6", "bias", "large bias"],
+)
+def test_degenerate_data(X):
+    patterns = enumerate_patterns(X, tol=1e-9)
+    measure = cone_measure(X, patterns)
+    assert measure.method == "exact" and measure.n_draws == 0
+    assert abs(measure.probabilities.sum() - 1) < 1e-11
+    np.testing.assert_allclose(
+        expected_kernel(X, patterns, measure.probabilities), ntk(X), atol=1e-11 * np.abs(X @ X.T).max()
+    )
+
+
+def test_octants_and_trivial_ranks():
+    patterns = enumerate_patterns(np.eye(3))
+    np.testing.assert_allclose(patterns.measure(np.eye(3)), 1 / 8, rtol=1e-14)
+    line, nothing = np.array([[2.0, 0], [-1, 0]]), np.zeros((2, 2))
+    np.testing.assert_array_equal(enumerate_patterns(line).measure(line), [0.5, 0.5])
+    np.testing.assert_array_equal(enumerate_patterns(nothing).measure(nothing), [1.0])
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-6])
+def test_small_cells_keep_their_relative_accuracy(size):
+    """A triangle around a direction with corners at angles 0, 120 and 240 degrees and distance `size`: in the tangent
+    plane its area is 3 sqrt(3) / 4 size^2, up to a relative error of size^2."""
+    angles = 2 * np.pi * np.arange(3) / 3
+    X = np.column_stack([np.cos(angles), np.sin(angles), np.full(3, size / 2)])
+    patterns = enumerate_patterns(X)
+    cell = patterns.to_dense().all(axis=0)
+    expected = 3 * math.sqrt(3) / 4 * size**2 / (4 * math.pi)
+    np.testing.assert_allclose(patterns.measure(X)[cell], expected, rtol=2 * size**2 + 1e-9)
+
+
+def test_sampling_agrees_with_the_exact_measure():
+    X = gaussian(8, 3)
+    patterns = enumerate_patterns(X)
+    exact = patterns.measure(X)
+    sampled = cone_measure(X, patterns, method="sample", n_draws=40_000, random_state=0)
+    assert sampled.method == "sample" and abs(sampled.probabilities.sum() - 1) < 1e-12
+    z = (sampled.probabilities - exact) / np.sqrt(np.maximum(exact / 2 - exact**2, 1e-12) / 40_000)
+    assert np.abs(z).max() < 4.5 and 0.5 < z.std() < 1.5
+    some = patterns[[3, 5]]
+    again = cone_measure(X, some, method="sample", n_draws=40_000, random_state=0)
+    np.testing.assert_array_equal(again.probabilities, sampled.probabilities[[3, 5]])
+
+
+def test_sampling_in_higher_rank():
+    X = np.vstack([gaussian(9, 5), np.zeros((1, 5))])
+    patterns = enumerate_patterns(X)
+    measure = cone_measure(X, patterns, n_draws=100_000, random_state=1)
+    assert measure.method == "sample" and abs(measure.probabilities.sum() - 1) < 1e-12
+    kernel = expected_kernel(X, patterns, measure.probabilities)
+    assert np.abs(kernel - ntk(np.vstack([X[:9], X[9:] + 1e-300]))).max() < 0.05
+
+
+def test_bad_input():
+    X = gaussian(6, 4)
+    patterns = enumerate_patterns(X)
+    with pytest.raises(ValueError, match="rank 3 at most"):
+        patterns.measure(X, method="exact")
+    with pytest.raises(ValueError, match="method must be"):
+        patterns.measure(X, method="guess")
+    with pytest.raises(ValueError, match="5 samples"):
+        patterns.measure(X[:5])
+    with pytest.raises(ValueError, match="n_draws"):
+        patterns.measure(X, n_draws=0)
