@@ -90,7 +90,7 @@ def test_no_trained_network_is_below_the_bound(seed):
     optimum = cvxrelu.train_relu(X, y, beta, random_state=0)
     assert optimum.scope == "all patterns" and optimum.converged
     rng = np.random.default_rng(seed)
-    for _ in range(30):
+    for _ in range(12):
         W1, w2 = local_training(X, y, beta, 20, rng)
         value = reference.objective(X, y, W1, w2, beta)
         assert value >= optimum.objective - optimum.gap - 1e-12

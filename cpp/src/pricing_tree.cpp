@@ -13,6 +13,7 @@ namespace cvxrelu {
 namespace {
 
 constexpr double kRelativeAccuracy = 1e-9;  // of the bound above the best value found
+constexpr double kRounding = 1e-13;         // of sums, relative to the sum of their terms' lengths
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Node {
@@ -34,6 +35,7 @@ class Tree {
         relaxation_(X.cols()),
         length_(X.rows()) {
     for (Index j = 0; j < X.rows(); ++j) length_[j] = X.row(j).stableNorm();
+    size_ = length_.dot(theta.cwiseAbs());
   }
 
   TreeResult run(Monitor& monitor) {
@@ -63,7 +65,9 @@ class Tree {
   }
 
  private:
-  double level() const { return std::max(settings_.threshold, result_.value * (1 + kRelativeAccuracy)); }
+  double level() const {
+    return std::max(settings_.threshold, result_.value * (1 + kRelativeAccuracy) + kRounding * size_);
+  }
 
   // Bounds a node, and keeps it unless it can be pruned.
   void consider(Node node) {
@@ -169,6 +173,7 @@ class Tree {
   ConeProjector projector_;
   BoxLeastSquares relaxation_;
   Vector length_;
+  double size_ = 0;  // sum of |theta_j| ||x_j||
   std::priority_queue<Node> open_;
   TreeResult result_;
   double pruned_ = 0;  // largest bound of a node that was closed

@@ -156,7 +156,7 @@ def solve_relu(
     beta : float
         Penalty, positive.
     warm_start : ReLUSolution, Network or (W1, w2), optional
-        A network to start from; neurons whose patterns are not among `patterns` are left out.
+        A network to start from; neurons in the cone of none of `patterns` are left out.
     tol : float, default 1e-6
         Duality gap to reach, relative to the objective of the zero network.
     max_iter : int, default 200
@@ -248,14 +248,31 @@ class ReLUProgram:
     def start(self, network: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
         """Start from the neurons of a network that have listed patterns."""
         blocks, signs, words = relu_blocks(self.X, network, self.threads)
-        index = {row.tobytes(): i for i, row in enumerate(self.words)}
-        found = [(index[row.tobytes()], k) for k, row in enumerate(words) if row.tobytes() in index]
-        chosen = [k for _, k in found]
+        owners = self._owners(blocks, words)
+        chosen = np.flatnonzero(owners >= 0)
         self.core.start(
-            [i for i, _ in found],
-            [int(signs[k]) for k in chosen],
+            owners[chosen].tolist(),
+            signs[chosen].tolist(),
             np.asfortranarray(blocks[chosen].T / self.block_scale),
         )
+
+    def _owners(self, blocks: FloatArray, words: WordArray) -> IntArray:
+        """Return a listed pattern whose closed cone holds each block, up to rounding; -1 where there is none.
+
+        Optimal blocks lie on the faces of their cones, where rounding decides the pattern 1[X u >= 0].
+        """
+        index = {row.tobytes(): i for i, row in enumerate(self.words)}
+        owners = np.array([index.get(row.tobytes(), -1) for row in words], dtype=np.int64)
+        lost = np.flatnonzero(owners < 0)
+        if lost.size:
+            masks = ActivationPatterns(gates=self.gates, words=self.words, n_samples=self.X.shape[0]).to_dense()
+            norms = np.linalg.norm(self.X, axis=1, keepdims=True)
+            products = self.X @ blocks[lost].T / np.where(norms > 0, norms, 1)
+            outside = (~masks).T @ np.maximum(products, 0) + masks.T @ np.maximum(-products, 0)
+            nearest = outside.argmin(axis=0)
+            near = outside[nearest, np.arange(lost.size)] <= 1e-9 * np.linalg.norm(blocks[lost], axis=1)
+            owners[lost[near]] = nearest[near]
+        return owners
 
     def solve(self, tol: float, max_iter: int, callback: Callback | None) -> bool:
         """Solve over the present patterns; returns whether the callback asked to stop."""

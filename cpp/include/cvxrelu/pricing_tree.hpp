@@ -29,7 +29,7 @@ struct TreeResult {
   double value = 0;  // the largest theta.(Xu)_+ found, and where
   Vector point;
   Index n_nodes = 0;
-  bool complete = false;  // bound <= max(threshold, value (1 + 1e-9))
+  bool complete = false;  // the bound is at most the threshold, or within rounding and 1e-9 of the value
 };
 
 TreeResult price_by_tree(const RowMatrixView& X, const VectorView& theta, const TreeSettings& settings,
