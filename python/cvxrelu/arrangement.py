@@ -178,10 +178,12 @@ def iter_patterns(
 
     Parameters
     ----------
-    X, decimals, tol, certify, n_threads
+    X : array_like of shape (n_samples, n_features)
         As in :func:`enumerate_patterns`.
     chunk : int
         Patterns in each piece, at most. Memory is that of some `chunk` patterns with their gates.
+    decimals, tol, certify, n_threads
+        As in :func:`enumerate_patterns`.
 
     Yields
     ------
