@@ -40,6 +40,15 @@ const BlockSpectrum& BlockUpdate::spectrum(Index group) {
       .first->second;
 }
 
+double BlockUpdate::norm_bound() {
+  if (norm_bound_ == 0) {
+    const RowMatrixView& X = design_.X();
+    const Matrix gram = X.transpose() * X;
+    norm_bound_ = std::sqrt(gram.cwiseAbs().rowwise().sum().maxCoeff());
+  }
+  return norm_bound_;
+}
+
 double BlockUpdate::step_curvature() {
   if (curvature_ > 0) return curvature_;
   // The power method from a vector that is no eigenvector by accident; a tenth is added since it converges from below,

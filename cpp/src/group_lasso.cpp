@@ -9,6 +9,7 @@
 #include "cvxrelu/dual_newton.hpp"
 #include "cvxrelu/duality.hpp"
 #include "cvxrelu/errors.hpp"
+#include "cvxrelu/screening.hpp"
 
 namespace cvxrelu {
 
@@ -49,7 +50,6 @@ class Solver {
         settings_(settings),
         monitor_(monitor),
         blocks_(problem.design),
-        correlations_(problem.block_size(), problem.design.n_patterns()),
         in_working_set_(static_cast<std::size_t>(problem.design.n_patterns()), false) {}
 
   void solve(const std::vector<double>& betas, const MatrixView& start, std::vector<GroupLassoResult>& path) {
@@ -94,18 +94,25 @@ class Solver {
     ActiveNewton newton(problem, blocks_);
     DualNewton dual_newton(problem.design);
     stalled_ = false;
-    const Index p = problem.design.n_patterns();
     const double target = tol * problem.objective_at_zero();
     std::fill(in_working_set_.begin(), in_working_set_.end(), false);
     std::vector<Index> working_set = iterate.active();
     for (const Index i : working_set) in_working_set_[static_cast<std::size_t>(i)] = true;
 
+    Screening screening(problem, blocks_);
     Run result;
     for (Index iteration = 0;; ++iteration) {
       if (!working_set.empty()) iterate.refresh(problem);
-      problem.design.correlations(iterate.residual, correlations_);
+      screening.correlations(iterate.residual, correlations_);
+      result.gap = duality_gap(problem, iterate, correlations_, screening.survivors());
       ++counts_.n_iter;
-      result.gap = duality_gap(problem, iterate, correlations_, nullptr);
+      if (screening.survivors() && result.gap.gap <= target) {
+        // The certificate covers the patterns that were left out, too.
+        screening.reset();
+        screening.correlations(iterate.residual, correlations_);
+        result.gap = duality_gap(problem, iterate, correlations_, nullptr);
+        ++counts_.n_iter;
+      }
       result.converged = result.gap.gap <= target;
       const std::vector<Index> active = iterate.active();
       const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
@@ -113,7 +120,8 @@ class Solver {
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) break;
 
-      const Index violators = update_working_set(problem, iterate, active, p, working_set);
+      const Index violators = update_working_set(problem, iterate, active, screening, working_set);
+      screening.discard(result.gap, correlations_, in_working_set_);
       // A new working set is worth solving only as far as its gap is below the whole one.
       double inner = std::max(0.5 * target * (violators ? 0.5 : 1), (violators ? 0.1 : 0.02) * result.gap.gap);
       if (result.gap.gap <= 3 * target) inner = 0.3 * target;
@@ -130,9 +138,11 @@ class Solver {
 
   // Drops clearly inactive groups and adds the worst violators, at least as many as are active.
   Index update_working_set(const GroupLassoProblem& problem, const Iterate& iterate, const std::vector<Index>& active,
-                           Index p, std::vector<Index>& working_set) {
-    Vector violation(p);  // ||A_i' R|| / (beta omega_i)
-    for (Index i = 0; i < p; ++i) violation[i] = correlations_.col(i).norm() / problem.threshold(i);
+                           const Screening& screening, std::vector<Index>& working_set) {
+    const Index p = problem.design.n_patterns();
+    Vector violation = Vector::Zero(p);  // ||A_i' R|| / (beta omega_i); what is screened stays out
+    for (Index k = 0; k < screening.size(); ++k)
+      violation[screening.group(k)] = correlations_.col(k).norm() / problem.threshold(screening.group(k));
     std::vector<Index> kept;
     for (const Index i : working_set) {
       if (violation[i] < 0.95 && iterate.coef.col(i).isZero(0))

@@ -28,6 +28,8 @@ class BlockUpdate {
   void sweep(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate);
 
   bool exact() const { return design_.n_features() <= kExactFeatures; }
+  /// An upper bound of ||X|| = sqrt(lambda_max(X'X)).
+  double norm_bound();
   /// The spectrum of a group's Gram block, computed at the first request.
   const BlockSpectrum& spectrum(Index group);
 
@@ -39,6 +41,7 @@ class BlockUpdate {
   const MaskedDesign& design_;
   std::unordered_map<Index, BlockSpectrum> spectra_;
   double curvature_ = 0;
+  double norm_bound_ = 0;
 };
 
 }  // namespace cvxrelu
