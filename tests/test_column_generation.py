@@ -70,6 +70,16 @@ def test_a_search_cut_short_has_a_larger_gap_that_still_covers_all_patterns():
     assert full.objective <= short.objective * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("ratio", [0.99, 1.01])
+def test_tiny_networks_reach_loose_tolerances(tol, ratio):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 3)), rng.standard_normal(30)
+    largest = cvxrelu.certify(X, y, (np.zeros((1, 3)), np.zeros(1)), 1.0, tol=1e-9).dual_norm
+    solution = cvxrelu.train_relu(X, y, ratio * largest, tol=tol, random_state=0)
+    assert solution.converged and solution.scope == "all patterns"
+
+
 def test_starts_from_any_network_and_is_never_worse():
     X, y, _ = planted(30, 3, 10)
     rng = np.random.default_rng(0)

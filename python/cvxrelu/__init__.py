@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .mkl_estimators import MKLClassifierCV as MKLClassifierCV
     from .mkl_estimators import MKLRegressor as MKLRegressor
     from .mkl_estimators import MKLRegressorCV as MKLRegressorCV
+    from .relu_estimators import ReLUClassifier as ReLUClassifier
+    from .relu_estimators import ReLURegressor as ReLURegressor
 
 __version__ = "0.1.0"
 
@@ -85,6 +87,8 @@ _ESTIMATORS = {
     "NTKClassifierCV": "kernel_estimators",
     "NTKRegressor": "kernel_estimators",
     "NTKRegressorCV": "kernel_estimators",
+    "ReLUClassifier": "relu_estimators",
+    "ReLURegressor": "relu_estimators",
 }
 
 logging.getLogger("cvxrelu").addHandler(logging.NullHandler())
