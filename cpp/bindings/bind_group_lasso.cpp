@@ -18,7 +18,6 @@ py::dict to_dict(GroupLassoResult& result) {
   out["beta"] = result.beta;
   out["active"] = py::array_t<std::int64_t>(static_cast<py::ssize_t>(result.active.size()), result.active.data());
   out["blocks"] = std::move(result.blocks);
-  out["residual"] = std::move(result.residual);
   out["dual"] = std::move(result.dual);
   out["objective"] = result.objective;
   out["gap"] = result.gap;

@@ -219,7 +219,6 @@ class Solver {
     result.blocks.resize(problem.block_size(), static_cast<Index>(result.active.size()));
     for (std::size_t a = 0; a < result.active.size(); ++a)
       result.blocks.col(static_cast<Index>(a)) = iterate.coef.col(result.active[a]);
-    result.residual = iterate.residual;
     result.dual = run.gap.scale * iterate.residual;
     result.objective = run.gap.primal;
     result.gap = run.gap.gap;

@@ -59,7 +59,6 @@ struct GroupLassoResult {
   double beta = 0;
   std::vector<Index> active;
   Matrix blocks;    // (d c, m), column a is vec(W_i) for i = active[a]
-  Matrix residual;  // (n, c)
   Matrix dual;      // (n, c)
   double objective = 0;
   double gap = 0;
