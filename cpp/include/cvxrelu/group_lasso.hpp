@@ -58,8 +58,8 @@ struct GroupLassoSettings {
 struct GroupLassoResult {
   double beta = 0;
   std::vector<Index> active;
-  Matrix blocks;    // (d c, m), column a is vec(W_i) for i = active[a]
-  Matrix dual;      // (n, c)
+  Matrix blocks;  // (d c, m), column a is vec(W_i) for i = active[a]
+  Matrix dual;    // (n, c)
   double objective = 0;
   double gap = 0;
   double relative_gap = 0;
