@@ -1,0 +1,6 @@
+"""Pictures, in the manner of scikit-learn's displays: computed once, plotted on any axes. Need matplotlib."""
+
+from ._convergence import ConvergenceDisplay
+from ._regularization_path import RegularizationPathDisplay
+
+__all__ = ["ConvergenceDisplay", "RegularizationPathDisplay"]
