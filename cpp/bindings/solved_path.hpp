@@ -12,7 +12,7 @@ py::dict to_dict(GroupLassoResult& result);
 /// Calls solve(path) without the GIL. Returns the points and whether Ctrl-C cut the path short; without `keep` that is
 /// an exception.
 template <class Solve>
-py::tuple solved_path(bool keep, Solve&& solve) {
+py::typing::Tuple<py::typing::List<py::dict>, bool> solved_path(bool keep, Solve&& solve) {
   std::vector<GroupLassoResult> path;
   bool interrupted = false;
   try {

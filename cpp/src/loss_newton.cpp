@@ -84,7 +84,8 @@ bool LossNewton::step(const GroupLassoProblem& penalty, const std::vector<Index>
   const Matrix step = direction(active, fitted);
   ++n_steps_;
 
-  const double before = loss_->value(fitted) + active.penalty(active.coef);
+  // Near the optimum a step mends the gradient where the objective no longer tells.
+  const double most = (1 + 1e-15) * (loss_->value(fitted) + active.penalty(active.coef));
   Matrix trial(fitted.rows(), fitted.cols());
   double t = 1;
   for (int halving = 0; halving < 14; ++halving, t /= 2) {
@@ -92,7 +93,7 @@ bool LossNewton::step(const GroupLassoProblem& penalty, const std::vector<Index>
     for (Index a = 0; a < coef.cols(); ++a)
       if (coef.col(a).dot(active.coef.col(a)) <= 0) coef.col(a).setZero();
     active.design.fitted<double>(coef, trial);
-    if (loss_->value(trial) + active.penalty(coef) < before) {
+    if (loss_->value(trial) + active.penalty(coef) <= most) {
       for (Index k = 0; k < coef.cols(); ++k) W.col(nonzero[static_cast<std::size_t>(k)]) = coef.col(k);
       fitted = trial;
       return true;

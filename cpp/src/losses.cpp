@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cvxrelu/errors.hpp"
 
@@ -11,6 +12,7 @@ namespace {
 
 // What rounding leaves of a divergence that is zero, whose terms are of the size of 1.
 constexpr double kRounding = 4e-16;
+constexpr double kOutside = std::numeric_limits<double>::infinity();  // of the domain
 
 double x_log_x(double x) { return x > 0 ? x * std::log(x) : 0; }
 
@@ -24,6 +26,7 @@ struct Logistic {
     return (f >= 0 ? 1 : e) / (1 + e);
   }
   double fenchel_young(double y, double f, double t) const {
+    if (y - t < -kRounding || y - t > 1 + kRounding) return kOutside;
     const double law = std::clamp(y - t, 0.0, 1.0);
     // The linear part is taken from the smaller of the two tails, so that large f do not cancel.
     const double linear = f >= 0 ? (1 - law) * f : -law * f;
@@ -40,6 +43,7 @@ struct Huber {
   static constexpr bool kSmooth = false;
   double delta;
   double fenchel_young(double y, double f, double t) const {
+    if (std::abs(t) > delta * (1 + kRounding)) return kOutside;
     const double r = y - f, clipped = std::clamp(r, -delta, delta);
     return 0.5 * (clipped - t) * (clipped - t) + (r - clipped) * (clipped - t);
   }
@@ -52,6 +56,7 @@ struct Poisson {
   static constexpr double kRounded = kRounding;
   static constexpr bool kSmooth = true;
   double fenchel_young(double y, double f, double t) const {
+    if (y - t < -kRounding * std::max(1.0, y)) return kOutside;
     const double law = std::max(y - t, 0.0);
     return x_log_x(law) - law * f - law + std::exp(f);
   }
@@ -114,7 +119,8 @@ class Softmax final : public Loss {
       const double top = F.row(j).maxCoeff();
       double value = std::log((F.row(j).array() - top).exp().sum());
       for (Index k = 0; k < F.cols(); ++k) {
-        const double law = std::max(0.0, Y_(j, k) - T(j, k) / weights_[j]);
+        const double raw = Y_(j, k) - T(j, k) / weights_[j], law = std::max(0.0, raw);
+        if (raw < -kRounding) return kOutside;
         value += x_log_x(law) + law * (top - F(j, k));
       }
       sum += weights_[j] * above(kRounding, value);

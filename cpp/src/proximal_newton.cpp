@@ -49,10 +49,32 @@ struct Penalty {
 
 DualityGap total_gap(const Loss& loss, const Penalty& penalty, const Iterate& iterate, const MatrixView& fitted,
                      const MatrixView& T, const MatrixView& correlations, const std::vector<Index>* groups) {
-  DualityGap gap = duality_gap(penalty.problem, iterate, correlations, groups);
-  gap.primal += loss.value(fitted);
-  gap.gap += loss.fenchel_young(fitted, gap.scale * T);
-  return gap;
+  const DualityGap blocks = duality_gap(penalty.problem, iterate, correlations, groups);
+  DualityGap best = blocks;
+  best.primal += loss.value(fitted);
+  best.gap += loss.fenchel_young(fitted, blocks.scale * T);
+  if (blocks.scale < 1 || penalty.problem.ridge > 0) return best;
+  // Room is left in the constraints: a longer dual point may be a better one, as far as it is in the domain.
+  double largest = 0;
+  for (Index k = 0; k < correlations.cols(); ++k)
+    largest = std::max(largest, correlations.col(k).norm() /
+                                    penalty.problem.threshold(groups ? (*groups)[static_cast<std::size_t>(k)] : k));
+  const double room = largest > 0.5 ? 1 / largest - 1 : 1;
+  for (double part = 1; part > 0.05; part /= 2) {
+    const double scale = 1 + part * room;
+    double gap = loss.fenchel_young(fitted, scale * T);
+    for (Index k = 0; k < correlations.cols(); ++k) {
+      const Index i = groups ? (*groups)[static_cast<std::size_t>(k)] : k;
+      const auto W = iterate.coef.col(i);
+      if (W.isZero(0)) continue;
+      gap += std::max(0.0, penalty.problem.threshold(i) * W.norm() - scale * W.dot(correlations.col(k)));
+    }
+    if (gap < best.gap) {
+      best.gap = gap;
+      best.scale = scale;
+    }
+  }
+  return best;
 }
 
 class Solver {

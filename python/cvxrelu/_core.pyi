@@ -15,6 +15,8 @@ __all__: list[str] = [
     "exact_dot_sign",
     "group_lasso_gap",
     "least_distance",
+    "loss_gap",
+    "loss_residual",
     "masked_correlations",
     "masked_fitted",
     "masking_kernel",
@@ -26,6 +28,7 @@ __all__: list[str] = [
     "reweight_kernels",
     "solve_group_lasso",
     "solve_spd",
+    "solve_with_loss",
     "walk_cells",
 ]
 
@@ -198,6 +201,35 @@ def least_distance(
     For each pattern the shortest z with s_j x_j.z >= bounds_ij; zero where none was found.
     """
 
+def loss_gap(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    ridge: typing.SupportsFloat | typing.SupportsIndex,
+    coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    dual: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[float, float, float]:
+    """
+    Objective, duality gap and the factor that makes the dual point feasible.
+    """
+
+def loss_residual(
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    fitted: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> tuple[typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"], float]:
+    """
+    Minus the gradient of a loss, and its value.
+    """
+
 def masked_correlations(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
@@ -335,7 +367,7 @@ def solve_group_lasso(
     n_threads: typing.SupportsInt | typing.SupportsIndex,
     callback: typing.Any,
     keep: bool,
-) -> tuple[list[typing.Any], bool]:
+) -> tuple[list[dict[str, typing.Any]], bool]:
     """
     The masked group lasso for each penalty, and whether Ctrl-C cut the path short (only where `keep` is set).
     """
@@ -347,6 +379,28 @@ def solve_spd(
 ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
     """
     Solution of A X = B, A symmetric positive definite.
+    """
+
+def solve_with_loss(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    betas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    ridge: typing.SupportsFloat | typing.SupportsIndex,
+    start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    tol: typing.SupportsFloat | typing.SupportsIndex,
+    max_iter: typing.SupportsInt | typing.SupportsIndex,
+    solver: str,
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+    callback: typing.Any,
+    keep: bool,
+) -> tuple[list[dict[str, typing.Any]], bool]:
+    """
+    As solve_group_lasso, for a loss that is not squared.
     """
 
 def walk_cells(

@@ -33,8 +33,7 @@ class Model:
 
     fit_bias: bool
 
-    @staticmethod
-    def _targets_of(labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
+    def _targets_of(self, labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
         return one_against_rest(labels, n_classes)
 
     def _train(self, samples: MergedSamples, X: FloatArray) -> None:
@@ -77,6 +76,8 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
             The fitted estimator.
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
+        if not self.__sklearn_tags__().target_tags.multi_output:
+            y = column_or_1d(y, warn=True)
         self._fit(X, np.asarray(y, dtype=np.float64), sample_weight)
         return self
 
@@ -197,7 +198,9 @@ class GatedRegression(RegressionMixin, GatedModel):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        # scikit-learn's checks of several outputs know no targets that must not be negative.
         tags.target_tags.positive_only = self.loss == "poisson"
+        tags.target_tags.multi_output = self.loss != "poisson"
         return tags
 
 
@@ -230,7 +233,7 @@ class GatedClassification(ClassificationMixin, GatedModel):
             return np.asarray(scores[:, 1] - scores[:, 0])
         return scores
 
-    @available_if(lambda self: self.loss != "squared")
+    @available_if(lambda self: self.loss != "squared")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Estimate the probabilities of the classes, with the logistic or the softmax loss.
 

@@ -210,8 +210,8 @@ class GatedReLURegressor(GatedRegression, _GatedReLU):
     ----------
     loss : {{"squared", "huber", "poisson"}}, default "squared"
         The losses of :func:`solve_gated`. "huber" is linear from an error of `delta` on, for targets with outliers.
-        "poisson" is half the deviance of counts (targets that are not negative) whose mean is exp(f); ``predict``
-        returns that mean.
+        "poisson" is half the deviance of counts (targets that are not negative, one output) whose mean is exp(f);
+        ``predict`` returns that mean.
     delta : float, default 1.0
         Error from which on the Huber loss is linear, in units of the target.
 {_PARAMETERS.format(gates="mixed", beta_ratio=1e-2, max_iter=_DEFAULT_MAX_ITER, network_note="")}

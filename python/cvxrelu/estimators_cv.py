@@ -163,7 +163,7 @@ def held_out_losses(
     columns = []
     for solution in path:
         network = network_from_blocks(problem.patterns.gates[solution.active], solution.blocks, bias=problem.bias)
-        values = network.predict(Z, n_threads=settings["n_threads"])
+        values = np.asarray(network.predict(Z, n_threads=settings["n_threads"]), dtype=np.float64)
         columns.append(sample_losses(problem.loss, targets, values, problem.delta))
     return (2 if problem.loss == "squared" else 1) * np.stack(columns, axis=1)
 

@@ -79,14 +79,13 @@ def probabilities(loss: str, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArr
     Logistic scores of more than two classes, each against the rest, are normalised to sum to 1.
     """
     if loss == "softmax":
-        law = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return law / law.sum(axis=1, keepdims=True)
-    if scores.ndim == 1:
-        return np.exp(-np.logaddexp(0.0, np.stack([scores, -scores], axis=1)))
-    # Relative to the largest, so that rows far below zero in all classes do not vanish.
-    tails = -np.logaddexp(0.0, -scores)
-    law = np.exp(tails - tails.max(axis=1, keepdims=True))
-    return law / law.sum(axis=1, keepdims=True)
+        logs = scores
+    elif scores.ndim == 1:
+        logs = -np.logaddexp(0.0, np.stack([scores, -scores], axis=1))
+    else:
+        logs = -np.logaddexp(0.0, -scores)
+    law = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray(law / law.sum(axis=1, keepdims=True))
 
 
 class LossProgram(_Program):

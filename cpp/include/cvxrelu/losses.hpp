@@ -28,7 +28,7 @@ class Loss {
  public:
   virtual ~Loss() = default;
 
-  /// Sum over the samples of the Fenchel-Young losses of F and T, both (n, c).
+  /// Sum over the samples of the Fenchel-Young losses of F and T, both (n, c); infinite where T is outside the domain.
   virtual double fenchel_young(const MatrixView& F, const MatrixView& T) const = 0;
   double value(const MatrixView& F) const { return fenchel_young(F, Matrix::Zero(F.rows(), F.cols())); }
   /// Minus the gradient at F.
