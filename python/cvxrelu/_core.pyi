@@ -24,6 +24,7 @@ __all__: list[str] = [
     "price_patterns",
     "project_cone",
     "reweight_kernels",
+    "search_gates",
     "solve_group_lasso",
     "solve_spd",
     "walk_cells",
@@ -329,6 +330,20 @@ def reweight_kernels(
 ) -> dict[str, typing.Any]:
     """
     Iterative reweighting of masking kernels. `history` has the rows objective, kernel objective and gap.
+    """
+
+def search_gates(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    directions: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+]:
+    """
+    Moves gates along circles to cells with larger ||X' D theta||; returns the gates and the norms.
     """
 
 def solve_group_lasso(
