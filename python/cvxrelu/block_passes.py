@@ -134,3 +134,31 @@ def pattern_digests(chunk: Chunk, gates: FloatArray, n_threads: int) -> tuple[An
     words, margin = core.pack_patterns(chunk.X, gates, n_threads)
     digests = [hashlib.blake2b(row, digest_size=16).digest() for row in words]
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16), margin, words.any(axis=1)
+
+
+def network_residual(block: Block, W1: FloatArray, w2: FloatArray, bias: bool, scale: float = 1.0) -> FloatArray:
+    """Return the scaled residual (m, 1) of a ReLU network with one output."""
+    return scale * (block.Y - (_hidden(block, W1, bias) @ w2)[:, None])
+
+
+def network_sums(block: Block, W1: FloatArray, w2: FloatArray, bias: bool, n_threads: int) -> tuple[FloatArray, ...]:
+    """Return what a certificate of a ReLU network sums over rows, with residual R and rows a_j = r_j x_j.
+
+    These are vec(X' D_i R) for every pattern, sum a_j, sum a_j a_j' / ||a_j||, the scalars (||R||^2, <Y, R>, ||Y||^2,
+    sum ||a_j||), and R'(X w)_+ for every neuron.
+    """
+    hidden = _hidden(block, W1, bias)
+    R = np.asarray(block.Y - (hidden @ w2)[:, None], order="F")
+    correlations = np.zeros((block.X.shape[1], 0))
+    if block.words.shape[0]:
+        correlations = core.masked_correlations(block.X, block.words, R, n_threads)
+    rows = R * (np.hstack([block.X, np.ones((block.X.shape[0], 1))]) if bias else block.X)
+    lengths = np.linalg.norm(rows, axis=1)
+    scaled = rows / np.sqrt(np.where(lengths > 0, lengths, 1))[:, None]
+    scalars = np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y), lengths.sum()])
+    return correlations, rows.sum(axis=0), scaled.T @ scaled, scalars, R[:, 0] @ hidden
+
+
+def _hidden(block: Block, W1: FloatArray, bias: bool) -> FloatArray:
+    weights, offset = (W1[:, :-1], W1[:, -1]) if bias else (W1, 0.0)
+    return np.maximum(block.X @ weights.T + offset, 0)

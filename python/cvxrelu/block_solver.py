@@ -211,7 +211,7 @@ class BlockProgram:
         """Have a sample that is long enough for the non-zero blocks, and longer than before if that was too poor."""
         n = self.rows.shape[0]
         held = 0 if self.model is None else self.model.n_rows
-        wanted = max(_FIRST_ROWS, _ROWS_PER_COEFFICIENT * at.coef.blocks.size // max(1, self._n_outputs), held)
+        wanted = max(_FIRST_ROWS, _ROWS_PER_COEFFICIENT * at.coef.blocks.size // max(1, self.n_outputs), held)
         if grow and held:
             wanted = max(wanted, 2 * held)
         wanted = min(n if 2 * wanted > n else wanted, self.most_rows)
@@ -223,7 +223,8 @@ class BlockProgram:
         self.model = SampleModel(X, Y, masks, X.shape[0] / n, self.patterns.gates, self.threads)
 
     @property
-    def _n_outputs(self) -> int:
+    def n_outputs(self) -> int:
+        """Columns of the targets."""
         return int(self.zero.correlations.shape[0]) // self.rows.shape[1]
 
     def _working_set(
@@ -280,8 +281,7 @@ class BlockProgram:
     ) -> GatedSolution:
         d = self.rows.shape[1]
         order = np.argsort(at.coef.active)
-        blocks = at.coef.blocks[:, order].T.reshape(-1, self._n_outputs, d).swapaxes(1, 2)
-        dual = self.rows.assemble(self.blocks, dual_rows, at.coef, bound.scale, self.rows.n_threads)
+        blocks = at.coef.blocks[:, order].T.reshape(-1, self.n_outputs, d).swapaxes(1, 2)
         held = 0 if self.model is None else self.model.n_rows
         return GatedSolution(
             beta=float(beta),
@@ -290,7 +290,7 @@ class BlockProgram:
             objective=bound.objective,
             gap=bound.gap,
             relative_gap=self._relative(bound.gap),
-            dual=dual[:, 0] if self.one_output else dual,
+            dual=self.dual(at, bound.scale),
             converged=bound.gap <= target,
             n_iter=n_iter,
             n_sweeps=int(work[0]),
@@ -302,6 +302,11 @@ class BlockProgram:
             patterns=self.patterns,
         )
 
+    def dual(self, at: Iterate, scale: float) -> Any:
+        """The dual point: an array, or a dask array that is computed when it is wanted."""
+        rows = self.rows.assemble(self.blocks, dual_rows, at.coef, scale, self.rows.n_threads)
+        return rows[:, 0] if self.one_output else rows
+
     def start(self, warm_start: GatedSolution | npt.ArrayLike | None) -> Iterate:
         """Return the iterate of given coefficients."""
         if warm_start is None:
@@ -309,11 +314,11 @@ class BlockProgram:
         coef = np.asarray(warm_start.coef if isinstance(warm_start, GatedSolution) else warm_start, dtype=np.float64)
         shape: tuple[int, ...] = (len(self.patterns), self.rows.shape[1])
         if not self.one_output:
-            shape = (*shape, self._n_outputs)
+            shape = (*shape, self.n_outputs)
         if coef.shape != shape:
             raise ValueError(f"warm_start must have shape {shape}, not {coef.shape}")
         if not np.isfinite(coef).all():
             raise ValueError("warm_start must be finite")
-        columns = coef.reshape(*shape[:2], self._n_outputs).swapaxes(1, 2).reshape(shape[0], -1).T
+        columns = coef.reshape(*shape[:2], self.n_outputs).swapaxes(1, 2).reshape(shape[0], -1).T
         active = np.flatnonzero(columns.any(axis=0))
         return self._pass(SparseBlocks(active, np.asfortranarray(columns[:, active])))

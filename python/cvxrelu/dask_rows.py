@@ -51,7 +51,13 @@ def _sum(parts: list[Arrays]) -> Arrays:
 
 
 class DaskRows(Rows):
-    """Rows of a dask array or data frame, chunked along rows only."""
+    """Rows of a dask array or data frame, chunked along rows only.
+
+    Attributes
+    ----------
+    array : dask array
+        The rows.
+    """
 
     def __init__(self, X: Any, n_threads: int | None = None) -> None:
         _require_package()
@@ -65,6 +71,7 @@ class DaskRows(Rows):
             )
         if 0 in X.shape:
             raise ValueError(f"X is empty: its shape is {X.shape}")
+        self.array = X
         self.shape = (int(X.shape[0]), int(X.shape[1]))
         self.dtype = np.dtype(X.dtype)
         # A worker runs as many tasks at a time as it has threads: a task takes one, unless told otherwise.
@@ -149,9 +156,11 @@ def _require_package() -> None:
         return
 
     def has_package() -> bool:  # nested, so that it is shipped as code and needs nothing there
-        import importlib.util
-
-        return importlib.util.find_spec("cvxrelu") is not None
+        try:
+            import cvxrelu  # noqa: F401
+        except ImportError:
+            return False
+        return True
 
     lacking = [address for address, there in client.run(has_package).items() if not there]
     if not client.run_on_scheduler(has_package):

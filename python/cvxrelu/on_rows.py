@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._validation import FloatArray, as_count, as_design, as_generator, as_scalar
-from .block_passes import Chunk, pattern_digests, uniform_of_rows
+from ._validation import FloatArray, as_count, as_design, as_generator, as_patterns, as_scalar
+from .block_passes import Chunk, network_residual, network_sums, pattern_digests, uniform_of_rows
 from .block_solver import BlockProgram
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback, GatedPath, GatedSolution
+from .mkl import MKLHistory, MKLSolution
+from .mkl import _Program as MKLProgram
+from .mkl import _Stop as Stop
 from .patterns import ActivationPatterns
+from .pricing import Certificate, as_relu_layers
 from .row_blocks import Rows, as_rows
 
 _FINE_ROWS = 1 << 16  # a sample of the values of a column, for thresholds
@@ -160,7 +164,7 @@ def gated_path(
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
     solutions: list[GatedSolution] = []
-    stop = _Stop(callback)
+    stop = Stop(callback)
     interrupted = False
     try:
         at = program.start(warm_start)
@@ -194,14 +198,96 @@ def _warn(solutions: list[GatedSolution], tol: float) -> None:
             )
 
 
-class _Stop:
-    def __init__(self, callback: Callback | None) -> None:
-        self.callback = callback
-        self.stopped = False
+def solve_mkl(
+    X: Any,
+    y: Any,
+    patterns: ActivationPatterns,
+    beta: float,
+    *,
+    form: str = "beta",
+    sample_weight: Any = None,
+    init: Any = "ntk",
+    max_iter: int = 10,
+    relaxation: float = 0.75,
+    finish: bool = True,
+    tol: float = 1e-6,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> MKLSolution:
+    """As :func:`cvxrelu.solve_mkl`, in the primal form: the kernels have n^2 entries, so nothing is reweighted."""
+    if form not in ("beta", "simplex"):
+        raise ValueError(f'form must be "beta" or "simplex", not {form!r}')
+    if not finish:
+        raise ValueError("finish=False asks for reweighting alone, which needs the kernels of all rows in memory")
+    program = _RowMKL(X, y, patterns, as_scalar(beta, "beta", strict=True), form, sample_weight, tol, n_threads)
+    solution, stopped = program.finish(program.certified(program.zero), callback)
+    if not (solution.converged or stopped):
+        warnings.warn(
+            f"the duality gap is {solution.relative_gap:.1e} relative to the objective at zero, above tol={tol:.1e}",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return solution
 
-    def __call__(self, progress: dict[str, Any]) -> bool:
-        self.stopped = self.callback is not None and bool(self.callback(progress))
-        return self.stopped
+
+class _RowMKL(MKLProgram):
+    """The program of MKL with rows that are elsewhere."""
+
+    def __init__(
+        self,
+        X: Any,
+        y: Any,
+        patterns: ActivationPatterns,
+        beta: float,
+        form: str,
+        sample_weight: Any,
+        tol: float,
+        n_threads: int | None,
+    ) -> None:
+        self.program = BlockProgram(X, y, patterns, sample_weight=sample_weight, n_threads=n_threads)
+        self.X = self.design = self.program.rows  # type: ignore[assignment]
+        self.y = y
+        self.patterns = patterns
+        self.root = None
+        self.beta = beta
+        self.form = form
+        self.tol = as_scalar(tol, "tol", strict=True)
+        self.threads = self.program.threads
+        self.at_zero = self.program.at_zero
+        self.history = MKLHistory(np.zeros(0), np.zeros(0), np.zeros(0))
+
+    @property
+    def zero(self) -> FloatArray:
+        """Coefficients of zero."""
+        outputs = () if self.program.one_output else (self.program.n_outputs,)
+        return np.zeros((len(self.patterns), self.program.rows.shape[1], *outputs))
+
+    def at_beta(self, beta: float, warm_start: Any, callback: Callback | None) -> tuple[MKLSolution, bool]:
+        stop = Stop(callback)
+        tol = self.tol if self.form == "beta" else 0.1 * self.tol
+        start = self.program.history[-1] if self.program.history else self.program.start(warm_start)
+        group = self.program.solve(beta, start, tol, 10_000, None if callback is None else stop)
+        if self.form == "simplex":
+            return self.certified(group.coef), stop.stopped
+        return self.solution(group.coef, group.objective, group.gap, group.dual), stop.stopped
+
+    def certified(self, coef: Any) -> MKLSolution:
+        program = self.program
+        at = program.start(coef)
+        norms = np.linalg.norm(at.coef.blocks, axis=0)
+        sizes = np.linalg.norm(at.correlations, axis=0)
+        fit = np.einsum("km,km->m", at.coef.blocks, at.correlations[:, at.coef.active]) if norms.size else norms
+        if self.form == "beta":
+            bound = program.bound(at, self.beta)
+            objective, gap, scale = bound.objective, bound.gap, bound.scale
+        else:
+            # The dual is max <y, t> - 1/2 ||t||^2 - max_i ||X' D_i t||^2 / (2 beta), here at t = scale * residual.
+            total, largest = float(norms.sum()), float(sizes.max())
+            objective = 0.5 * at.rr + 0.5 * self.beta * total**2
+            scale = at.yr / (at.rr + largest**2 / self.beta) if at.rr > 0 else 1.0
+            gap = 0.5 * at.rr * (1 - scale) ** 2 + scale * float(np.maximum(largest * norms - fit, 0).sum())
+            gap += 0.5 * self.beta * (total - scale * largest / self.beta) ** 2
+        return self.solution(coef, objective, gap, program.dual(at, scale))
 
 
 def predict(X: Any, model: Any, **settings: Any) -> Any:
@@ -216,3 +302,75 @@ def predict(X: Any, model: Any, **settings: Any) -> Any:
 
 def _predicted(chunk: Chunk, network: Any, n_outputs: int, dtype: np.dtype[Any]) -> Any:
     return network.predict(chunk.X, n_threads=1).reshape(-1, n_outputs).astype(dtype, copy=False)
+
+
+def ntk(X: Any, Z: Any = None, **settings: Any) -> Any:
+    """As :func:`cvxrelu.ntk`, a dask array in blocks of rows."""
+    from .dask_kernels import ntk
+
+    return ntk(X, Z, **settings)
+
+
+def masking_kernel(X: Any, patterns: ActivationPatterns, eta: Any, Z: Any = None, **settings: Any) -> Any:
+    """As :func:`cvxrelu.masking_kernel`, a dask array in blocks of rows."""
+    from .dask_kernels import masking_kernel
+
+    return masking_kernel(X, patterns, eta, Z, **settings)
+
+
+def certify(
+    X: Any,
+    y: Any,
+    network: Any,
+    beta: float,
+    *,
+    patterns: ActivationPatterns | None = None,
+    dual: Any = None,
+    tol: float = 1e-6,
+    max_nodes: int = 1_000_000,
+    max_seconds: float | None = None,
+    n_threads: int | None = None,
+) -> Certificate:
+    """As :func:`cvxrelu.certify`, by the bounds that are sums over rows: weaker than pricing, and `exact` is False.
+
+    For all patterns it is that of :func:`cvxrelu.pricing.masked_norm_bound`, for given ones max_i ||X' D_i t||. The
+    dual point is the scaled residual of the network.
+    """
+    if dual is not None:
+        raise ValueError("dual cannot be given for rows in chunks: the residual of the network is what is used")
+    as_scalar(tol, "tol", strict=True)
+    beta = as_scalar(beta, "beta")
+    W1, w2, bias = as_relu_layers(network)
+    rows = as_rows(X, n_threads)
+    if W1.shape[1] != rows.shape[1] + bias:
+        raise ValueError(f"the network takes {W1.shape[1] - bias} features, but X has {rows.shape[1]}")
+    if patterns is not None and bias:
+        raise ValueError("patterns of a network with a bias are those of X with its ones column: append it to X")
+    gates = np.zeros((0, rows.shape[1])) if patterns is None else as_patterns(patterns, rows).gates
+    blocks = rows.masked(y, None, np.ascontiguousarray(gates))
+    correlations, total, spread, scalars, fits = blocks.sum(network_sums, W1, w2, bias, rows.n_threads)
+    rr, yr, yy, lengths = (float(value) for value in scalars)
+    if patterns is None:
+        nu = 0.5 * (float(np.linalg.norm(total)) + np.sqrt(lengths * float(np.linalg.norm(spread, 2))))
+    else:
+        nu = float(np.linalg.norm(correlations, axis=0).max())
+    nu *= 1 + 1e-12
+    scale = yr / rr if rr > 0 else 0.0
+    if nu > 0:
+        scale = float(np.clip(scale, -beta / nu, beta / nu))
+    decay = 0.5 * (np.sum(W1**2, axis=1) + w2**2)
+    gap = 0.5 * (1 - scale) ** 2 * rr + float(np.maximum(beta * decay - scale * w2 * fits, 0).sum())
+    upper = 0.5 * rr + beta * float(decay.sum())
+    theta = rows.assemble(blocks, network_residual, W1, w2, bias, scale)
+    return Certificate(
+        beta=beta,
+        upper_bound=upper,
+        lower_bound=upper - gap,
+        gap=gap,
+        relative_gap=gap / (0.5 * yy) if yy > 0 else gap,
+        scope="all patterns" if patterns is None else "given patterns",
+        dual=theta[:, 0],
+        dual_norm=nu,
+        exact=False,
+        n_nodes=0,
+    )

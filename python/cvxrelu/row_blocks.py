@@ -193,7 +193,7 @@ class RowChunks(Rows):
         room = shutil.disk_usage(tempfile.gettempdir()).free
         used = self._masks if self._masks != "auto" else "disk" if 16 * starts[-1] < room else "recompute"
         self.masks_used = used
-        if used == "recompute":
+        if used == "recompute" or len(gates) == 0:
             return lambda index, chunk: pack_chunk(chunk, gates, self.n_threads)
         with tempfile.TemporaryFile() as file:
             file.truncate(8 * int(starts[-1]))
