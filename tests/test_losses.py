@@ -3,6 +3,7 @@ import pickle
 import cvxrelu
 import numpy as np
 import pytest
+from cvxrelu.row_blocks import RowChunks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import losses as reference
@@ -272,3 +273,11 @@ def test_ctrl_c_is_heard():
     with press_ctrl_c_after(0.5) as state, pytest.raises(KeyboardInterrupt):
         solve("softmax", X, y, patterns, beta, tol=1e-12)
     assert state.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
+
+
+def test_rows_in_chunks_are_for_the_squared_loss():
+    X, y, _ = example("logistic")
+    chunks = RowChunks([X[:60], X[60:]])
+    patterns = cvxrelu.sample_patterns(chunks, 20, random_state=0)
+    with pytest.raises(ValueError, match=r"rows in chunks need loss=.squared., not 'logistic'"):
+        cvxrelu.solve_gated(chunks, y, patterns, 1.0, loss="logistic")

@@ -47,27 +47,26 @@ struct Penalty {
   }
 };
 
+// Fenchel-Young losses and the blocks' terms at the dual point s T, for the best of a few feasible s.
 DualityGap total_gap(const Loss& loss, const Penalty& penalty, const Iterate& iterate, const MatrixView& fitted,
                      const MatrixView& T, const MatrixView& correlations, const std::vector<Index>* groups) {
-  const DualityGap blocks = duality_gap(penalty.problem, iterate, correlations, groups);
-  DualityGap best = blocks;
+  DualityGap best = duality_gap(penalty.problem, iterate, correlations, groups);
   best.primal += loss.value(fitted);
-  best.gap += loss.fenchel_young(fitted, blocks.scale * T);
-  if (blocks.scale < 1 || penalty.problem.ridge > 0) return best;
+  best.gap += loss.fenchel_young(fitted, best.scale * T);
+  if (best.scale < 1 || penalty.problem.ridge > 0) return best;
   // Room is left in the constraints: a longer dual point may be a better one, as far as it is in the domain.
+  const auto group = [&](Index k) { return groups ? (*groups)[static_cast<std::size_t>(k)] : k; };
   double largest = 0;
   for (Index k = 0; k < correlations.cols(); ++k)
-    largest = std::max(largest, correlations.col(k).norm() /
-                                    penalty.problem.threshold(groups ? (*groups)[static_cast<std::size_t>(k)] : k));
+    largest = std::max(largest, correlations.col(k).norm() / penalty.problem.threshold(group(k)));
   const double room = largest > 0.5 ? 1 / largest - 1 : 1;
   for (double part = 1; part > 0.05; part /= 2) {
     const double scale = 1 + part * room;
     double gap = loss.fenchel_young(fitted, scale * T);
     for (Index k = 0; k < correlations.cols(); ++k) {
-      const Index i = groups ? (*groups)[static_cast<std::size_t>(k)] : k;
-      const auto W = iterate.coef.col(i);
+      const auto W = iterate.coef.col(group(k));
       if (W.isZero(0)) continue;
-      gap += std::max(0.0, penalty.problem.threshold(i) * W.norm() - scale * W.dot(correlations.col(k)));
+      gap += std::max(0.0, penalty.problem.threshold(group(k)) * W.norm() - scale * W.dot(correlations.col(k)));
     }
     if (gap < best.gap) {
       best.gap = gap;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,12 @@ from ._validation import (
 )
 from .exceptions import ConvergenceWarning
 from .patterns import ActivationPatterns
+from .row_blocks import is_rows, on_rows
 
 if TYPE_CHECKING:
     from .network import Network
 
+Result = TypeVar("Result")
 Callback = Callable[[dict[str, Any]], bool | None]
 
 
@@ -112,6 +114,8 @@ class GatedSolution:
             Values of the gated network: with another loss than the squared one log-odds, scores before the softmax, or
             logarithms of means.
         """
+        if is_rows(Z):
+            return on_rows(self.predict, {"X": Z, "model": self})
         design = as_design(Z, "Z", self.patterns.n_features)
         gates = self.patterns[self.active].activations(design)
         values = np.einsum("mp,md,pd...->m...", gates.astype(np.float64), design, self.blocks, optimize=True)
@@ -213,6 +217,8 @@ def beta_max(
     float
         The penalty.
     """
+    if is_rows(X):
+        return _on_rows(beta_max, locals())
     program = _program(X, y, patterns, sample_weight, group_weights, 0.0, unpenalised, loss, delta, n_threads)
     return program.beta_max()
 
@@ -336,6 +342,8 @@ def solve_gated(
     >>> solution.converged, solution.relative_gap < 1e-6
     (True, True)
     """
+    if is_rows(X):
+        return _on_rows(solve_gated, locals())
     program = _program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, loss, delta, n_threads)
     betas = np.array([as_scalar(beta, "beta", strict=True)])
     solutions, _ = program.solve(betas, warm_start, tol, max_iter, solver, callback)
@@ -391,17 +399,10 @@ def gated_path(
     GatedPath
         The solutions, in the order of decreasing penalties.
     """
+    if is_rows(X):
+        return _on_rows(gated_path, locals())
     program = _program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, loss, delta, n_threads)
-    if betas is None:
-        ratio = as_scalar(beta_min_ratio, "beta_min_ratio", strict=True)
-        if ratio >= 1:
-            raise ValueError(f"beta_min_ratio must be below 1, not {ratio}")
-        largest = program.beta_max()
-        if largest == 0:
-            raise ValueError("beta_max is zero, since y is uncorrelated with every block: give betas")
-        grid = np.geomspace(largest, ratio * largest, as_count(n_betas, "n_betas"))
-    else:
-        grid = np.sort(as_weights(betas, np.size(betas), "betas", positive=True))[::-1]
+    grid = path_grid(betas, n_betas, beta_min_ratio, program.beta_max)
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
     solutions, interrupted = program.solve(
@@ -409,6 +410,19 @@ def gated_path(
     )
     _warn(solutions, tol, callback)
     return GatedPath(tuple(solutions), complete=not interrupted and len(solutions) == grid.size)
+
+
+def path_grid(betas: Any, n_betas: int, beta_min_ratio: float, beta_max: Callable[[], float]) -> FloatArray:
+    """Return the decreasing penalties of :func:`gated_path`, checked."""
+    if betas is not None:
+        return np.sort(as_weights(betas, np.size(betas), "betas", positive=True))[::-1]
+    ratio = as_scalar(beta_min_ratio, "beta_min_ratio", strict=True)
+    if ratio >= 1:
+        raise ValueError(f"beta_min_ratio must be below 1, not {ratio}")
+    largest = beta_max()
+    if largest == 0:
+        raise ValueError("beta_max is zero, since y is uncorrelated with every block: give betas")
+    return np.geomspace(largest, ratio * largest, as_count(n_betas, "n_betas"))
 
 
 def _warn(solutions: list[GatedSolution], tol: float, callback: Callback | None) -> None:
@@ -421,6 +435,14 @@ def _warn(solutions: list[GatedSolution], tol: float, callback: Callback | None)
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+
+def _on_rows(function: Callable[..., Result], arguments: dict[str, Any]) -> Result:
+    """Call the function of the same name for rows in chunks, whose loss is squared."""
+    loss, _ = arguments.pop("loss"), arguments.pop("delta")
+    if loss != "squared":
+        raise ValueError(f'rows in chunks need loss="squared", not {loss!r}')
+    return on_rows(function, arguments)
 
 
 def _program(
