@@ -23,7 +23,7 @@ from ._validation import (
 )
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback, _rescaled, _to_core, beta_max, solve_gated
-from .kernels import evaluation_gates, masking_kernel, ntk_weights
+from .kernels import evaluation_gates, masking_kernel, ntk_weights, require_memory
 from .patterns import ActivationPatterns
 
 if TYPE_CHECKING:
@@ -405,6 +405,7 @@ class _Program:
         if max_iter == 0:
             shape = (len(self.patterns), self.X.shape[1], *self.y.shape[1:])
             return self.certified(np.zeros(shape)), False
+        require_memory(self.X.shape[0], self.X.shape[0], 2)
         # Powers of two are taken out: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
         design, a = _rescaled(self.design)
         targets, b = _rescaled(np.asfortranarray(self.y.reshape(self.y.shape[0], -1)))

@@ -32,7 +32,7 @@ def new_axes(count: int, **settings: Any) -> list[Axes]:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'cvxrelu[plot]'") from error
-    _, axes = pyplot.subplots(1, count, squeeze=False, **({"layout": "constrained"} if count > 1 else {}), **settings)
+    _, axes = pyplot.subplots(1, count, squeeze=False, **settings)
     return list(axes[0])
 
 

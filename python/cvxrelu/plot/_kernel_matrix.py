@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 class KernelMatrixDisplay:
     """The neural tangent kernel and the learned mixture on the training samples, both scaled to mean diagonal 1.
 
-    For patterns that were drawn the former is that of the network with these gates.
-    Make it with :meth:`from_solution`.
+    For patterns that were drawn the former is that of the network with these gates. Make it with :meth:`from_solution`.
 
     Parameters
     ----------
@@ -99,18 +98,18 @@ class KernelMatrixDisplay:
         KernelMatrixDisplay
             Itself.
         """
-        axes = list(new_axes(2, figsize=(8.0, 3.8)) if axes is None else axes)
+        axes = list(new_axes(2, figsize=(8.6, 3.8), layout="constrained") if axes is None else axes)
         # One scale for both, from the entries that are not extreme, so that neither is a single bright diagonal.
         limit = float(np.quantile(np.abs([self.before, self.after]), 0.99))
-        style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "interpolation": "nearest"} | style
+        scale: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
         names = (self.name, "optimal kernel")
         self.images_ = []
         for ax, kernel, name, alignment in zip(axes, (self.before, self.after), names, self.alignments, strict=True):
-            self.images_.append(ax.imshow(kernel, **style))
-            ax.set_title(f"{name}, alignment {alignment:.2f}", fontsize="medium")
+            self.images_.append(ax.imshow(kernel, **(scale | style)))
+            ax.set_title(name, fontsize="medium")
             ax.set_xticks([])
             ax.set_yticks([])
-            ax.set_xlabel("samples by target")
+            ax.set_xlabel(f"samples by target; alignment with targets {alignment:.2f}")
         self.axes_, self.figure_ = axes, axes[0].figure
         self.figure_.colorbar(self.images_[0], ax=axes, shrink=0.85)
         return self

@@ -76,7 +76,8 @@ class KernelWeightsDisplay(Display):
             index = np.argsort(np.arctan2(solution.patterns.gates[:, 1], solution.patterns.gates[:, 0]))
         else:
             raise ValueError(f'order must be "weight" or "angle", not {order!r}')
-        index = index[solution.patterns.words.any(axis=1)[index]]
+        zero = np.flatnonzero(~solution.patterns.words.any(axis=1))
+        index = index[~np.isin(index, zero)]
         before, after = before[index], after[index]
         return cls(before / before.sum(), after / (after.sum() or 1.0), tangent_name(solution)).plot(ax, **style)
 
