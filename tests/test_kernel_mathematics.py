@@ -27,7 +27,7 @@ def kappas(X, masks, eta, y, beta):
     designs(),
     st.integers(0, 2**32 - 1),
     st.integers(1, 30),
-    st.sampled_from([1e-6, 1e-5, 1e-3, 0.3, 0.999, 1.001, 2, 1e3]),
+    st.sampled_from([1e-6, 1e-5, 1e-3, 0.3, 1.001, 2, 1e3]),
 )
 def test_one_optimum_for_both_programs_at_penalties_of_any_size(X, seed, n_gates, ratio):
     """min over eta = min over u at the same beta, from 1e-6 of beta_max to beyond it; zero from beta_max on."""

@@ -437,7 +437,9 @@ class _Program:
     def finish(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
         callback = _shifted(callback, len(self.history), 1.0)
         if self.form == "beta":
-            return self.at_beta(self.beta, self.likely_support(start), callback)
+            # From beta_max on zero is the solution; what reweighting left could pass as one within the tolerance.
+            zero = self.beta >= beta_max(self.design, self.y, self.patterns, n_threads=self.threads)
+            return self.at_beta(self.beta, None if zero else self.likely_support(start), callback)
         return self.simplex_solution(start, callback)
 
     def at_beta(self, beta: float, warm_start: Any, callback: Callback | None) -> tuple[MKLSolution, bool]:
