@@ -34,17 +34,28 @@ class Arrangement:
     """
     Cells of a central hyperplane arrangement, in a fixed order.
     """
+    @typing.overload
     def __init__(
         self,
         X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
         tol: typing.SupportsFloat | typing.SupportsIndex,
         check_gates: bool,
     ) -> None: ...
+    @typing.overload
+    def __init__(
+        self, whole: Arrangement, contracted: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ) -> None: ...
     def count(
         self, limit: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex
     ) -> int:
         """
         Number of cells left, or some number above the limit.
+        """
+    def dependent_flats(
+        self, known: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"]
+    ) -> tuple[typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]"], list[list[int]]]:
+        """
+        Masks and bases of the flats with more rows than their rank, but for those within a known pattern.
         """
     def fill(
         self,

@@ -12,6 +12,7 @@ from ._native import core
 from ._validation import FloatArray, as_count, as_design, as_patterns, as_threads, as_weights, result_dtype
 from .arrangement import enumerate_patterns
 from .patterns import ActivationPatterns, merge_patterns
+from .row_blocks import is_dask, on_rows
 
 EVALUATIONS = ("representative", "cell-average", "refined")
 
@@ -73,6 +74,8 @@ def ntk(
     .. [2] Y. Cho, L. Saul, Kernel methods for deep learning, 2009.
     .. [3] R. V. Dwaraknath, T. Ergen, M. Pilanci, Fixing the NTK, 2023.
     """
+    if is_dask(X) or is_dask(Z):
+        return on_rows(ntk, locals())
     kinds = {"gated": core.NtkKind.gated, "gated-both": core.NtkKind.gated_both, "relu": core.NtkKind.relu}
     if kind not in kinds:
         raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, not {kind!r}")
@@ -180,6 +183,8 @@ def masking_kernel(
     MemoryError
         For a matrix larger than the memory of the machine, before it is begun.
     """
+    if is_dask(X) or is_dask(Z):
+        return on_rows(masking_kernel, locals())
     dtype = result_dtype(X) if Z is None else result_dtype(X, Z)
     X = as_design(X)
     as_patterns(patterns, X)
