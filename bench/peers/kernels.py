@@ -52,8 +52,8 @@ import numpy as np
 from himalaya.kernel_ridge import solve_multiple_kernel_ridge_hyper_gradient as solve
 with np.load(sys.argv[1]) as data:
     X, y, masks = data["X"], data["y"], data["masks"]
-# float32 stacks of all kernels: as many as fit 1 GiB.
-count = min(masks.shape[1], 2**28 // len(y) ** 2)
+# float32 stacks of all kernels: as many as fit 0.5 GiB.
+count = min(masks.shape[1], 2**27 // len(y) ** 2)
 K = np.empty((count, len(y), len(y)), np.float32)
 gram = (X @ X.T).astype(np.float32)
 for i in range(count):
@@ -128,7 +128,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", nargs="*", default=[], metavar="NAME=PYTHON", action="extend")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=120, help="limit for a peer's process")
+    parser.add_argument("--seconds", type=float, default=300, help="limit for a peer's process")
     parser.add_argument("--iterations", type=int, default=1000, help="of reweighting alone")
     parser.add_argument("--ratios", nargs="+", type=float, default=[0.1, 0.01], help="of beta_max")
     options = parser.parse_args(argv)
