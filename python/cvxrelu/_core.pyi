@@ -24,6 +24,7 @@ __all__: list[str] = [
     "price_patterns",
     "project_cone",
     "reweight_kernels",
+    "solid_angles",
     "solve_group_lasso",
     "solve_spd",
     "walk_cells",
@@ -329,6 +330,19 @@ def reweight_kernels(
 ) -> dict[str, typing.Any]:
     """
     Iterative reweighting of masking kernels. `history` has the rows objective, kernel objective and gap.
+    """
+
+def solid_angles(
+    rows: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    centers: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+]:
+    """
+    Gaussian measure of cones of rank 4 or 5, and error estimates.
     """
 
 def solve_group_lasso(
