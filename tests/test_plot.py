@@ -8,6 +8,7 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 import cvxrelu  # noqa: E402
 from cvxrelu.plot import (  # noqa: E402
+    ArrangementDisplay,
     ConvergenceDisplay,
     KernelMatrixDisplay,
     KernelWeightsDisplay,
@@ -69,6 +70,68 @@ def test_convergence(problem):
     assert len(gap) == len(history) and display.gap_ax_.get_yscale() == "log"
     with pytest.raises(ValueError, match="history is empty"):
         ConvergenceDisplay.from_history([])
+
+
+def area_shares(display):
+    """Of the disc, by the values of the cells."""
+    colours = display.image_.get_array().compressed()
+    values, counts = np.unique(colours, return_counts=True)
+    return dict(zip(values.tolist(), (counts / counts.sum()).tolist(), strict=True))
+
+
+def test_cones_fill_the_disc_by_their_angles():
+    X = np.random.default_rng(1).standard_normal((5, 2))
+    patterns = cvxrelu.enumerate_patterns(np.vstack([X, 4 * X[:1], np.zeros((1, 2))]))
+    X = np.vstack([X, 4 * X[:1], np.zeros((1, 2))])
+    display = ArrangementDisplay.from_data(X, patterns, values=np.arange(10), labels=True)
+    assert display.projection == "cones" and len(display.lines_) == 5
+    shares = area_shares(display)
+    np.testing.assert_allclose([shares[i] for i in range(10)], patterns.measure(X), atol=2e-3)
+    assert {text.get_text() for text in display.ax_.texts} <= {
+        "".join(map(str, mask)) for mask in patterns.to_dense().T.astype(int)
+    }
+    assert len(display.ax_.texts) >= 8
+    pyplot.close("all")
+
+
+def test_lines_in_the_plane():
+    X = np.array([[1.0, 0, 1], [0, 1, 1], [1, 1, 1], [-1, 1, 1]])
+    display = ArrangementDisplay.from_data(X, linewidth=2.0)
+    assert display.projection == "plane" and display.lines_[0].get_linewidth() == 2.0
+    for line in display.lines_:
+        u = np.column_stack([*line.get_data(), np.ones(2)])
+        assert np.abs(X @ u.T).max(axis=1).min() < 1e-12  # both ends on one of the hyperplanes
+    grid = (np.arange(700) + 0.5) / 700 * 2 * display.extent - display.extent
+    u = np.array([grid[100], grid[500], 1.0])
+    assert display.image_.get_array()[500, 100] == (X @ u >= 0).sum()
+    pyplot.close("all")
+
+
+def test_great_circles_on_the_sphere():
+    X = np.random.default_rng(2).standard_normal((7, 3))
+    patterns = cvxrelu.enumerate_patterns(X)
+    display = ArrangementDisplay.from_data(X, patterns, view=(90.0, -90.0))  # from the north pole: right is u_1
+    assert display.projection == "sphere" and len(display.lines_) == 7
+    for line in display.lines_:
+        a, b = line.get_data()
+        u = np.column_stack([a, b, np.sqrt(np.maximum(1 - a**2 - b**2, 0))])
+        assert np.abs(X @ u.T).max(axis=1).min() < 1e-5  # the root amplifies rounding at the rim
+        assert (a**2 + b**2 <= 1 + 1e-12).all()
+    assert display.image_.get_array()[350, 350] == (X[:, 2] >= 0).sum()
+    few = ArrangementDisplay.from_data(X, patterns[:2])
+    assert np.ma.getmaskarray(few.image_.get_array()).mean() > 0.3
+    pyplot.close("all")
+
+
+def test_arrangements_that_cannot_be_drawn():
+    with pytest.raises(ValueError, match="2 or 3 features"):
+        ArrangementDisplay.from_data(np.eye(4))
+    with pytest.raises(ValueError, match="needs 3 features"):
+        ArrangementDisplay.from_data(np.eye(2), projection="sphere")
+    with pytest.raises(ValueError, match="projection must be"):
+        ArrangementDisplay.from_data(np.eye(2), projection="torus")
+    with pytest.raises(ValueError, match="values must have shape"):
+        ArrangementDisplay.from_data(np.eye(2), values=[1.0])
 
 
 def test_without_matplotlib():

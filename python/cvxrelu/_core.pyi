@@ -27,6 +27,7 @@ __all__: list[str] = [
     "project_cone",
     "reweight_kernels",
     "search_gates",
+    "solid_angles",
     "solve_group_lasso",
     "solve_spd",
     "solve_with_loss",
@@ -376,6 +377,17 @@ def search_gates(
 ]:
     """
     Moves gates along circles to cells with larger ||X' D theta||; returns the gates and the norms.
+def solid_angles(
+    rows: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    centers: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+]:
+    """
+    Gaussian measure of cones of rank 4 or 5, and error estimates.
     """
 
 def solve_group_lasso(
