@@ -9,7 +9,8 @@ namespace {
 InnerSolver inner_solver(const std::string& name) {
   if (name == "auto") return InnerSolver::automatic;
   if (name == "newton") return InnerSolver::newton;
-  require(name == "bcd", "solver must be auto, newton or bcd");
+  if (name == "dual") return InnerSolver::dual;
+  require(name == "bcd", "solver must be auto, newton, dual or bcd");
   return InnerSolver::bcd;
 }
 

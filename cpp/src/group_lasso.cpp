@@ -127,6 +127,8 @@ class Solver {
       if (result.gap.gap <= 3 * target) inner = 0.3 * target;
       if (settings_.solver == InnerSolver::bcd)
         descend(problem, working_set, iterate, inner);
+      else if (settings_.solver == InnerSolver::dual)
+        dual_newton.solve(problem, working_set, iterate, inner);
       else
         alternate(problem, working_set, iterate, inner, newton, dual_newton);
     }

@@ -456,8 +456,8 @@ class _Program:
         callback: Callback | None,
         keep: bool = False,
     ) -> tuple[list[GatedSolution], bool]:
-        if solver not in ("auto", "newton", "bcd"):
-            raise ValueError(f'solver must be "auto", "newton" or "bcd", not {solver!r}')
+        if solver not in ("auto", "newton", "dual", "bcd"):
+            raise ValueError(f'solver must be "auto", "newton", "dual" or "bcd", not {solver!r}')
         tol = as_scalar(tol, "tol", strict=True)
         points, interrupted = core.solve_group_lasso(
             self.design,

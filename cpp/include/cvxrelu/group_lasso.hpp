@@ -45,7 +45,7 @@ struct Iterate {
   void refresh(const GroupLassoProblem& problem);
 };
 
-enum class InnerSolver { automatic, newton, bcd };
+enum class InnerSolver { automatic, newton, dual, bcd };
 
 struct GroupLassoSettings {
   double tol = 1e-6;  // on the gap relative to the objective at zero
