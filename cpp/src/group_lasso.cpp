@@ -210,7 +210,8 @@ class Solver {
     }
     if (settings_.solver != InnerSolver::dual && !stalled_) {
       const bool both = settings_.solver == InnerSolver::automatic;
-      const double most = both ? dual_newton.expected_work(problem, static_cast<Index>(working_set.size())) : INFINITY;
+      const Index size = static_cast<Index>(working_set.size());
+      const double most = both ? dual_newton.expected_work(problem, size) : INFINITY;
       const bool reached = alternate(problem, working_set, iterate, tol, newton, most);
       if (reached || !both) return InnerSolver::newton;
       stalled_ = true;

@@ -47,8 +47,8 @@ struct Iterate {
 
 /// Inside a working set: sweeps and Newton steps on the non-zero blocks (active_newton.hpp), the dual method
 /// (dual_newton.hpp), or sweeps alone. `automatic` takes Newton steps until they have cost what the dual method is
-/// expected to, and then that: never much more than twice the cheaper of both. Sweeps alone were dearer on every
-/// problem of bench/peers/gated.py and remain as the reference.
+/// expected to, and then that: not much more than twice the cheaper of both. Sweeps alone were dearer on the
+/// problems of bench/peers/gated.py at a tenth of beta_max and below; they remain as the reference.
 enum class InnerSolver { automatic, newton, dual, bcd };
 
 struct GroupLassoSettings {
