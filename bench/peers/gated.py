@@ -59,29 +59,32 @@ def problem(name, seed):
     return X, y, cvxrelu.sample_patterns(X, p, random_state=seed)
 
 
-def run(solver, python, source, goal, seconds, threads, level):
-    """Start a solver; return its runs down to the gap `goal`, or the reason why there are none."""
+def start(command, target, seconds, threads, level=None):
+    """Run a solver, which writes `target`, on as many cores as threads; return why it ended early, if it did."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
     environment["NUMBA_NUM_THREADS"] = str(threads)
     if level is not None:
         environment["CVXRELU_CPU_LEVEL"] = str(level)
-    target = source.with_suffix(".json")
     target.unlink(missing_ok=True)
-    command = [python, str(SOLVERS), solver, str(source), str(target), str(threads), str(goal)]
     pinned = None
     if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))[-threads:]
+        cores = sorted(os.sched_getaffinity(0))[:threads]
         pinned = lambda: os.sched_setaffinity(0, cores)  # noqa: E731
     try:
         done = subprocess.run(
             command, env=environment, preexec_fn=pinned, capture_output=True, text=True, timeout=seconds
         )
-        reason = (done.stderr.strip().splitlines() or [""])[-1]
     except subprocess.TimeoutExpired:
-        reason = "nothing within the limit"
-    if not target.exists():
-        return None, reason
-    return json.loads(target.read_text()), ""
+        return "nothing within the limit"
+    return (done.stderr.strip().splitlines() or [""])[-1]
+
+
+def run(solver, python, source, goal, seconds, threads, level):
+    """Runs of a solver down to the gap `goal`, or the reason why there are none."""
+    target = source.with_suffix(".json")
+    command = [python, str(SOLVERS), solver, str(source), str(target), str(threads), str(goal)]
+    reason = start(command, target, seconds, threads, level)
+    return (json.loads(target.read_text()), "") if target.exists() else (None, reason)
 
 
 def measure(options, source, solver, threads, level):
