@@ -34,6 +34,7 @@ class PyMonitor final : public Monitor {
     state["gap"] = progress.gap;
     state["relative_gap"] = progress.relative_gap;
     state["active"] = progress.active;
+    if (progress.beta > 0) state["beta"] = progress.beta;
     const py::object stop = callback_(state);
     return stop.is_none() || !py::bool_(stop);
   }

@@ -14,6 +14,7 @@ __all__: list[str] = [
     "default_threads",
     "exact_dot_sign",
     "group_lasso_gap",
+    "group_lasso_survivors",
     "least_distance",
     "loss_gap",
     "loss_residual",
@@ -203,6 +204,19 @@ def group_lasso_gap(
 ) -> tuple[float, float, float]:
     """
     Objective, duality gap and the factor that makes the dual point feasible.
+    """
+
+def group_lasso_survivors(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> list[int]:
+    """
+    Patterns that gap-safe screening keeps at these coefficients.
     """
 
 def least_distance(

@@ -66,6 +66,9 @@ class GatedSolution:
         Coefficients of the unpenalised columns.
     patterns : ActivationPatterns
         The patterns that were given.
+    inner_solvers : tuple of str
+        What ended each working set, in their order: "newton", "dual" or "bcd". Where `solver` is "auto" this is what
+        was chosen.
     """
 
     beta: float
@@ -85,6 +88,7 @@ class GatedSolution:
     unpenalised_coef: npt.NDArray[np.floating[Any]] | None
     patterns: ActivationPatterns
     loss: str = "squared"
+    inner_solvers: tuple[str, ...] = ()
 
     @property
     def dual_objective(self) -> float:
@@ -295,14 +299,15 @@ def solve_gated(
         Duality gap to reach, relative to the objective of the zero solution.
     max_iter : int, default 200
         Most passes over all patterns.
-    solver : {"auto", "newton", "bcd"}
-        Inside a working set: sweeps of block-coordinate descent with Newton steps on the non-zero blocks ("auto",
-        "newton"), or block-coordinate descent with Anderson acceleration alone ("bcd").
+    solver : {"auto", "newton", "dual", "bcd"}
+        Inside a working set: sweeps of block-coordinate descent with Newton steps on the non-zero blocks ("newton"), a
+        semismooth Newton method in the dual ("dual"), block-coordinate descent with Anderson acceleration ("bcd"), or
+        Newton steps until their flops exceed what the dual method is expected to take, and then that ("auto").
     n_threads : int, optional
         Threads; by default what OpenMP would take. The same number gives the same bits.
     callback : callable, optional
-        Called after every pass with a dict of iteration, objective, gap, relative_gap and active; returning True
-        stops with the best certified solution so far.
+        Called after every pass with a dict of beta, iteration, objective, gap, relative_gap and active; returning
+        True stops with the best certified solution so far.
 
     Returns
     -------
@@ -535,8 +540,8 @@ class _Program:
         callback: Callback | None,
         keep: bool = False,
     ) -> tuple[list[GatedSolution], bool]:
-        if solver not in ("auto", "newton", "bcd"):
-            raise ValueError(f'solver must be "auto", "newton" or "bcd", not {solver!r}')
+        if solver not in ("auto", "newton", "dual", "bcd"):
+            raise ValueError(f'solver must be "auto", "newton", "dual" or "bcd", not {solver!r}')
         tol = as_scalar(tol, "tol", strict=True)
         points, interrupted = self._path(
             [float(beta) for beta in betas / self.beta_scale],
@@ -566,12 +571,12 @@ class _Program:
         return 0.5 * float(np.vdot(self.targets, self.targets))
 
     def _in_user_units(self, callback: Callback | None) -> Callback | None:
-        if callback is None or self.objective_scale == 1:
-            return callback
-        factor = self.objective_scale
+        if callback is None:
+            return None
+        factors = {"beta": self.beta_scale, "objective": self.objective_scale, "gap": self.objective_scale}
 
         def scaled(progress: dict[str, Any]) -> bool | None:
-            return callback(progress | {key: factor * progress[key] for key in ("objective", "gap")})
+            return callback(progress | {key: factor * progress[key] for key, factor in factors.items()})
 
         return scaled
 
@@ -642,6 +647,7 @@ class _Program:
             unpenalised_coef=extra_coef if extra_coef is None or not self.one_output else extra_coef[:, 0],
             patterns=self.patterns,
             loss=self.loss,
+            inner_solvers=point["inner_solvers"],
         )
 
 
