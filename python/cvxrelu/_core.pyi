@@ -460,6 +460,8 @@ def walk_cells(
     theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     starts: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     threshold: typing.SupportsFloat | typing.SupportsIndex,
+    signs: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [],
+    max_seconds: typing.SupportsFloat | typing.SupportsIndex = 1e300,
 ) -> tuple[
     typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]"],
     typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
@@ -467,5 +469,5 @@ def walk_cells(
     float,
 ]:
     """
-    Patterns found by walks with either sign, the unit vectors that attain their norms, the norms, the largest.
+    Patterns found by walks with the sign of each start (both for 0 or none given), the unit vectors that attain their norms, the norms, the largest.
     """
