@@ -219,6 +219,32 @@ class Network:
 
         to_onnx(self, path)
 
+    def to_sklearn(self, classes: npt.ArrayLike | None = None) -> Any:
+        """Return a ReLU network as a fitted scikit-learn MLP.
+
+        Parameters
+        ----------
+        classes : array_like of shape (n_classes,), optional
+            Sorted labels, for a classifier: two where the network has one output, else one for each of three
+            outputs or more.
+
+        Returns
+        -------
+        MLPRegressor or MLPClassifier
+            Its ``predict`` is the network, or the decision of the classifier. What its ``predict_proba`` returns are
+            scores of a square loss put through a sigmoid or softmax: no probabilities that were fitted.
+
+        Raises
+        ------
+        ValueError
+            For a gated network, which no MLP is, or `classes` that do not fit.
+        ImportError
+            Without scikit-learn.
+        """
+        from .export import to_sklearn
+
+        return to_sklearn(self, classes)
+
 
 def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bool = False) -> Network:
     """Turn the blocks of a gated program into the network that predicts the same, with balanced layers.
