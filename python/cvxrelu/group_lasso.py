@@ -24,6 +24,7 @@ from ._validation import (
 )
 from .exceptions import ConvergenceWarning
 from .patterns import ActivationPatterns
+from .row_blocks import is_rows, on_rows
 
 if TYPE_CHECKING:
     from .network import Network
@@ -108,6 +109,8 @@ class GatedSolution:
         ndarray of shape (m,) or (m, n_outputs)
             Values of the gated network.
         """
+        if is_rows(Z):
+            return on_rows(self.predict, {"X": Z, "model": self})
         design = as_design(Z, "Z", self.patterns.n_features)
         gates = self.patterns[self.active].activations(design)
         values = np.einsum("mp,md,pd...->m...", gates.astype(np.float64), design, self.blocks, optimize=True)
@@ -204,6 +207,8 @@ def beta_max(
     float
         The penalty.
     """
+    if is_rows(X):
+        return on_rows(beta_max, locals())
     program = _Program(X, y, patterns, sample_weight, group_weights, 0.0, unpenalised, n_threads)
     return program.beta_max()
 
@@ -308,6 +313,8 @@ def solve_gated(
     >>> solution.converged, solution.relative_gap < 1e-6
     (True, True)
     """
+    if is_rows(X):
+        return on_rows(solve_gated, locals())
     program = _Program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
     betas = np.array([as_scalar(beta, "beta", strict=True)])
     solutions, _ = program.solve(betas, warm_start, tol, max_iter, solver, callback)
@@ -359,17 +366,10 @@ def gated_path(
     GatedPath
         The solutions, in the order of decreasing penalties.
     """
+    if is_rows(X):
+        return on_rows(gated_path, locals())
     program = _Program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
-    if betas is None:
-        ratio = as_scalar(beta_min_ratio, "beta_min_ratio", strict=True)
-        if ratio >= 1:
-            raise ValueError(f"beta_min_ratio must be below 1, not {ratio}")
-        largest = program.beta_max()
-        if largest == 0:
-            raise ValueError("beta_max is zero, since y is uncorrelated with every block: give betas")
-        grid = np.geomspace(largest, ratio * largest, as_count(n_betas, "n_betas"))
-    else:
-        grid = np.sort(as_weights(betas, np.size(betas), "betas", positive=True))[::-1]
+    grid = path_grid(betas, n_betas, beta_min_ratio, program.beta_max)
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
     solutions, interrupted = program.solve(
@@ -377,6 +377,19 @@ def gated_path(
     )
     _warn(solutions, tol, callback)
     return GatedPath(tuple(solutions), complete=not interrupted and len(solutions) == grid.size)
+
+
+def path_grid(betas: Any, n_betas: int, beta_min_ratio: float, beta_max: Callable[[], float]) -> FloatArray:
+    """Return the decreasing penalties of :func:`gated_path`, checked."""
+    if betas is not None:
+        return np.sort(as_weights(betas, np.size(betas), "betas", positive=True))[::-1]
+    ratio = as_scalar(beta_min_ratio, "beta_min_ratio", strict=True)
+    if ratio >= 1:
+        raise ValueError(f"beta_min_ratio must be below 1, not {ratio}")
+    largest = beta_max()
+    if largest == 0:
+        raise ValueError("beta_max is zero, since y is uncorrelated with every block: give betas")
+    return np.geomspace(largest, ratio * largest, as_count(n_betas, "n_betas"))
 
 
 def _warn(solutions: list[GatedSolution], tol: float, callback: Callback | None) -> None:

@@ -11,6 +11,7 @@ from ._native import core
 from ._validation import FloatArray, as_count, as_design, as_patterns, as_threads, as_weights, result_dtype
 from .arrangement import enumerate_patterns
 from .patterns import ActivationPatterns, merge_patterns
+from .row_blocks import is_dask, on_rows
 
 EVALUATIONS = ("representative", "cell-average", "refined")
 
@@ -70,6 +71,8 @@ def ntk(
     .. [2] Y. Cho, L. Saul, Kernel methods for deep learning, 2009.
     .. [3] R. V. Dwaraknath, T. Ergen, M. Pilanci, Fixing the NTK, 2023.
     """
+    if is_dask(X) or is_dask(Z):
+        return on_rows(ntk, locals())
     kinds = {"gated": core.NtkKind.gated, "gated-both": core.NtkKind.gated_both, "relu": core.NtkKind.relu}
     if kind not in kinds:
         raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, not {kind!r}")
@@ -174,6 +177,8 @@ def masking_kernel(
         For bad shapes, weights that are negative or all zero, entries that are not finite, or a cell average of
         patterns that were not drawn.
     """
+    if is_dask(X) or is_dask(Z):
+        return on_rows(masking_kernel, locals())
     dtype = result_dtype(X) if Z is None else result_dtype(X, Z)
     X = as_design(X)
     as_patterns(patterns, X)

@@ -25,6 +25,7 @@ from .exceptions import ConvergenceWarning
 from .group_lasso import Callback, _rescaled, _to_core, beta_max, solve_gated
 from .kernels import evaluation_gates, masking_kernel, ntk_weights
 from .patterns import ActivationPatterns
+from .row_blocks import is_rows, on_rows
 
 if TYPE_CHECKING:
     from .network import Network
@@ -149,6 +150,8 @@ class MKLSolution:
         ndarray of shape (m,) or (m, n_outputs)
             Predictions.
         """
+        if is_rows(Z) and at == "representative":
+            return on_rows(self.predict, {"X": Z, "model": self})
         design = as_design(Z, "Z", self.patterns.n_features)
         return masked_values(self.patterns, self.coef, self.X, design, at, n_threads)
 
@@ -286,6 +289,8 @@ def solve_mkl(
     >>> bool(solution.history.objective[0] > solution.objective)
     True
     """
+    if is_rows(X):
+        return on_rows(solve_mkl, locals())
     if form not in ("beta", "simplex"):
         raise ValueError(f'form must be "beta" or "simplex", not {form!r}')
     program = _Program(X, y, patterns, as_scalar(beta, "beta", strict=True), form, sample_weight, tol, n_threads)
