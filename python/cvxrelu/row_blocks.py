@@ -122,6 +122,7 @@ class RowChunks(Rows):
             raise ValueError(f'masks must be "auto", "disk" or "recompute", not {masks!r}')
         self._masks = masks
         self.masks_used: str | None = None
+        self._masked: tuple[FloatArray, Callable[[int, Chunk], WordArray]] | None = None
         self.n_threads = as_threads(n_threads)
         sources = [chunks] if isinstance(chunks, np.ndarray) else list(chunks)
         # Where rows come from: (source, first of its rows, one past the last).
@@ -159,8 +160,7 @@ class RowChunks(Rows):
                 raise ValueError(f"chunk {index} of X had {last - first} rows in the first pass, now {rows.shape[0]}")
         else:
             rows = source[first:last]
-        chunk = checked_chunk(rows, index, int(self._starts[index]), self.shape[1])
-        return chunk
+        return checked_chunk(rows, index, int(self._starts[index]), self.shape[1])
 
     def _done_with(self, index: int) -> None:
         """Take the pages of a memory map out of this process; the system's cache keeps them while it has room."""
@@ -187,7 +187,14 @@ class RowChunks(Rows):
         return LocalParts(blocks)
 
     def _words(self, gates: FloatArray) -> Callable[[int, Chunk], WordArray]:
-        """Return the function that gives the masks of a chunk."""
+        """Return the function that gives the masks of a chunk, the last one if the gates are the same."""
+        if self._masked is not None and np.array_equal(self._masked[0], gates):
+            return self._masked[1]
+        words = self._new_words(gates)
+        self._masked = gates, words
+        return words
+
+    def _new_words(self, gates: FloatArray) -> Callable[[int, Chunk], WordArray]:
         widths = -(-np.diff(self._starts) // 64)
         starts = len(gates) * np.cumsum([0, *widths])
         room = shutil.disk_usage(tempfile.gettempdir()).free
