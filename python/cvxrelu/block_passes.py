@@ -60,8 +60,8 @@ class SparseBlocks:
     blocks: FloatArray
 
 
-def checked_chunk(X: Any, index: int, first: int, n_features: int) -> Chunk:
-    """Return rows as float64, or say which chunk and which row is no good."""
+def checked_chunk(X: Any, index: int, first: int, n_features: int, ones: bool = False) -> Chunk:
+    """Return rows as float64, with ones appended if asked for, or say which chunk and which row is no good."""
     rows = np.asarray(X)
     if rows.ndim != 2 or rows.shape[1] != n_features:
         raise ValueError(f"chunk {index} of X has shape {rows.shape}, but {n_features} features are expected")
@@ -74,7 +74,7 @@ def checked_chunk(X: Any, index: int, first: int, n_features: int) -> Chunk:
             f"X must be finite, but row {row} of chunk {index}, row {first + row} of all, has {rows[row, column]} "
             f"in column {column}"
         )
-    return Chunk(rows, first)
+    return Chunk(np.hstack([rows, np.ones((rows.shape[0], 1))]) if ones else rows, first)
 
 
 def pack_chunk(chunk: Chunk, gates: FloatArray, n_threads: int) -> WordArray:

@@ -103,6 +103,7 @@ class BlockProgram:
         gates = np.ascontiguousarray(patterns.gates)
         self.blocks: Parts[Block] = self.rows.masked(y, sample_weight, gates)
         self.model: SampleModel | None = None
+        self.share = 0.0
         self.history: list[Iterate] = []
         self.zero = self._pass(SparseBlocks(np.zeros(0, dtype=np.int64), np.zeros((0, 0), order="F")))
 
@@ -225,10 +226,14 @@ class BlockProgram:
         wanted = min(n if 2 * wanted > n else wanted, self.most_rows)
         if self.model is not None and (wanted <= 1.2 * held or held >= n):
             return
-        share = 1.0 if wanted >= n else wanted / n
+        self.take_sample(1.0 if wanted >= n else wanted / n)
+
+    def take_sample(self, share: float) -> None:
+        """Bring a share of the rows here; it is the same rows for the same share."""
         parts = self.blocks.collect(sample_rows, share)
         X, Y, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        self.model = SampleModel(X, Y, masks, X.shape[0] / n, self.patterns.gates, self.threads)
+        self.share = share
+        self.model = SampleModel(X, Y, masks, X.shape[0] / self.rows.shape[0], self.patterns.gates, self.threads)
 
     @property
     def n_outputs(self) -> int:

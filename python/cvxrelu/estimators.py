@@ -14,9 +14,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from ._table_model import decide, one_against_rest
+from ._table_model import one_against_rest
 from ._training import GatedFit, logger, train_gated
 from ._validation import FloatArray, as_count, as_generator, as_scalar
+from .row_blocks import is_rows
+from .row_estimators import evaluate_on_rows, fit_on_rows, labels_of_scores
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -190,6 +192,8 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return progress
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating]:
+        if is_rows(X):
+            return evaluate_on_rows(self, X)
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         output: npt.NDArray[np.floating] = self.network_.predict(X, n_threads=self.n_threads)
@@ -242,6 +246,8 @@ class GatedReLURegressor(RegressorMixin, _GatedReLU):  # type: ignore[misc]
         self
             The fitted estimator.
         """
+        if is_rows(X):
+            return fit_on_rows(self, X, y, sample_weight)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
         self._train(X, np.asarray(y, dtype=np.float64), sample_weight)
         return self
@@ -345,6 +351,8 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
         self
             The fitted estimator.
         """
+        if is_rows(X):
+            return fit_on_rows(self, X, y, sample_weight)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
@@ -384,7 +392,7 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
             Labels.
         """
         scores = self.decision_function(X)
-        labels: npt.NDArray[Any] = self.classes_[decide(scores)]
+        labels: npt.NDArray[Any] = labels_of_scores(scores, self.classes_)
         return labels
 
 
