@@ -1,5 +1,6 @@
 #include "border.hpp"
 #include "cvxrelu/arrangement.hpp"
+#include "cvxrelu/arrangement_flats.hpp"
 #include "cvxrelu/bits.hpp"
 
 namespace cvxrelu {
@@ -24,6 +25,26 @@ void bind_arrangement(py::module_& m) {
                                result["exact_gate_signs"] = counts.exact_gate_signs;
                                return result;
                              })
+      .def(py::init<const Arrangement&, std::vector<int>>(), py::arg("whole"), py::arg("contracted"),
+           py::call_guard<py::gil_scoped_release>())
+      .def(
+          "dependent_flats",
+          [](const Arrangement& self, const WordMatrixView& known) {
+            PyMonitor monitor{py::none()};
+            Flats flats;
+            {
+              const py::gil_scoped_release release;
+              flats = dependent_flats(self.rows(), known, monitor);
+            }
+            WordMatrix masks(static_cast<Index>(flats.rows.size()), self.n_words());
+            for (Index i = 0; i < masks.rows(); ++i) {
+              masks.row(i) = Eigen::Map<const Eigen::Matrix<Word, 1, Eigen::Dynamic>>(
+                  flats.rows[static_cast<std::size_t>(i)].data(), masks.cols());
+            }
+            return py::make_tuple(masks, flats.bases);
+          },
+          py::arg("known").noconvert(),
+          "Masks and bases of the flats with more rows than their rank, but for those within a known pattern.")
       .def(
           "fill",
           [](Arrangement& self, Eigen::Ref<WordMatrix> words, Eigen::Ref<RowMatrix> gates, int n_threads) {

@@ -64,32 +64,46 @@ struct Arrangement::Worker {
   std::unique_ptr<CellSearch> search;
 };
 
-Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates) : rows_(X, tol == 0) {
+Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates)
+    : rows_(std::make_shared<ArrangementRows>(X, tol == 0)) {
   settings_.tol = tol;
   settings_.check_gates = check_gates;
+  start();
+}
+
+Arrangement::Arrangement(const Arrangement& whole, std::vector<int> contracted) : rows_(whole.rows_) {
+  for (const int row : contracted) require(row >= 0 && row < rows_->n, "contracted rows must be rows of X");
+  require(rows_->exact != nullptr && rows_->exact->independent(contracted), "contracted rows must be independent");
+  settings_.tol = whole.settings_.tol;
+  settings_.check_gates = false;
+  settings_.contracted = std::move(contracted);
+  start();
+}
+
+void Arrangement::start() {
+  const int r = rank();
+  finished_ = r == 0;
+  if (finished_) return;
   Monitor silent;
   std::atomic<bool> stop{false};
   ThreadPulse pulse;
   pulse.attach(&silent, &stop);
-  if (rows_.rank > 0) {
-    const auto search = make_search(rows_, settings_, pulse);
-    for (int j = 0; j < rows_.n; ++j) {
-      const bool nonzero = (rows_.all[static_cast<std::size_t>(j / 64)] >> (j % 64)) & 1;
-      if (nonzero && (rows_.rank == 1 ? candidates_.empty() : search->is_candidate(j))) candidates_.push_back(j);
-    }
+  const auto search = make_search(*rows_, settings_, pulse);
+  for (int j = 0; j < rows_->n; ++j) {
+    const bool nonzero = (rows_->all[static_cast<std::size_t>(j / 64)] >> (j % 64)) & 1;
+    if (nonzero && search->is_candidate(j)) candidates_.push_back(j);
   }
-  settings_.skip.assign(rows_.all.size(), ~Word{0});
+  settings_.skip.assign(rows_->all.size(), ~Word{0});
   for (const int j : candidates_) settings_.skip[static_cast<std::size_t>(j / 64)] &= ~(Word{1} << (j % 64));
-  const int m = n_hyperplanes(), r = rank();
+  const int m = n_hyperplanes();
   while (prefix_size_ < r - 2 && pairs_bound(r, prefix_size_, m - prefix_size_, true) > kTaskPairs) ++prefix_size_;
   task_.subtree = prefix_size_ == 0;
-  finished_ = r == 0;
 }
 
 Arrangement::~Arrangement() = default;
 
 std::string Arrangement::arithmetic() const {
-  switch (rows_.arithmetic) {
+  switch (rows_->arithmetic) {
     case Arithmetic::kSingle:
       return "integer, float32 lanes";
     case Arithmetic::kDouble:
@@ -149,8 +163,8 @@ std::int64_t Arrangement::fill(Word* words, double* gates, std::int64_t capacity
     }
     if (tasks.empty()) break;
     const Index row = 2 * filled;
-    filled += run(tasks, offsets, words + row * words_for(rows_.n),
-                  gates == nullptr ? nullptr : gates + row * rows_.n_features, threads, monitor);
+    filled += run(tasks, offsets, words + row * words_for(rows_->n),
+                  gates == nullptr ? nullptr : gates + row * rows_->n_features, threads, monitor);
   }
   return 2 * filled;
 }
@@ -174,12 +188,12 @@ std::int64_t Arrangement::run(std::vector<SearchTask>& tasks, const std::vector<
   const auto n_workers = static_cast<std::size_t>(std::max(threads, 1));
   while (workers_.size() < n_workers) {
     workers_.push_back(std::make_unique<Worker>());
-    workers_.back()->search = make_search(rows_, settings_, workers_.back()->pulse);
+    workers_.back()->search = make_search(*rows_, settings_, workers_.back()->pulse);
   }
   std::atomic<bool> stop{false};
   for (std::size_t t = 0; t < n_workers; ++t) workers_[t]->pulse.attach(t == 0 ? &monitor : nullptr, &stop);
 
-  const Index row_words = 2 * words_for(rows_.n), row_gates = 2 * rows_.n_features;
+  const Index row_words = 2 * words_for(rows_->n), row_gates = 2 * rows_->n_features;
   std::vector<std::int64_t> found(tasks.size(), 0);
   const bool alone = n_workers == 1;  // then every task can write right behind the one before
   std::int64_t total = 0;

@@ -146,11 +146,9 @@ ArrangementRows::ArrangementRows(const RowMatrixView& X, bool allow_integers)
 
   all.assign(static_cast<std::size_t>(words_for(n)), 0);
   zero = all;
-  first_nonzero = -1;
   for (int j = 0; j < n; ++j) {
     const bool is_zero = (X.row(j).array() == 0).all();
     (is_zero ? zero : all)[static_cast<std::size_t>(j / 64)] |= Word{1} << (j % 64);
-    if (!is_zero && first_nonzero < 0) first_nonzero = j;
   }
 }
 

@@ -33,30 +33,42 @@ class Search final : public Elimination<kArithmetic> {
     if (skip_.empty()) skip_ = rows.zero;
     for (const int exponent : rows.column_exponent) column_scale_.push_back(std::ldexp(1.0, -exponent));
     turning_.assign(padded_words * ArrangementRows::kMaxRank, 0);
+    for (const int row : settings.contracted) {
+      extend(base_, row, true);
+      path_.push_back(row);
+      ++base_;
+    }
+    fixed_ = nodes_[static_cast<std::size_t>(base_)].closure;
+    free_ = rows.all;
+    for (std::size_t w = 0; w < free_.size(); ++w) free_[w] &= ~fixed_[w];
+    while (first_free_ < n_ && !get_bit(free_.data(), first_free_)) ++first_free_;
   }
 
   std::int64_t run(const SearchTask& task, CellOutput output) override {
     output_ = output;
     written_ = 0;
     // Nodes of the previous task that lie on the way to this one are still there.
+    const auto base = static_cast<std::size_t>(base_);
     std::size_t shared = 0;
-    while (shared < path_.size() && shared < task.prefix.size() && path_[shared] == task.prefix[shared]) ++shared;
-    path_.resize(shared);
+    while (base + shared < path_.size() && shared < task.prefix.size() && path_[base + shared] == task.prefix[shared]) {
+      ++shared;
+    }
+    path_.resize(base + shared);
     bool alive = true;
     for (std::size_t k = shared; k < task.prefix.size() && alive; ++k) {
-      alive = extend(static_cast<int>(k), task.prefix[k]);
+      alive = extend(static_cast<int>(base + k), task.prefix[k]);
       if (alive) path_.push_back(task.prefix[k]);
     }
     if (alive) {
-      const int k = static_cast<int>(task.prefix.size());
-      if (k == 0 && r_ % 2 == 1) axis_cell();
-      const int end = k == 0 ? n_ : task.prefix.back();
+      const int k = static_cast<int>(base + task.prefix.size());
+      if (k == base_ && (r_ - base_) % 2 == 1) axis_cell();
+      const int end = task.prefix.empty() ? n_ : task.prefix.back();
       if (task.subtree) {
         descend(k, end);
       } else {
         leaves(k, end);
       }
-      path_.resize(task.prefix.size());
+      path_.resize(base + task.prefix.size());
     }
     counts.pairs += written_;
     counts.exact_gate_signs = check_.exact_signs;
@@ -64,8 +76,9 @@ class Search final : public Elimination<kArithmetic> {
   }
 
   bool is_candidate(int row) override {
-    path_.clear();
-    return r_ > 1 ? extend(0, row) : true;
+    path_.resize(static_cast<std::size_t>(base_));
+    if (!get_bit(free_.data(), row)) return false;
+    return r_ - base_ > 1 ? extend(base_, row) : row == first_free_;
   }
 
  private:
@@ -296,13 +309,13 @@ class Search final : public Elimination<kArithmetic> {
 
   /// Writes the cell with first bit 1 and its antipode; returns whether `cell_` was the antipode.
   bool store_masks(std::int64_t pair, int words) {
-    const Word flip = get_bit(cell_.data(), rows_.first_nonzero) ? 0 : ~Word{0};
+    const Word flip = get_bit(cell_.data(), first_free_) ? 0 : ~Word{0};
     Word* out = output_.words + 2 * pair * words;
     for (int w = 0; w < words; ++w) {
       const auto at = static_cast<std::size_t>(w);
-      const Word cell = (cell_[at] ^ flip) & rows_.all[at];
-      out[w] = cell | rows_.zero[at];
-      out[words + w] = (cell ^ rows_.all[at]) | rows_.zero[at];
+      const Word cell = (cell_[at] ^ flip) & free_[at];
+      out[w] = cell | fixed_[at];
+      out[words + w] = (cell ^ free_[at]) | fixed_[at];
     }
     return flip != 0;
   }
@@ -366,15 +379,15 @@ class Search final : public Elimination<kArithmetic> {
     int elements = 0;
     for (int w = 0; w < words_; ++w) {
       const auto at = static_cast<std::size_t>(w);
-      elements += __builtin_popcountll(node.closure[at] & ~rows_.zero[at]);
+      elements += __builtin_popcountll(node.closure[at] & free_[at]);
       chosen_[at] = outside_[at] & ~dependent_[at];
     }
     set_bit(chosen_.data(), i, false);
-    nested = nested || elements > k;
+    nested = nested || elements > k - base_;
     if (!nested) {
       L own_factor = last ? pivot : -pivot;
       std::array<L, ArrangementRows::kMaxRank> sign{};
-      for (int l = 0; l < k; ++l) {
+      for (int l = base_; l < k; ++l) {
         const auto at = static_cast<std::size_t>(l);
         sign[at] = (lambda[at] >> bit) & 1 ? L(1) : L(-1);
         own_factor -= sign[at] * view.dual[at][i];
@@ -382,7 +395,7 @@ class Search final : public Elimination<kArithmetic> {
       own_factor *= inverse;
       for (int j = 0; j < length; j += kLanes<L>) {
         Vec<L> sum = broadcast(own_factor) * load(own + j);
-        for (int l = 0; l < k; ++l) {
+        for (int l = base_; l < k; ++l) {
           const auto at = static_cast<std::size_t>(l);
           sum += broadcast(sign[at]) * load(view.dual[at] + j);
         }
@@ -415,7 +428,7 @@ class Search final : public Elimination<kArithmetic> {
     Words& determined = flipped_;
     determined = dependent_;
     set_bit(determined.data(), i, true);
-    for (int l = k - 1; l >= 0; --l) {
+    for (int l = k - 1; l >= base_; --l) {
       const auto at = static_cast<std::size_t>(l);
       const L sign = (lambda[at] >> bit) & 1 ? L(1) : L(-1), shift = view.dual[at][i] * inverse;
       for (int j = 0; j < length; j += kLanes<L>) {
@@ -437,14 +450,16 @@ class Search final : public Elimination<kArithmetic> {
   void axis_cell() {
     ++written_;
     if (output_.words == nullptr) return;
-    const Node<double>& line = cut(nodes_[0], 0, r_ - 1);
+    const int level = r_ - 1 - base_;
+    const Node<double>& line = cut(nodes_[static_cast<std::size_t>(base_)], base_, level);
     const double limit = line.bounds.null_threshold();
     const double* values = line.column(0);
-    std::vector<int> rows(static_cast<std::size_t>(r_));
-    for (int q = 0; q + 1 < r_; ++q) rows[static_cast<std::size_t>(q)] = n_ + q;
+    std::vector<int> rows(path_.begin(), path_.begin() + base_);
+    for (int q = 0; q < level; ++q) rows.push_back(n_ + q);
+    rows.push_back(0);
     int orientation = 0;
     for (int j = 0; j < n_; ++j) {
-      if (!get_bit(rows_.all.data(), j)) continue;
+      if (!get_bit(free_.data(), j)) continue;
       bool plus = values[j] > 0;
       if (!(std::abs(values[j]) > limit) && tol_ == 0) {
         if (orientation == 0) {
@@ -462,7 +477,7 @@ class Search final : public Elimination<kArithmetic> {
     if (output_.gates == nullptr) return;
     double gate[ArrangementRows::kMaxRank];
     std::copy_n(values + padded(n_, kLanes<double>), r_, gate);
-    finish_gate(0, flip, gate, [&] { return RayCell{{}, r_ - 1, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
+    finish_gate(0, flip, gate, [&] { return RayCell{{}, level, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
   }
 
   template <class L>
@@ -480,6 +495,9 @@ class Search final : public Elimination<kArithmetic> {
   }
 
   const bool check_gates_;
+  int base_ = 0;        // contracted rows: the first elements of every set
+  Words free_, fixed_;  // rows that cut the subspace, and rows that vanish on it
+  int first_free_ = 0;  // the row whose bit is 1 in the first cell of an antipodal pair
   Words skip_;
   GateCheck check_;
   Words outside_, positive_, small_, dependent_, dead_, cell_, flipped_, chosen_;

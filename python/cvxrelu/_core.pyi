@@ -24,6 +24,7 @@ __all__: list[str] = [
     "price_patterns",
     "project_cone",
     "reweight_kernels",
+    "search_gates",
     "solve_group_lasso",
     "solve_spd",
     "walk_cells",
@@ -33,17 +34,28 @@ class Arrangement:
     """
     Cells of a central hyperplane arrangement, in a fixed order.
     """
+    @typing.overload
     def __init__(
         self,
         X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
         tol: typing.SupportsFloat | typing.SupportsIndex,
         check_gates: bool,
     ) -> None: ...
+    @typing.overload
+    def __init__(
+        self, whole: Arrangement, contracted: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]
+    ) -> None: ...
     def count(
         self, limit: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex
     ) -> int:
         """
         Number of cells left, or some number above the limit.
+        """
+    def dependent_flats(
+        self, known: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"]
+    ) -> tuple[typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]"], list[list[int]]]:
+        """
+        Masks and bases of the flats with more rows than their rank, but for those within a known pattern.
         """
     def fill(
         self,
@@ -318,6 +330,20 @@ def reweight_kernels(
 ) -> dict[str, typing.Any]:
     """
     Iterative reweighting of masking kernels. `history` has the rows objective, kernel objective and gap.
+    """
+
+def search_gates(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    directions: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+]:
+    """
+    Moves gates along circles to cells with larger ||X' D theta||; returns the gates and the norms.
     """
 
 def solve_group_lasso(

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._native import core
-from ._validation import FloatArray, as_count, as_design, as_scalar, as_threads
+from ._validation import FloatArray, WordArray, as_count, as_design, as_scalar, as_threads
+from .arrangement_closed import closed_faces
 from .exceptions import ArrangementTooLargeError
 from .patterns import ActivationPatterns
 
@@ -30,7 +31,8 @@ class ArrangementCertificate:
     n_cells : int
         Full-dimensional cells found.
     n_verified : int
-        Cells whose gate was checked to lie strictly inside, with error-bounded dot products. 0 with ``certify=False``.
+        Cells whose gate was checked to lie strictly inside, with error-bounded dot products, and patterns of
+        hyperplanes whose gate was checked to have exactly this pattern. 0 with ``certify=False``.
     n_repaired : int
         Of these, gates of thin cells that were found in quadruple precision.
     n_exact_fallbacks : int
@@ -43,6 +45,8 @@ class ArrangementCertificate:
         What the decisions are exact for: the float64 numbers given, their decimal roundings, or neither.
     arithmetic : str
         The arithmetic of the elimination.
+    n_on_hyperplanes : int
+        Patterns that are attained only on hyperplanes; 0 without ``closed=True``.
     """
 
     n_cells: int
@@ -53,11 +57,12 @@ class ArrangementCertificate:
     rank: int
     mode: str
     arithmetic: str
+    n_on_hyperplanes: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether all cells are proved to be there and all gates to lie strictly inside."""
-        return self.mode != "tol" and self.n_verified == self.n_cells
+        """Whether all patterns are proved to be there and all gates to have them, strictly inside where in a cell."""
+        return self.mode != "tol" and self.n_verified == self.n_cells + self.n_on_hyperplanes
 
 
 def pattern_bound(n: int, rank: int) -> int:
@@ -84,6 +89,7 @@ def pattern_bound(n: int, rank: int) -> int:
 def enumerate_patterns(
     X: npt.ArrayLike,
     *,
+    closed: bool = False,
     max_patterns: int | None = None,
     decimals: int | None = None,
     tol: float | None = None,
@@ -101,6 +107,12 @@ def enumerate_patterns(
     ----------
     X : array_like of shape (n_samples, n_features)
         Data matrix of any rank, with duplicate, opposite or zero rows or not. For a bias append a column of ones.
+    closed : bool, default False
+        Add the patterns that are attained only on hyperplanes, where 1[0 >= 0] is 1: the result is then exactly
+        ``{1[X u >= 0] : u}``. They come last, each once: for u = 0 the pattern that is 1 everywhere, unless a cell has
+        it, and more where rows are positively dependent, as x and -x are. With a column of ones there are none. A
+        point with such a pattern lies on hyperplanes, and float64 numbers need not express one; then the pattern is
+        right, the gate is only near the face, and the certificate is not `complete`.
     max_patterns : int, optional
         Raise instead of returning more patterns than this.
     decimals : int, optional
@@ -123,7 +135,7 @@ def enumerate_patterns(
     ------
     ArrangementTooLargeError
         Before anything is allocated, when there are more than `max_patterns` or the result would not fit into 80 % of
-        the memory that is available.
+        the memory that is available. Patterns on hyperplanes are counted while they are found.
     ValueError
         For bad shapes, entries that are not finite, a rank above 62, or contradicting settings.
 
@@ -131,7 +143,7 @@ def enumerate_patterns(
     -----
     UserWarning
         When some cells are so thin that no float64 gate was found inside (there may be none, as between the lines of
-        (1, 1) and (1, 1 - 2^-53)); their patterns are right all the same.
+        (1, 1) and (1, 1 - 2^-53)), or no float64 gate was found on a face; their patterns are right all the same.
 
     Notes
     -----
@@ -152,6 +164,7 @@ def enumerate_patterns(
     data, mode, width = _prepare(X, decimals, tol)
     threads = as_threads(n_threads)
     limit = None if max_patterns is None else as_count(max_patterns, "max_patterns")
+    _refuse_rounded(closed, mode)
     cells = core.Arrangement(data, width, bool(certify))
     if cells.rank == 0:
         return _single_cell(data, cells, mode)
@@ -162,12 +175,22 @@ def enumerate_patterns(
     found = cells.fill(words, gates, threads)
     words.resize((found, n_words), refcheck=False)
     gates.resize((found, n_features), refcheck=False)
-    return ActivationPatterns(gates, words, data.shape[0], certificate=_certificate(cells, mode, bool(certify)))
+    certificate = _certificate(cells, mode, bool(certify))
+    if closed:
+        parts = [(words, gates)]
+        cells_only = certificate
+        for words, gates, certificate in _with_faces(data, cells, cells_only, bool(certify), threads):
+            parts.append((words, gates))
+            if limit is not None and certificate.n_cells + certificate.n_on_hyperplanes > limit:
+                raise ArrangementTooLargeError(f"X has {found} cells and more patterns, but max_patterns is {limit}")
+        words, gates = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return ActivationPatterns(gates, words, data.shape[0], certificate=certificate)
 
 
 def iter_patterns(
     X: npt.ArrayLike,
     *,
+    closed: bool = False,
     chunk: int = 1 << 18,
     decimals: int | None = None,
     tol: float | None = None,
@@ -181,8 +204,9 @@ def iter_patterns(
     X : array_like of shape (n_samples, n_features)
         As in :func:`enumerate_patterns`.
     chunk : int
-        Patterns in each piece, at most. Memory is that of some `chunk` patterns with their gates.
-    decimals, tol, certify, n_threads
+        Patterns in each piece, at most. Memory is that of some `chunk` patterns with their gates, and of the
+        masks of what `closed` adds.
+    closed, decimals, tol, certify, n_threads
         As in :func:`enumerate_patterns`.
 
     Yields
@@ -197,11 +221,12 @@ def iter_patterns(
     """
     data, mode, width = _prepare(X, decimals, tol)
     chunk, threads = as_count(chunk, "chunk", minimum=2), as_threads(n_threads)
-    return _stream(data, mode, width, chunk, bool(certify), threads)
+    _refuse_rounded(closed, mode)
+    return _stream(data, mode, width, closed, chunk, bool(certify), threads)
 
 
 def _stream(
-    data: FloatArray, mode: str, width: float, chunk: int, certify: bool, threads: int
+    data: FloatArray, mode: str, width: float, closed: bool, chunk: int, certify: bool, threads: int
 ) -> Iterator[ActivationPatterns]:
     cells = core.Arrangement(data, width, certify)
     if cells.rank == 0:
@@ -220,36 +245,78 @@ def _stream(
         for first in range(0, found, chunk):
             piece = slice(first, first + chunk)
             yield ActivationPatterns(gates[piece], words[piece], data.shape[0], certificate=certificate)
+    if closed and cells.rank > 0:
+        so_far = _certificate(cells, mode, False)
+        for words, gates, certificate in _with_faces(data, cells, so_far, certify, threads):
+            for first in range(0, len(words), chunk):
+                piece = slice(first, first + chunk)
+                yield ActivationPatterns(gates[piece], words[piece], data.shape[0], certificate=certificate)
+
+
+def _with_faces(
+    data: FloatArray, cells: Any, certificate: ArrangementCertificate, certify: bool, threads: int
+) -> Iterator[tuple[WordArray, FloatArray, ArrangementCertificate]]:
+    """Yield the patterns on hyperplanes with certificates that count them as well."""
+    missing = 0
+    for words, gates in closed_faces(data, cells, threads):
+        right = int((core.pack_patterns(data, gates, threads)[0] == words).all(axis=1).sum()) if certify else 0
+        missing += len(words) - right
+        certificate = dataclasses.replace(
+            certificate,
+            n_verified=certificate.n_verified + right,
+            n_on_hyperplanes=certificate.n_on_hyperplanes + len(words),
+        )
+        yield words, gates, certificate
+    if certify and missing:
+        warnings.warn(
+            f"{missing} of {certificate.n_on_hyperplanes} patterns on hyperplanes have no float64 gate that was "
+            "found: these patterns are right, their gates are only near",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _refuse_rounded(closed: bool, mode: str) -> None:
+    if closed and mode == "tol":
+        raise ValueError("closed=True needs exact decisions, which tol does not make: leave one of them out")
 
 
 def count_patterns(
-    X: npt.ArrayLike, *, decimals: int | None = None, tol: float | None = None, n_threads: int | None = None
+    X: npt.ArrayLike,
+    *,
+    closed: bool = False,
+    decimals: int | None = None,
+    tol: float | None = None,
+    n_threads: int | None = None,
 ) -> int:
     """Count the patterns of :func:`enumerate_patterns` without storing them.
 
     Parameters
     ----------
-    X, decimals, tol, n_threads
+    X, closed, decimals, tol, n_threads
         As in :func:`enumerate_patterns`.
 
     Returns
     -------
     int
-        The number of full-dimensional cells.
+        The number of full-dimensional cells, and of the patterns on hyperplanes that `closed` adds.
 
     Raises
     ------
     ArrangementTooLargeError
         When there can be 2^63 cells or more.
     """
-    data, _, width = _prepare(X, decimals, tol)
+    data, mode, width = _prepare(X, decimals, tol)
+    threads = as_threads(n_threads)
+    _refuse_rounded(closed, mode)
     cells = core.Arrangement(data, width, False)
     if cells.rank == 0:
         return 1
     bound = pattern_bound(cells.n_hyperplanes, cells.rank)
     if bound >= 1 << 63:
         raise ArrangementTooLargeError(f"X may have up to {bound:.3g} patterns, too many to count one by one")
-    return int(cells.count((1 << 63) - 1, as_threads(n_threads)))
+    faces = sum(len(words) for words, _ in closed_faces(data, cells, threads)) if closed else 0
+    return int(cells.count((1 << 63) - 1, threads)) + faces
 
 
 def _prepare(X: npt.ArrayLike, decimals: int | None, tol: float | None) -> tuple[FloatArray, str, float]:

@@ -84,7 +84,7 @@ _PARAMETERS = """\
         Distinct patterns of the gates on the distinct samples, in the order of their first appearance.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had names."""
 
 _DEFAULT_MAX_ITER = 200

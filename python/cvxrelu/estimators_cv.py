@@ -59,7 +59,7 @@ _PARAMETERS = """\
         Of the network trained on all samples with that penalty, as in :class:`GatedReLURegressor`.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had names."""
 
 

@@ -35,7 +35,7 @@ _FITTED = """\
         Penalty that was used.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had names."""
 
 _PENALTY = """\

@@ -25,6 +25,11 @@ def _sign(x: Fraction) -> int:
     return (x > 0) - (x < 0)
 
 
+def _restrict(rows: list[Row], a: Row, pivot: int) -> list[Row]:
+    """The rows as functionals on the hyperplane of a, in the coordinates that are left without the pivot."""
+    return [tuple(b[q] - b[pivot] / a[pivot] * a[q] for q in range(len(a)) if q != pivot) for b in rows]
+
+
 def _insert(rows: list[Row], d: int) -> list[Cell]:
     """All cells, by insertion: a cell of the first k hyperplanes is cut by the next one exactly when its signs are
     those of a cell of the restriction to that hyperplane."""
@@ -35,10 +40,7 @@ def _insert(rows: list[Row], d: int) -> list[Cell]:
             cells = [((*signs, 0), w) for signs, w in cells]
             continue
         cut: dict[tuple[int, ...], Row] = {}
-        restricted = []
-        for b in rows[:k]:
-            factor = b[pivot] / a[pivot]
-            restricted.append(tuple(b[q] - factor * a[q] for q in range(d) if q != pivot))
+        restricted = _restrict(rows[:k], a, pivot)
         earlier = [any(x != 0 for x in b) for b in rows[:k]]
         parallel = any(e and not any(x != 0 for x in r) for e, r in zip(earlier, restricted, strict=True))
         if not parallel:
@@ -70,6 +72,21 @@ def patterns(X) -> set[tuple[bool, ...]]:
     return {tuple(sign >= 0 for sign in signs) for signs, _ in _insert(rows, len(rows[0]))}
 
 
+def closed_patterns(X) -> set[tuple[bool, ...]]:
+    """The patterns 1[X u >= 0] of all u: those of the cells, and of all faces of the restrictions to hyperplanes."""
+
+    def faces(rows: list[Row], d: int) -> set[tuple[int, ...]]:
+        signs = {s for s, _ in _insert(rows, d)}
+        for a in set(rows):
+            pivot = next((q for q in range(d) if a[q] != 0), None)
+            if pivot is not None:
+                signs |= faces(_restrict(rows, a, pivot), d - 1)
+        return signs
+
+    rows = exact_rows(X)
+    return {tuple(sign >= 0 for sign in signs) for signs in faces(rows, len(rows[0]))}
+
+
 def patterns_by_programs(X) -> set[tuple[bool, ...]]:
     """The same by 2^n linear programs: is there u with s_j x_j.u >= 1 for all rows that are not zero?"""
     X = np.asarray(X, dtype=float)
@@ -85,4 +102,16 @@ def patterns_by_programs(X) -> set[tuple[bool, ...]]:
             mask = np.ones(X.shape[0], dtype=bool)
             mask[live] = np.array(signs) > 0
             found.add(tuple(mask.tolist()))
+    return found
+
+
+def closed_patterns_by_programs(X) -> set[tuple[bool, ...]]:
+    """By 2^n linear programs: is there u with x_j.u >= 0 on the pattern and x_j.u <= -1 elsewhere?"""
+    X = np.asarray(X, dtype=float)
+    found = set()
+    for pattern in itertools.product((True, False), repeat=len(X)):
+        ones = np.array(pattern)
+        A, b = np.where(ones, -1.0, 1.0)[:, None] * X, np.where(ones, 0.0, -1.0)
+        if linprog(np.zeros(X.shape[1]), A_ub=A, b_ub=b, bounds=(None, None)).status == 0:
+            found.add(pattern)
     return found

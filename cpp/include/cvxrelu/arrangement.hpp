@@ -18,11 +18,15 @@ class Arrangement {
  public:
   /// tol = 0 decides all signs and ranks exactly. Rank 0, where the only cell is the whole space, yields no cells.
   Arrangement(const RowMatrixView& X, double tol, bool check_gates);
+  /// The arrangement that `whole` cuts out of the subspace where some independent rows vanish. Rows that vanish there
+  /// have bit 1 in its cells; gates lie near the subspace and are not checked.
+  Arrangement(const Arrangement& whole, std::vector<int> contracted);
   ~Arrangement();
 
-  int rank() const { return rows_.rank; }
-  int n_features() const { return rows_.n_features; }
-  Index n_words() const { return static_cast<Index>(rows_.all.size()); }
+  int rank() const { return rows_->rank - static_cast<int>(settings_.contracted.size()); }
+  int n_features() const { return rows_->n_features; }
+  Index n_words() const { return static_cast<Index>(rows_->all.size()); }
+  const ArrangementRows& rows() const { return *rows_; }
   int n_hyperplanes() const { return static_cast<int>(candidates_.size()); }
   std::string arithmetic() const;
   const SearchCounts& counts() const { return counts_; }
@@ -39,12 +43,13 @@ class Arrangement {
   class ThreadPulse;
   struct Worker;
 
+  void start();
   void advance();
   double task_bound() const;
   std::int64_t run(std::vector<SearchTask>& tasks, const std::vector<std::int64_t>& offsets, Word* words, double* gates,
                    int threads, Monitor& monitor);
 
-  ArrangementRows rows_;
+  std::shared_ptr<const ArrangementRows> rows_;
   SearchSettings settings_;
   std::vector<int> candidates_;  // rows that are not parallel to an earlier one
   int prefix_size_ = 0;          // elements that fix a task

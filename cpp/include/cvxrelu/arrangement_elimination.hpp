@@ -83,8 +83,8 @@ class Elimination : public CellSearch {
     static Vec<S> round(Vec<S> x) { return (x + broadcast(LaneBits<S>::kRound)) - broadcast(LaneBits<S>::kRound); }
   };
 
-  /// Eliminates row s from node k into node k + 1; false when S + s contains a broken circuit.
-  bool extend(int k, int s) {
+  /// Eliminates row s from node k into node k + 1; false when S + s contains a broken circuit, unless that is allowed.
+  bool extend(int k, int s, bool allow_broken = false) {
     pulse_.beat();
     const Node<S>& from = nodes_[static_cast<std::size_t>(k)];
     Node<S>& to = nodes_[static_cast<std::size_t>(k + 1)];
@@ -146,9 +146,9 @@ class Elimination : public CellSearch {
         }
       }
       if (w == s / 64) {
-        if (inside & ((Word{1} << (s % 64)) - 1)) return false;
+        if (!allow_broken && (inside & ((Word{1} << (s % 64)) - 1))) return false;
         inside |= Word{1} << (s % 64);
-      } else if (w < s / 64 && inside != 0) {
+      } else if (!allow_broken && w < s / 64 && inside != 0) {
         return false;
       }
       to.positive[static_cast<std::size_t>(w)] = inside;

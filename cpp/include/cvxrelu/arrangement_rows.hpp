@@ -27,7 +27,6 @@ struct ArrangementRows {
   static constexpr int kMaxRank = 62;  // 2^rank is at most the number of cells, which must fit 63 bits
 
   int n = 0, rank = 0, n_features = 0;
-  int first_nonzero = 0;             // the row whose bit is 1 in the first cell of an antipodal pair
   std::vector<int> columns;          // of X, a basis of the column space
   std::vector<int> column_exponent;  // column k stands for X's column columns[k] times 2^-column_exponent[k]
   RowMatrix original;                // (n, rank) the chosen columns as given

@@ -74,6 +74,9 @@ struct SearchSettings {
   double tol = 0;  // 0: exact; else values below tol (rows and vectors of norm one) count as zero
   bool check_gates = true;
   std::vector<Word> skip;  // rows known to be no candidates; may be empty
+  // Independent rows: the cells are those of the arrangement that the others cut out of the subspace where these
+  // vanish. Rows that vanish there have bit 1.
+  std::vector<int> contracted;
 };
 
 /// Called every few microseconds of work; may throw.

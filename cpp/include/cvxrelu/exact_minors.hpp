@@ -26,8 +26,12 @@ class ExactMinors {
   /// Columns that are a basis of the column space, chosen greedily in the given order.
   std::vector<int> basis_columns(const std::vector<int>& order) const;
 
- private:
   using Word = std::uint64_t;
+  /// The first of the primes, and a row modulo it in the form of PrimeField. A minor that is zero vanishes there, too.
+  Word first_prime() const { return primes_.front(); }
+  const Word* first_residues(Index row) const { return residues(0, row); }
+
+ private:
   std::size_t primes_for(double bits) const;
   const Word* residues(std::size_t prime, Index row) const { return residues_[prime].data() + row * n_columns_; }
 
