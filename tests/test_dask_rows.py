@@ -226,3 +226,12 @@ def test_estimators_take_collections(problem, client):
         classifier = cvxrelu.GatedReLUClassifier(**settings).fit(in_blocks(X), in_blocks(few))
         plain = cvxrelu.GatedReLUClassifier(**settings).fit(X, few)
         assert (classifier.predict(in_blocks(X)).compute() == plain.predict(X)).mean() > 0.99
+
+
+@pytest.mark.parametrize("degenerate", [False, True])
+def test_cells_are_counted_on_the_workers(client, degenerate):
+    rng = np.random.default_rng(0)
+    X = rng.integers(-1, 2, (14, 4)).astype(float) if degenerate else rng.standard_normal((14, 4))
+    assert cvxrelu.count_patterns(da.from_array(X)) == cvxrelu.count_patterns(X)
+    with pytest.raises(ValueError, match="decimals, tol and closed"):
+        cvxrelu.count_patterns(da.from_array(X), decimals=3)

@@ -344,6 +344,22 @@ def masking_kernel(X: Any, patterns: ActivationPatterns, eta: Any, Z: Any = None
     return masking_kernel(X, patterns, eta, Z, **settings)
 
 
+def count_patterns(
+    X: Any,
+    *,
+    decimals: int | None = None,
+    tol: float | None = None,
+    closed: bool = False,
+    n_threads: int | None = None,
+) -> int:
+    """As :func:`cvxrelu.count_patterns`, a task for each row of a dask array."""
+    from .dask_arrangement import count_patterns
+
+    if decimals is not None or tol is not None or closed:
+        raise ValueError("on a cluster cells are counted on the numbers given: decimals, tol and closed do not apply")
+    return count_patterns(X, n_threads)
+
+
 def certify(
     X: Any,
     y: Any,
