@@ -21,9 +21,6 @@ from .sampling import sample_patterns
 if TYPE_CHECKING:
     from .network import Network
 
-# Patterns that walks from the neurons must find for a round to do without random starts.
-LEAST_FOUND = 10
-
 
 def train_relu(
     X: npt.ArrayLike,
@@ -246,28 +243,19 @@ class _Generation:
         return pricing_threshold(program.y, program.residual, size, program.beta, self.tol)
 
     def _walk(self) -> bool:
-        """Look for violated patterns from the neurons, then from random starts; tells whether some were added."""
+        """Look for violated patterns from random starts and from the neurons; tells whether some were added."""
         program = self.program
-        threshold = self._threshold()
         blocks, signs, _ = program.blocks()
-        if len(blocks):
-            words, points, _, _ = core.walk_cells(
-                program.X,
-                program.residual,
-                np.ascontiguousarray(blocks),
-                threshold,
-                signs.tolist(),
-                self._seconds_left(),
-            )
-            if len(words) >= LEAST_FOUND and self._add(words, points):
-                return True
-        starts = self.rng.standard_normal((self.n_starts, program.X.shape[1]))
-        more, ends, _, _ = core.walk_cells(
-            program.X, program.residual, starts, threshold, max_seconds=self._seconds_left()
+        starts = np.vstack([self.rng.standard_normal((self.n_starts, program.X.shape[1])), blocks])
+        words, points, _, _ = core.walk_cells(
+            program.X,
+            program.residual,
+            starts,
+            self._threshold(),
+            [0] * self.n_starts + signs.tolist(),
+            self._seconds_left(),
         )
-        if len(blocks):
-            more, ends = np.vstack([words, more]), np.vstack([points, ends])
-        return self._add(more, ends)
+        return self._add(words, points)
 
     def _search(self) -> bool:
         """Look for violated patterns everywhere; tells whether one was added."""

@@ -42,7 +42,7 @@ _PARAMETERS = """\
     max_seconds : float or None, default 10
         Seconds for training, shared by the outputs; what is at work then is brought to its end, which may take as
         long again. What is stopped by the clock need not be the same in the next fit; with "given patterns" it has
-        fewer patterns, of which nothing but the scope of the certificate tells. None sets no limit.
+        fewer patterns, and a warning tells. None sets no limit.
     n_threads : int, optional
         Threads; by default what OpenMP would take.
     random_state : None, int, RandomState or Generator, default None
