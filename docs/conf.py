@@ -19,7 +19,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["*_table.md"]  # tables that commands write and pages include
+exclude_patterns = ["*_table.md", "**sg_execution_times.rst"]  # included in pages; the times of the gallery
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 

@@ -6,11 +6,13 @@ import inspect
 import pkgutil
 import re
 import shlex
+import warnings
 from pathlib import Path
 
 import cvxrelu
+import numpy as np
 import pytest
-from cvxrelu.cli import _parser
+from cvxrelu.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(
@@ -18,22 +20,80 @@ MODULES = sorted(
 )
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.M | re.S)
+PAGES = {str(path.relative_to(ROOT)): path for path in sorted(ROOT.glob("docs/**/*.md"))}
+EXAMPLES = sorted(path.name for path in ROOT.glob("examples/plot_*.py"))
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.splitlines()[0])
+def blocks(path, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.M | re.S)
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with the files that the documents speak of."""
+    rng = np.random.default_rng(0)
+    houses = rng.uniform(1, 2, (30, 3))
+    np.savetxt(tmp_path / "houses.csv", houses, delimiter=",", header="size,age,price", comments="")
+    np.savetxt(tmp_path / "new.csv", houses[:5, :2], delimiter=",", header="size,age", comments="")
+    np.savetxt(tmp_path / "points.csv", houses, delimiter=",", header="a,b,y", comments="")
+    np.savez(tmp_path / "network.npz", W1=np.ones((2, 3)), w2=np.ones(2))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("code", blocks(ROOT / "README.md", "python"), ids=lambda code: code.splitlines()[0])
 def test_examples_of_the_readme_run(code, capsys):
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out
 
 
-def test_commands_of_the_readme_are_understood():
-    commands = [line for block in blocks("sh") for line in block.splitlines()]
-    ours = [shlex.split(line)[3:] for line in commands if line.startswith(".venv/bin/python -m cvxrelu")]
-    assert len(ours) >= 2
-    for arguments in ours:
-        _parser().parse_args(arguments)
+@pytest.mark.parametrize("page", [page for page, path in PAGES.items() if blocks(path, "python")])
+def test_examples_of_a_page_run_one_after_the_other(page, desk):
+    pytest.importorskip("matplotlib").use("Agg")
+    names = {}
+    for code in blocks(PAGES[page], "python"):
+        if "to_onnx" in code:
+            pytest.importorskip("onnx")
+        exec(compile(code, page, "exec"), names)
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_commands_of_a_page_run(page, desk, capsys):
+    """Those of the command line are run; of the others the modules must exist."""
+    for line in (line for block in blocks(ROOT / page, "sh") for line in block.splitlines()):
+        command = re.search(r"python -m (cvxrelu\b|bench\.\S+)(.*)", line)
+        if command and command[1] == "cvxrelu" and "pip install" not in line:
+            arguments = shlex.split(command[2])
+            assert main([*arguments, "--no-compare"] if arguments[0] == "train" else arguments) == 0, line
+    for module in re.findall(r"python -m (bench[.\w]*\w)", (ROOT / page).read_text()):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_of_the_gallery_run(name):
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+    code = (ROOT / "examples" / name).read_text()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive")
+        exec(compile(code, name, "exec"), {"__name__": "__main__"})
+    assert pyplot.get_fignums()
+    pyplot.close("all")
+
+
+def test_the_reference_has_every_public_name():
+    listed = re.findall(r"^   ([\w.]+)$", (ROOT / "docs" / "api.md").read_text(), flags=re.M)
+    public = {*cvxrelu.__all__, *cvxrelu._ESTIMATORS, "datasets.load_yacht", "datasets.Dataset"}
+    try:
+        from cvxrelu import plot
+    except ImportError:
+        public |= {name for name in listed if name.startswith("plot.")}
+    else:
+        public |= {f"plot.{name}" for name in plot.__all__}
+    assert len(listed) == len(set(listed)) and set(listed) == public
 
 
 def test_files_of_the_readme_exist():

@@ -1,6 +1,8 @@
+import pickle
 import subprocess
 import sys
 
+import cvxrelu
 import numpy as np
 import pytest
 from cvxrelu import Network
@@ -49,9 +51,51 @@ def test_onnx_predicts_the_same(network, tmp_path):
     np.testing.assert_allclose(output, network.predict(Z), rtol=1e-12, atol=1e-12)
 
 
+def test_scikit_learn_predicts_the_same(network):
+    pytest.importorskip("sklearn")
+    if network.gates is not None:
+        with pytest.raises(ValueError, match="network is gated: no MLP"):
+            network.to_sklearn()
+        return
+    output = network.predict(Z)
+    np.testing.assert_allclose(network.to_sklearn().predict(Z), output, rtol=1e-12, atol=1e-12)
+    labels = ["a", "b"] if output.ndim == 1 else ["a", "b", "c"]
+    mlp = pickle.loads(pickle.dumps(network.to_sklearn(labels)))
+    decisions = (output > 0).astype(int) if output.ndim == 1 else output.argmax(axis=1)
+    assert mlp.predict(Z).tolist() == [labels[k] for k in decisions]
+    assert mlp.predict_proba(Z).shape == (50, len(labels))
+    for classes in (labels[::-1], labels[:-1], [*labels, "z"], ["a", "a"]):
+        with pytest.raises(ValueError, match="classes must be sorted"):
+            network.to_sklearn(classes)
+
+
+def test_scikit_learn_takes_a_network_without_neurons():
+    pytest.importorskip("sklearn")
+    empty = Network(np.empty((0, 4)), np.empty(0))
+    np.testing.assert_array_equal(empty.to_sklearn().predict(Z), np.zeros(50))
+
+
+@pytest.mark.parametrize("name", ["ReLURegressor", "ReLUClassifier"])
+def test_an_estimator_and_its_mlp_predict_the_same(name):
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 2))
+    y = np.abs(X[:, 0]) if name == "ReLURegressor" else np.abs(X[:, 0]) > 0.7
+    model = getattr(cvxrelu, name)(max_seconds=1, certificate="given patterns", random_state=0, n_threads=1).fit(X, y)
+    mlp = model.network_.to_sklearn(getattr(model, "classes_", None))
+    if name == "ReLURegressor":
+        np.testing.assert_allclose(mlp.predict(X), model.predict(X), rtol=1e-12, atol=1e-12)
+    else:
+        np.testing.assert_array_equal(mlp.predict(X), model.predict(X))
+
+
 @pytest.mark.parametrize(
     ("package", "call", "install"),
-    [("torch", "to_torch()", "torch"), ("onnx", "to_onnx('network.onnx')", "'cvxrelu[export]'")],
+    [
+        ("torch", "to_torch()", "torch"),
+        ("onnx", "to_onnx('network.onnx')", "'cvxrelu[export]'"),
+        ("sklearn", "to_sklearn()", "'cvxrelu[sklearn]'"),
+    ],
 )
 def test_what_is_missing_is_said(package, call, install):
     code = (

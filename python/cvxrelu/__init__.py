@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .mkl_estimators import MKLRegressorCV as MKLRegressorCV
     from .relu_estimators import ReLUClassifier as ReLUClassifier
     from .relu_estimators import ReLURegressor as ReLURegressor
+    from .relu_estimators_cv import ReLUClassifierCV as ReLUClassifierCV
+    from .relu_estimators_cv import ReLURegressorCV as ReLURegressorCV
 
 __version__ = "0.1.0"
 
@@ -92,7 +94,9 @@ _ESTIMATORS = {
     "NTKRegressor": "kernel_estimators",
     "NTKRegressorCV": "kernel_estimators",
     "ReLUClassifier": "relu_estimators",
+    "ReLUClassifierCV": "relu_estimators_cv",
     "ReLURegressor": "relu_estimators",
+    "ReLURegressorCV": "relu_estimators_cv",
 }
 
 logging.getLogger("cvxrelu").addHandler(logging.NullHandler())

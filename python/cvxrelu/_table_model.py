@@ -8,8 +8,9 @@ import os
 import numpy as np
 import numpy.typing as npt
 
+from ._archives import read_archive, write_archive
 from ._validation import FloatArray
-from .network import Network, read_archive, write_archive
+from .network import Network
 
 _FORMAT = "cvxrelu.model"
 _VERSION = 1

@@ -1,4 +1,4 @@
-"""Networks for other runtimes: PyTorch modules and ONNX files, in float64 so that they predict the same."""
+"""Networks for other runtimes, in float64 so that they predict the same: PyTorch, ONNX and scikit-learn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ._validation import FloatArray
 
@@ -92,3 +93,38 @@ def to_onnx(network: Network, path: str | os.PathLike[str]) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="cvxrelu", ir_version=8)
     onnx.checker.check_model(model)
     onnx.save(model, os.fspath(path))
+
+
+def to_sklearn(network: Network, classes: npt.ArrayLike | None) -> Any:
+    """Return a fitted MLPRegressor or MLPClassifier of the network; see :meth:`Network.to_sklearn`."""
+    try:
+        from sklearn.neural_network import MLPClassifier, MLPRegressor
+        from sklearn.preprocessing import LabelBinarizer
+    except ImportError as error:
+        raise ImportError("to_sklearn needs scikit-learn: pip install 'cvxrelu[sklearn]'") from error
+
+    if network.gates is not None:
+        raise ValueError(
+            "network is gated: no MLP of scikit-learn has gates. A ReLU network (ReLURegressor, train_relu, decompose) "
+            "is one; to_onnx and to_torch take both"
+        )
+    arrays = layers(network)
+    outputs = arrays["w2"] if network.w2.ndim == 2 else arrays["w2"][:, None]
+    if classes is None:
+        model, activation = MLPRegressor(hidden_layer_sizes=(network.n_neurons,)), "identity"
+    else:
+        binarizer = LabelBinarizer().fit(np.asarray(classes))
+        n_outputs = {1: 0, 2: 1}.get(binarizer.classes_.size, binarizer.classes_.size)
+        if n_outputs != outputs.shape[1] or not np.array_equal(binarizer.classes_, classes):
+            raise ValueError(
+                f"classes must be sorted and distinct, 2 for one output or one for each of 3 or more: "
+                f"{np.size(classes)} were given for {outputs.shape[1]}"
+            )
+        model = MLPClassifier(hidden_layer_sizes=(network.n_neurons,))
+        model.classes_, model._label_binarizer = binarizer.classes_, binarizer
+        activation = "logistic" if n_outputs == 1 else "softmax"
+    model.coefs_ = [np.ascontiguousarray(arrays["W1"].T), outputs]
+    model.intercepts_ = [arrays.get("b1", np.zeros(network.n_neurons)), np.zeros(outputs.shape[1])]
+    model.n_features_in_, model.n_outputs_ = network.n_features, outputs.shape[1]
+    model.n_layers_, model.out_activation_, model.n_iter_, model.t_ = 3, activation, 0, 0
+    return model

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ._archives import read_archive, write_archive
 from ._native import core
 from ._validation import FloatArray, as_design, as_scalar, as_targets, as_threads, result_dtype
 from .patterns import unpack_patterns
@@ -223,6 +222,32 @@ class Network:
 
         to_onnx(self, path)
 
+    def to_sklearn(self, classes: npt.ArrayLike | None = None) -> Any:
+        """Return a ReLU network as a fitted scikit-learn MLP.
+
+        Parameters
+        ----------
+        classes : array_like of shape (n_classes,), optional
+            Sorted labels, for a classifier: two where the network has one output, else one for each of three
+            outputs or more.
+
+        Returns
+        -------
+        MLPRegressor or MLPClassifier
+            Its ``predict`` is the network, or the decision of the classifier. What its ``predict_proba`` returns are
+            scores of a square loss put through a sigmoid or softmax: no probabilities that were fitted.
+
+        Raises
+        ------
+        ValueError
+            For a gated network, which no MLP is, or `classes` that do not fit.
+        ImportError
+            Without scikit-learn.
+        """
+        from .export import to_sklearn
+
+        return to_sklearn(self, classes)
+
 
 def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bool = False) -> Network:
     """Turn the blocks of a gated program into the network that predicts the same, with balanced layers.
@@ -293,39 +318,6 @@ def gated_blocks(network: Network) -> FloatArray:
 def append_ones(X: FloatArray) -> FloatArray:
     """Return [X, 1], the samples whose last feature carries the biases."""
     return np.hstack([X, np.ones((X.shape[0], 1))])
-
-
-def write_archive(path: str | os.PathLike[str], name: str, version: int, arrays: dict[str, npt.NDArray[Any]]) -> None:
-    """Write arrays to an .npz archive that says what it is."""
-    with open(path, "wb") as file:
-        np.savez(file, format=np.array(name), version=np.array(version), **arrays)  # type: ignore[arg-type]
-
-
-def read_archive(
-    path: str | os.PathLike[str], name: str, version: int, required: tuple[str, ...]
-) -> dict[str, npt.NDArray[Any]]:
-    """Read what `write_archive` wrote, and complain in one sentence about anything else."""
-    what = f"{os.fspath(path)} is not a {name} file"
-    try:
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            arrays = {} if isinstance(archive, np.ndarray) else {key: archive[key] for key in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError):
-        raise ValueError(f"{what}: it is empty or damaged") from None
-    except ValueError:
-        raise ValueError(f"{what}: it is no .npz archive of plain arrays") from None
-    if "format" not in arrays or "version" not in arrays:
-        raise ValueError(f"{what}: it holds something else")
-    if str(arrays["format"]) != name:
-        raise ValueError(f"{what}: it says that it is a {arrays['format']} file")
-    if int(arrays["version"]) > version:
-        raise ValueError(
-            f"{os.fspath(path)} has version {arrays['version']} of its format, and this cvxrelu reads {version}"
-        )
-    missing = [key for key in required if key not in arrays]
-    if missing:
-        raise ValueError(f"{what}: {', '.join(missing)} missing")
-    return arrays
 
 
 def _as_layer(value: Any, name: str, ndims: tuple[int, ...]) -> FloatArray:

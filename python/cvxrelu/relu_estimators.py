@@ -74,7 +74,7 @@ _PARAMETERS = """\
     feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had names."""
 
-_N_STARTS = 50
+N_STARTS = 50
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -112,7 +112,66 @@ class TrainingCertificate:
         )
 
 
-class _ReLU(Model, BaseEstimator):  # type: ignore[misc]
+class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
+    """What the estimators with a given penalty and those that choose it share."""
+
+    certificate: str
+    tol: float
+    max_rounds: int
+    max_nodes: int
+    max_seconds: float | None
+    n_threads: int | None
+    random_state: Any
+    callback: Callback | None = None
+
+    def _solve(self, samples: MergedSamples, X: FloatArray, beta: float, rng: np.random.Generator) -> None:
+        design, targets = scaled_samples(samples, X)
+        deadline = None
+        if self.max_seconds is not None:
+            deadline = time.monotonic() + as_scalar(self.max_seconds, "max_seconds")
+        solutions = []
+        for k, target in enumerate(targets.T):
+            seconds = None
+            if deadline is not None:
+                seconds = max(0.0, deadline - time.monotonic()) / (targets.shape[1] - k)
+            solutions.append(
+                train_relu(
+                    design,
+                    target,
+                    beta,
+                    tol=self.tol,
+                    certificate=self.certificate,
+                    n_starts=N_STARTS,
+                    max_rounds=self.max_rounds,
+                    max_nodes=self.max_nodes,
+                    max_seconds=seconds,
+                    random_state=rng,
+                    n_threads=self.n_threads,
+                    callback=self.callback,
+                )
+            )
+        self.network_ = joined_networks(solutions, samples.y.ndim == 1, self.fit_bias)
+        self.certificate_ = _certificate(solutions, 0.5 * float((targets**2).sum()), samples.constant)
+        self.dual_gap_ = self.certificate_.gap
+        self.beta_ = beta
+        self.n_active_ = self.network_.n_neurons
+        self.n_iter_ = sum(solution.n_iter for solution in solutions)
+        self.solutions_ = tuple(
+            dataclasses.replace(
+                solution,
+                patterns=solution.patterns.reorder_samples(samples.appearance),
+                dual=solution.dual[samples.appearance],
+            )
+            for solution in solutions
+        )
+
+    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return self.network_.predict(X, n_threads=self.n_threads)
+
+
+class _ReLU(ReLUModel):
     def __init__(
         self,
         *,
@@ -141,69 +200,35 @@ class _ReLU(Model, BaseEstimator):  # type: ignore[misc]
         self.callback = callback
 
     def _train(self, samples: MergedSamples, X: FloatArray) -> None:
-        # The cones do not change when samples are scaled, so that a weight is its root on the sample and its target.
-        root = np.ones(X.shape[0]) if samples.weights is None else np.sqrt(samples.weights)
-        design = root[:, None] * X
-        targets = samples.y.reshape(X.shape[0], -1) * root[:, None]
         rng = generator_of(self.random_state)
-        beta = self._penalty(design, targets, rng)
-        deadline = None
-        if self.max_seconds is not None:
-            deadline = time.monotonic() + as_scalar(self.max_seconds, "max_seconds")
-        solutions = []
-        for k, target in enumerate(targets.T):
-            seconds = None
-            if deadline is not None:
-                seconds = max(0.0, deadline - time.monotonic()) / (targets.shape[1] - k)
-            solutions.append(
-                train_relu(
-                    design,
-                    target,
-                    beta,
-                    tol=self.tol,
-                    certificate=self.certificate,
-                    n_starts=_N_STARTS,
-                    max_rounds=self.max_rounds,
-                    max_nodes=self.max_nodes,
-                    max_seconds=seconds,
-                    random_state=rng,
-                    n_threads=self.n_threads,
-                    callback=self.callback,
-                )
-            )
-        self.network_ = _joined(solutions, samples.y.ndim == 1, self.fit_bias)
-        self.certificate_ = _certificate(solutions, 0.5 * float((targets**2).sum()), samples.constant)
-        self.dual_gap_ = self.certificate_.gap
-        self.beta_ = beta
-        self.n_active_ = self.network_.n_neurons
-        self.n_iter_ = sum(solution.n_iter for solution in solutions)
-        self.solutions_ = tuple(
-            dataclasses.replace(
-                solution,
-                patterns=solution.patterns.reorder_samples(samples.appearance),
-                dual=solution.dual[samples.appearance],
-            )
-            for solution in solutions
-        )
-
-    def _penalty(self, X: FloatArray, targets: FloatArray, rng: np.random.Generator) -> float:
         if self.beta is not None:
-            return as_scalar(self.beta, "beta", strict=True)
-        ratio = as_scalar(self.beta_ratio, "beta_ratio", strict=True)
-        largest = 0.0
-        for target in targets.T:
-            starts = rng.standard_normal((_N_STARTS, X.shape[1]))
-            _, _, _, value = core.walk_cells(X, np.ascontiguousarray(target), starts, np.inf)
-            largest = max(largest, value)
-        return ratio * (largest or 1.0)
-
-    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return self.network_.predict(X, n_threads=self.n_threads)
+            beta = as_scalar(self.beta, "beta", strict=True)
+        else:
+            beta = as_scalar(self.beta_ratio, "beta_ratio", strict=True) * largest_penalty(samples, X, rng)
+        self._solve(samples, X, beta, rng)
 
 
-def _joined(solutions: list[ReLUSolution], single: bool, bias: bool) -> Network:
+def scaled_samples(samples: MergedSamples, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the design and the targets (n, n_outputs) of a program without weights.
+
+    The cones do not change when samples are scaled, so that a weight is its root on the sample and its target.
+    """
+    root = np.ones(X.shape[0]) if samples.weights is None else np.sqrt(samples.weights)
+    return root[:, None] * X, samples.y.reshape(X.shape[0], -1) * root[:, None]
+
+
+def largest_penalty(samples: MergedSamples, X: FloatArray, rng: np.random.Generator) -> float:
+    """Return the smallest penalty whose optimum is zero, as far as walks find it; 1 where every penalty's is."""
+    design, targets = scaled_samples(samples, X)
+    largest = 0.0
+    for target in targets.T:
+        starts = rng.standard_normal((N_STARTS, X.shape[1]))
+        _, _, _, value = core.walk_cells(design, np.ascontiguousarray(target), starts, np.inf)
+        largest = max(largest, value)
+    return largest or 1.0
+
+
+def joined_networks(solutions: list[ReLUSolution], single: bool, bias: bool) -> Network:
     """Return the networks of the outputs as one, whose neurons have one output each."""
     layers = [balanced_layers(solution.blocks.astype(np.float64), solution.signs) for solution in solutions]
     W1 = np.vstack([first for first, _ in layers])

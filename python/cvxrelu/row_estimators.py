@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from ._table_model import decide, one_against_rest
 from ._training import GatedFit
@@ -28,6 +27,8 @@ def fit_on_rows(estimator: Estimator, X: Any, y: Any, sample_weight: Any) -> Est
 
 
 def _fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
+    if estimator.loss != "squared":
+        raise ValueError(f'rows in chunks need loss="squared", not {estimator.loss!r}')
     if estimator.warm_start:
         raise ValueError("warm_start=True is not available for rows in chunks")
     classes = None
@@ -56,7 +57,6 @@ def _fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
 
 def evaluate_on_rows(estimator: Any, X: Any) -> npt.NDArray[np.floating]:
     """Return the network's values on rows: a dask array for dask collections, else an array."""
-    check_is_fitted(estimator)
     rows = as_rows(X)
     if rows.shape[1] != estimator.n_features_in_:
         raise ValueError(

@@ -1,0 +1,121 @@
+"""`certify`: how far a ReLU network is from the best one of every width."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from .._archives import checked_archive, load_arrays
+from .._tables import TableError, read_table
+from ..network import Network
+from ..pricing import certify
+from . import _options
+from ._output import Progress, as_json, as_table
+from ._status import EXIT_NOT_CONVERGED, EXIT_OK
+
+
+def add_command(commands: Any) -> None:
+    """Add the command to the parser."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "certify",
+        help="bound how far a ReLU network is from the global optimum",
+        description="Bounds how far the objective 1/2 ||f(X) - y||^2 + B/2 (||W1||^2 + ||w2||^2) of a ReLU network is "
+        "from the best one of every width, whatever trained the network.",
+    )
+    command.add_argument(
+        "network", metavar="NETWORK.npz", help="arrays W1 (m, d) and w2 (m,), or what Network.save has written"
+    )
+    command.add_argument("file", metavar="TABLE", help="CSV, .npy or .npz: the data it was trained on")
+    command.add_argument("--target", required=True, metavar="COLUMN", help="column with the targets")
+    command.add_argument("--beta", type=_options.non_negative, required=True, metavar="B", help="the penalty")
+    _options.add_ignore(command)
+    command.add_argument(
+        "--bias",
+        action="store_true",
+        help="the last column of W1 are biases (known already if Network.save has written the file)",
+    )
+    command.add_argument(
+        "--tol", type=_options.positive, default=1e-6, metavar="T", help="looseness allowed, relative (default 1e-6)"
+    )
+    command.add_argument(
+        "--max-nodes", type=_options.count, default=1_000_000, metavar="N", help="of the branch and bound (1000000)"
+    )
+    command.add_argument("--max-seconds", type=_options.positive, metavar="S", help="for the branch and bound")
+    _options.add_common(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Certify, and report."""
+    network = load_network(arguments.network, arguments.bias)
+    table = read_table(arguments.file)
+    target = table.column(arguments.target, "--target")
+    names = _options.feature_names(table, arguments.ignore, target)
+    if len(names) != network.n_features:
+        raise TableError(
+            f"{arguments.network} takes {network.n_features} features, but {table.path} has {len(names)} columns "
+            "beside the target: leave some out with --ignore, or say --bias"
+        )
+    X, y = table.numbers(names), table.numbers([target])[:, 0]
+    start = time.perf_counter()
+    with Progress("certifying", quiet=arguments.json):
+        found = certify(
+            X,
+            y,
+            network,
+            arguments.beta,
+            tol=arguments.tol,
+            max_nodes=arguments.max_nodes,
+            max_seconds=arguments.max_seconds,
+            n_threads=arguments.threads,
+        )
+    report = {
+        "network": arguments.network,
+        "data": table.path,
+        "beta": found.beta,
+        "neurons": network.n_neurons,
+        "upper_bound": float(found.upper_bound),
+        "lower_bound": float(found.lower_bound),
+        "gap": float(found.gap),
+        "relative_gap": float(found.relative_gap),
+        "scope": found.scope,
+        "exact": bool(found.exact),
+        "nodes": int(found.n_nodes),
+        "seconds": time.perf_counter() - start,
+    }
+    print(as_json(report) if arguments.json else _as_text(report))
+    return EXIT_OK if found.exact else EXIT_NOT_CONVERGED
+
+
+def load_network(path: str, bias: bool) -> Network:
+    """Read a network that `Network.save` wrote, or an archive with W1 and w2."""
+    arrays = load_arrays(path, "a network")
+    if isinstance(arrays, dict) and "format" in arrays:
+        arrays = checked_archive(arrays, path, "cvxrelu.network", 1, ("W1", "w2", "bias"))
+        bias = bool(arrays["bias"])
+    if not isinstance(arrays, dict) or not {"W1", "w2"} <= arrays.keys():
+        raise ValueError(f"{path} is not a network: it needs arrays W1 and w2")
+    try:
+        return Network(arrays["W1"], arrays["w2"], arrays.get("gates"), bias)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a network: {error}") from None
+
+
+def _as_text(report: dict[str, Any]) -> str:
+    return as_table(
+        [
+            ("network", f"{report['network']}, {report['neurons']} neurons"),
+            ("data", report["data"]),
+            ("penalty", f"{report['beta']:.6g}"),
+            ("objective", f"{report['upper_bound']:.10g}"),
+            ("bound", f"{report['lower_bound']:.10g}: no ReLU network of any width has a lower objective"),
+            ("gap", f"{report['gap']:.3e}"),
+            ("relative gap", f"{report['relative_gap']:.2e}, of the objective of the zero network"),
+            (
+                "search",
+                f"{report['nodes']} nodes in {report['seconds']:.3f} s"
+                + ("" if report["exact"] else ", STOPPED EARLY: the bound is valid, and could be better"),
+            ),
+        ]
+    )
