@@ -201,8 +201,10 @@ def test_bad_rows_are_named(problem, tmp_path):
     X, y, patterns, beta, _ = problem
     bad = X.copy()
     bad[950, 3] = np.nan
-    with pytest.raises(ValueError, match=r"row 49 of chunk 3, row 950 of all, has nan in column 3"):
+    with pytest.raises(ValueError, match=r"row 49 of chunk 4, row 950 of all, has nan in column 3"):
         cvxrelu.solve_gated(in_chunks(bad), y, patterns, beta)
+    with pytest.raises(ValueError, match=r"row 950 of chunk 0, row 950 of all"):
+        cvxrelu.solve_gated(RowChunks([bad], chunk_rows=64), y, patterns, beta)
     with pytest.raises(ValueError, match="chunk 1 of X must have shape"):
         RowChunks([X, X[:, :2]])
     with pytest.raises(ValueError, match="patterns belong to data of shape"):

@@ -60,8 +60,11 @@ class SparseBlocks:
     blocks: FloatArray
 
 
-def checked_chunk(X: Any, index: int, first: int, n_features: int, ones: bool = False) -> Chunk:
-    """Return rows as float64, with ones appended if asked for, or say which chunk and which row is no good."""
+def checked_chunk(X: Any, index: int, first: int, n_features: int, *, offset: int = 0, ones: bool = False) -> Chunk:
+    """Return rows as float64, with ones appended if asked for, or say which chunk and which row is no good.
+
+    `index` is that of the user's chunk, `offset` the row of it where these begin.
+    """
     rows = np.asarray(X)
     if rows.ndim != 2 or rows.shape[1] != n_features:
         raise ValueError(f"chunk {index} of X has shape {rows.shape}, but {n_features} features are expected")
@@ -71,8 +74,8 @@ def checked_chunk(X: Any, index: int, first: int, n_features: int, ones: bool = 
     if not np.isfinite(rows).all():
         row, column = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
         raise ValueError(
-            f"X must be finite, but row {row} of chunk {index}, row {first + row} of all, has {rows[row, column]} "
-            f"in column {column}"
+            f"X must be finite, but row {offset + row} of chunk {index}, row {first + row} of all, "
+            f"has {rows[row, column]} in column {column}"
         )
     return Chunk(np.hstack([rows, np.ones((rows.shape[0], 1))]) if ones else rows, first)
 

@@ -131,8 +131,8 @@ class RowChunks(Rows):
         self._masked: tuple[FloatArray, Callable[[int, Chunk], WordArray]] | None = None
         self.n_threads = as_threads(n_threads)
         sources = [chunks] if isinstance(chunks, np.ndarray) else list(chunks)
-        # Where rows come from: (source, first of its rows, one past the last).
-        self._pieces: list[tuple[Any, int, int]] = []
+        # Where rows come from: (source, its index, first of its rows, one past the last).
+        self._pieces: list[tuple[Any, int, int, int]] = []
         dtypes = set()
         n_features = None
         for index, source in enumerate(sources):
@@ -148,33 +148,40 @@ class RowChunks(Rows):
                 step = max(1, array.shape[0])
             for first in range(0, array.shape[0], step):
                 piece = source if callable(source) else array
-                self._pieces.append((piece, first, min(first + step, array.shape[0])))
+                self._pieces.append((piece, index, first, min(first + step, array.shape[0])))
             dtypes.add(array.dtype)
         if not self._pieces:
             raise ValueError("X has no rows")
         assert n_features is not None
-        self._starts = np.cumsum([0] + [last - first for _, first, last in self._pieces])
+        self._starts = np.cumsum([0] + [last - first for *_, first, last in self._pieces])
         self.shape = (int(self._starts[-1]), n_features)
         self.dtype = np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
-        self.chunks = LocalParts(lambda: (self._load(index) for index in range(len(self._pieces))))
+        self.chunks = LocalParts(self._all_chunks)
 
     def with_ones(self) -> RowChunks:
         rows = copy.copy(self)
         rows._ones = True
         rows._masked = None
         rows.shape = (self.shape[0], self.shape[1] + 1)
-        rows.chunks = LocalParts(lambda: (rows._load(index) for index in range(len(rows._pieces))))
+        rows.chunks = LocalParts(rows._all_chunks)
         return rows
 
+    def _all_chunks(self) -> Iterator[Chunk]:
+        for index in range(len(self._pieces)):
+            yield self._load(index)
+            self._done_with(index)
+
     def _load(self, index: int) -> Chunk:
-        source, first, last = self._pieces[index]
+        source, chunk, first, last = self._pieces[index]
         if callable(source):
             rows = np.asarray(source())
             if rows.shape[0] != last - first:
-                raise ValueError(f"chunk {index} of X had {last - first} rows in the first pass, now {rows.shape[0]}")
+                raise ValueError(f"chunk {chunk} of X had {last - first} rows in the first pass, now {rows.shape[0]}")
         else:
             rows = source[first:last]
-        return checked_chunk(rows, index, int(self._starts[index]), self.shape[1] - self._ones, self._ones)
+        return checked_chunk(
+            rows, chunk, int(self._starts[index]), self.shape[1] - self._ones, offset=first, ones=self._ones
+        )
 
     def _done_with(self, index: int) -> None:
         """Take the pages of a memory map out of this process; the system's cache keeps them while it has room."""
