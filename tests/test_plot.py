@@ -7,7 +7,13 @@ import pytest
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 import cvxrelu  # noqa: E402
-from cvxrelu.plot import ArrangementDisplay, ConvergenceDisplay, RegularizationPathDisplay  # noqa: E402
+from cvxrelu.plot import (  # noqa: E402
+    ArrangementDisplay,
+    ConvergenceDisplay,
+    KernelMatrixDisplay,
+    KernelWeightsDisplay,
+    RegularizationPathDisplay,
+)
 from matplotlib import pyplot  # noqa: E402
 
 
@@ -137,3 +143,48 @@ ConvergenceDisplay.from_history([{"iteration": 1, "objective": 1.0, "gap": 0.5}]
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.stderr.splitlines()[-1] == "ImportError: plots need matplotlib: pip install 'cvxrelu[plot]'"
+
+
+def test_weights_of_kernels(problem):
+    X, y, patterns = problem
+    solution = cvxrelu.solve_mkl(X, y, patterns, 0.1 * cvxrelu.beta_max(X, y, patterns), n_threads=1)
+    display = KernelWeightsDisplay.from_solution(solution, alpha=0.5)
+    assert display.after.sum() == pytest.approx(1) and display.before.sum() == pytest.approx(1)
+    np.testing.assert_allclose(display.after, np.sort(solution.eta)[::-1] / solution.eta.sum())
+    np.testing.assert_allclose(np.sort(display.before), np.sort(patterns.counts) / patterns.counts.sum())
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), display.after)
+    assert display.lines_[1].get_label() == "tangent kernel of the drawn gates"
+    assert display.ax_.get_title().startswith(f"{solution.active.size} of {len(patterns)}")
+    with pytest.raises(ValueError, match="needs two features, not 4"):
+        KernelWeightsDisplay.from_solution(solution, order="angle")
+    with pytest.raises(ValueError, match="order must be"):
+        KernelWeightsDisplay.from_solution(solution, order="size")
+
+
+def test_weights_of_enumerated_cells_in_the_order_of_their_gates():
+    X = np.column_stack([[-1.0, -0.4, 0.1, 0.5, 1.0], np.ones(5)])
+    patterns = cvxrelu.enumerate_patterns(X)
+    solution = cvxrelu.solve_mkl(X, X[:, 0] ** 2, patterns, 0.01)
+    display = KernelWeightsDisplay.from_solution(solution, order="angle")
+    assert display.before.size == 9  # the pattern that is 0 everywhere has no kernel
+    angles = np.arctan2(*patterns.gates[patterns.words.any(axis=1)].T[::-1])
+    measure = cvxrelu.ntk_weights(X, patterns)[patterns.words.any(axis=1)]
+    np.testing.assert_allclose(display.before, measure[np.argsort(angles)] / 0.75)
+    assert display.lines_[1].get_label() == "neural tangent kernel"
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_kernel_matrices(problem, n_outputs):
+    X, y, patterns = problem
+    y = y if n_outputs == 1 else np.column_stack([y, X[:, 1]])
+    solution = cvxrelu.solve_mkl(X, y, patterns, 0.1 * cvxrelu.beta_max(X, y, patterns), n_threads=1)
+    display = KernelMatrixDisplay.from_solution(solution, y, cmap="viridis")
+    assert len(display.axes_) == 2 and display.images_[0].get_cmap().name == "viridis"
+    for matrix, eta in ((display.before, cvxrelu.ntk_weights(X, patterns)), (display.after, solution.eta)):
+        assert np.trace(matrix) == pytest.approx(len(X))
+        expected = np.linalg.eigvalsh(cvxrelu.masking_kernel(X, patterns, eta))
+        np.testing.assert_allclose(np.linalg.eigvalsh(matrix), expected / expected.mean(), atol=1e-9 * len(X))
+    assert display.alignments[1] > display.alignments[0] > 0
+    _, axes = pyplot.subplots(1, 2)
+    assert display.plot(axes).figure_ is axes[0].figure

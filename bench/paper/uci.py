@@ -1,6 +1,6 @@
 """Does the optimal mixture of masking kernels predict better than the neural tangent kernel?
 
-    python -m bench.paper uci --data DIRECTORY [--quick] [--out DIRECTORY]
+    python -m bench.paper uci --data DIRECTORY [--quick] [--out DIRECTORY] [--largest N]
 
 DIRECTORY holds a table NAME.csv for each binary set (features, and a last column `label`), MANIFEST.csv, whose column
 `notes` marks the sets of the experiment, and splits/NAME_tune.dat (indices for training, then for validation) and
@@ -12,6 +12,9 @@ Settings are chosen on the first split, by square loss for the kernels and netwo
 the accuracies of the four folds are averaged. "auto" takes on each set the kernel of the least validation loss.
 Differences from the tuned NTK are paired by fold; two standard errors are printed, over the sets (would it hold on
 other sets?) and over the folds of these sets (would it hold on other splits?).
+
+Sets are done in the order of their sizes. With --out every result is kept in DIRECTORY/accuracies.csv as soon as it is
+there, and a later call goes on from it: with the models and sets that are missing.
 """
 
 import argparse
@@ -24,6 +27,7 @@ import numpy as np
 from bench.paper.models import AUTO, models
 
 MARK = "INFERRED PAPER-33"
+FEW = 30  # in smaller sets a fold has two or four samples to test: a table without them is printed beside that of all
 QUICK = ("acute-nephritis", "fertility", "haberman-survival", "hepatitis")
 
 
@@ -55,25 +59,66 @@ def tune(model, X, y, split, seed):
     return model.candidates[best], float(losses[best])
 
 
-def run_set(folder, name, chosen, seed):
-    """Rows of results: one for each model and fold."""
-    X, y, split, folds = read_set(folder, name)
-    rows, losses = [], {}
-    for label, model in chosen.items():
-        start = time.process_time()
-        candidate, losses[label] = tune(model, X, y, split, seed)
-        for k, (train, test) in enumerate(folds):
-            values = model.values(X[train], y[train], X[test], (candidate,), seed + k + 1)[0]
-            rows.append(
-                {"set": name, "model": label, "fold": k, "accuracy": accuracy(values, y[test]), "setting": candidate}
-            )
-        seconds = time.process_time() - start
-        print(
-            f"  {label:<18}{np.mean([r['accuracy'] for r in rows[-len(folds) :]]):8.4f}  {seconds:7.1f} s", flush=True
+def run_model(data, label, model, seed):
+    """Rows of results for a set that was read, one for each fold."""
+    X, y, split, folds = data
+    candidate, loss = tune(model, X, y, split, seed)
+    rows = []
+    for k, (train, test) in enumerate(folds):
+        values = model.values(X[train], y[train], X[test], (candidate,), seed + k + 1)[0]
+        rows.append(
+            {"model": label, "fold": k, "accuracy": accuracy(values, y[test]), "loss": loss, "setting": str(candidate)}
         )
-    best = min((label for label in AUTO if label in losses), key=losses.get)
-    rows += [{**row, "model": "auto", "setting": best} for row in rows if row["model"] == best]
     return rows
+
+
+class Results:
+    """Rows of results, kept in a file if there is one; rows are found again by set, model, gates and seed."""
+
+    fields = ("set", "model", "fold", "accuracy", "loss", "setting", "gates", "seed")
+
+    def __init__(self, path, gates, seed):
+        self.path, self.key, self.rows = path, {"gates": gates, "seed": seed}, {}
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(",".join(self.fields) + "\n")
+        with path.open() as file:
+            for row in csv.DictReader(file):
+                row |= {"fold": int(row["fold"]), "accuracy": float(row["accuracy"]), "loss": float(row["loss"])}
+                if all(row[name] == str(value) for name, value in self.key.items()):
+                    self.rows.setdefault((row["set"], row["model"]), []).append(row)
+
+    def add(self, name, label, rows):
+        """Keep the rows of a set and a model."""
+        rows = [{"set": name, **row, **self.key} for row in rows]
+        self.rows[name, label] = rows
+        if self.path is not None:
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, self.fields).writerows(rows)
+
+    def run(self, folder, name, chosen, seed):
+        """Do what is missing of a set."""
+        data = read_set(folder, name)
+        print(f"{name} (n = {data[0].shape[0]}, d = {data[0].shape[1]})", flush=True)
+        for label, model in chosen.items():
+            if (name, label) in self.rows:
+                continue
+            start = time.process_time()
+            self.add(name, label, run_model(data, label, model, seed))
+            mean = np.mean([row["accuracy"] for row in self.rows[name, label]])
+            print(f"  {label:<20}{mean:8.4f}  {time.process_time() - start:7.1f} s", flush=True)
+
+    def table(self, names, labels):
+        """Rows of these sets and models, with those of "auto": the model of the least validation loss on each set."""
+        rows = []
+        for name in names:
+            for label in labels:
+                rows += self.rows[name, label]
+            best = min((label for label in AUTO if label in labels), key=lambda k: self.rows[name, k][0]["loss"])
+            rows += [{**row, "model": "auto", "setting": best} for row in self.rows[name, best]]
+        return rows
 
 
 def ranks(table):
@@ -114,6 +159,18 @@ def summarise(rows, reference="ntk"):
     ]
 
 
+def show(summary, title):
+    """Print the table."""
+    print(f"\n{title}; differences from the tuned NTK in points of accuracy")
+    print(f"{'model':<20}{'accuracy':>9}{'diff':>8}{'se sets':>9}{'se folds':>9}{'win/tie/loss':>14}{'rank':>7}")
+    for row in sorted(summary, key=lambda row: -row["accuracy"]):
+        record = f"{row['wins']}/{row['ties']}/{row['losses']}"
+        print(
+            f"{row['model']:<20}{100 * row['accuracy']:>9.2f}{100 * row['difference']:>+8.2f}"
+            f"{100 * row['se_sets']:>9.2f}{100 * row['se_folds']:>9.2f}{record:>14}{row['rank']:>7.2f}"
+        )
+
+
 def draw(summary, path):
     """Mean paired differences with both standard errors."""
     import matplotlib
@@ -125,14 +182,16 @@ def draw(summary, path):
     figure, axes = plt.subplots(figsize=(7, 0.35 * len(rows) + 1.2), layout="constrained")
     height = np.arange(len(rows))
     centre = [100 * row["difference"] for row in rows]
-    axes.errorbar(centre, height, xerr=[100 * row["se_sets"] for row in rows], fmt="none", color="0.7", label="sets")
+    axes.errorbar(
+        centre, height, xerr=[100 * row["se_sets"] for row in rows], fmt="none", color="0.7", lw=5, label="sets"
+    )
     axes.errorbar(
         centre, height, xerr=[100 * row["se_folds"] for row in rows], fmt="o", color="C0", lw=2, label="folds"
     )
     axes.axvline(0, color="0.3", lw=0.8)
     axes.set_yticks(height, [row["model"] for row in rows])
     axes.set_xlabel("accuracy above the tuned NTK, in points (mean over sets, one standard error)")
-    axes.legend(title="error over", loc="best", frameon=False)
+    figure.legend(title="error over", loc="outside right upper", frameon=False)
     figure.savefig(path)
     plt.close(figure)
 
@@ -148,36 +207,31 @@ def main(argv=None):
     parser.add_argument("--models", nargs="+", help="names of models beside ntk; by default all")
     parser.add_argument("--gates", type=int, default=500, help="gates that are drawn")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--largest", type=int, help="leave out sets of more samples, and say so")
     parser.add_argument("--quick", action="store_true", help="four small sets and 100 gates")
     options = parser.parse_args(argv)
-    if options.sets:
-        names = options.sets
-    elif options.quick:
-        names = QUICK
-    else:
-        with (options.data / "MANIFEST.csv").open() as file:
-            names = [row["name"] for row in csv.DictReader(file) if MARK in row["notes"]]
-    available = models(100 if options.quick else options.gates)
+    with (options.data / "MANIFEST.csv").open() as file:
+        sizes = {row["name"]: int(row["n"]) for row in csv.DictReader(file) if options.sets or MARK in row["notes"]}
+    names = sorted(options.sets or (QUICK if options.quick else sizes), key=sizes.get)
+    marked = len(names)
+    if options.largest:
+        names = [name for name in names if sizes[name] <= options.largest]
+    gates = 100 if options.quick else options.gates
+    available = models(gates)
     chosen = {label: model for label, model in available.items() if label in {"ntk", *(options.models or available)}}
-    rows = []
+    results = Results(options.out and options.out / "accuracies.csv", gates, options.seed)
     for name in names:
-        print(name, flush=True)
-        rows += run_set(options.data, name, chosen, options.seed)
+        results.run(options.data, name, chosen, options.seed)
 
-    summary = summarise(rows)
-    print(f"\n{len(names)} sets; differences from the tuned NTK in points of accuracy")
-    print(f"{'model':<20}{'accuracy':>9}{'diff':>8}{'se sets':>9}{'se folds':>9}{'win/tie/loss':>14}{'rank':>7}")
-    for row in sorted(summary, key=lambda row: -row["accuracy"]):
-        record = f"{row['wins']}/{row['ties']}/{row['losses']}"
-        print(
-            f"{row['model']:<20}{100 * row['accuracy']:>9.2f}{100 * row['difference']:>+8.2f}"
-            f"{100 * row['se_sets']:>9.2f}{100 * row['se_folds']:>9.2f}{record:>14}{row['rank']:>7.2f}"
-        )
+    bound = f" of {marked}, those of at most {options.largest} samples" if options.largest else ""
+    summary = summarise(results.table(names, chosen))
+    show(summary, f"{len(names)} sets{bound}")
+    enough = [name for name in names if sizes[name] >= FEW]
+    if len(enough) < len(names):
+        show(summarise(results.table(enough, chosen)), f"{len(enough)} sets without those of less than {FEW} samples")
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        for file, content in (("accuracies.csv", rows), ("summary.csv", summary)):
-            with (options.out / file).open("w", newline="") as target:
-                writer = csv.DictWriter(target, fieldnames=content[0].keys())
-                writer.writeheader()
-                writer.writerows(content)
+        with (options.out / "summary.csv").open("w", newline="") as target:
+            writer = csv.DictWriter(target, fieldnames=summary[0].keys())
+            writer.writeheader()
+            writer.writerows(summary)
         draw(summary, options.out / "differences.svg")

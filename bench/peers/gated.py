@@ -61,13 +61,13 @@ def certified_gap(X, y, masks, coef, beta):
     return (0.5 * (1 - s) ** 2 * rr + np.maximum(terms, 0).sum()) / (0.5 * y @ y)
 
 
-def run(solver, python, source, seconds, threads, cores):
+def run(solver, python, source, seconds, threads, cores, script=SOLVERS):
     """Start a solver; return its runs, its coefficients and its peak memory, or the reason why there are none."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
     environment["NUMBA_NUM_THREADS"] = str(threads)
     target = source.with_suffix(f".{solver}.npz")
     target.unlink(missing_ok=True)
-    command = [python, str(SOLVERS), solver, str(source), str(target), str(seconds), str(threads)]
+    command = [python, str(script), solver, str(source), str(target), str(seconds), str(threads)]
     pinned = (lambda: os.sched_setaffinity(0, cores[:threads])) if hasattr(os, "sched_setaffinity") else None
     try:
         done = subprocess.run(

@@ -1,10 +1,9 @@
 #include "border.hpp"
 #include "cvxrelu/duality.hpp"
 #include "cvxrelu/group_lasso.hpp"
+#include "solved_path.hpp"
 
 namespace cvxrelu {
-
-namespace {
 
 InnerSolver inner_solver(const std::string& name) {
   if (name == "auto") return InnerSolver::automatic;
@@ -31,8 +30,6 @@ py::dict to_dict(GroupLassoResult& result) {
   return out;
 }
 
-}  // namespace
-
 void bind_group_lasso(py::module_& m) {
   m.def(
       "solve_group_lasso",
@@ -44,19 +41,10 @@ void bind_group_lasso(py::module_& m) {
         settings.tol = tol;
         settings.max_iter = max_iter;
         settings.solver = inner_solver(solver);
-        std::vector<GroupLassoResult> path;
-        bool interrupted = false;
-        try {
-          const py::gil_scoped_release release;
+        return solved_path(keep, [&](std::vector<GroupLassoResult>& path) {
           const MaskedDesign design(X, words, n_threads, monitor);
           solve_group_lasso({design, Y, 0.0, group_weights, ridge, unpenalised}, betas, settings, start, monitor, path);
-        } catch (py::error_already_set& error) {
-          if (!keep || !error.matches(PyExc_KeyboardInterrupt)) throw;
-          interrupted = true;
-        }
-        py::list points;
-        for (auto& result : path) points.append(to_dict(result));
-        return py::make_tuple(points, interrupted);
+        });
       },
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("betas"),
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),

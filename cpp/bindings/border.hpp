@@ -58,11 +58,13 @@ class PyMonitor final : public Monitor {
 void bind_arrangement(py::module_& m);
 void bind_cone_measure(py::module_& m);
 void bind_bits(py::module_& m);
+void bind_gate_search(py::module_& m);
 void bind_cone(py::module_& m);
 void bind_cone_program(py::module_& m);
 void bind_pricing(py::module_& m);
 void bind_group_lasso(py::module_& m);
 void bind_info(py::module_& m);
+void bind_losses(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_mkl(py::module_& m);
 

@@ -14,6 +14,7 @@ from .cone import decompose
 from .cone_measure import ConeMeasure, cone_measure
 from .cone_program import ReLUSolution, solve_relu
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
+from .gated_generation import train_gated
 from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .kernels import masking_kernel, ntk, ntk_weights
 from .mkl import MKLHistory, MKLSolution, solve_mkl
@@ -70,6 +71,7 @@ __all__ = [
     "solve_gated",
     "solve_mkl",
     "solve_relu",
+    "train_gated",
     "train_relu",
 ]
 

@@ -15,6 +15,8 @@ __all__: list[str] = [
     "exact_dot_sign",
     "group_lasso_gap",
     "least_distance",
+    "loss_gap",
+    "loss_residual",
     "masked_correlations",
     "masked_fitted",
     "masking_kernel",
@@ -24,9 +26,11 @@ __all__: list[str] = [
     "price_patterns",
     "project_cone",
     "reweight_kernels",
+    "search_gates",
     "solid_angles",
     "solve_group_lasso",
     "solve_spd",
+    "solve_with_loss",
     "walk_cells",
 ]
 
@@ -210,6 +214,35 @@ def least_distance(
     For each pattern the shortest z with s_j x_j.z >= bounds_ij; zero where none was found.
     """
 
+def loss_gap(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    ridge: typing.SupportsFloat | typing.SupportsIndex,
+    coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    dual: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[float, float, float]:
+    """
+    Objective, duality gap and the factor that makes the dual point feasible.
+    """
+
+def loss_residual(
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    fitted: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> tuple[typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"], float]:
+    """
+    Minus the gradient of a loss, and its value.
+    """
+
 def masked_correlations(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
@@ -332,6 +365,18 @@ def reweight_kernels(
     Iterative reweighting of masking kernels. `history` has the rows objective, kernel objective and gap.
     """
 
+def search_gates(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    directions: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+]:
+    """
+    Moves gates along circles to cells with larger ||X' D theta||; returns the gates and the norms.
 def solid_angles(
     rows: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
@@ -360,7 +405,7 @@ def solve_group_lasso(
     n_threads: typing.SupportsInt | typing.SupportsIndex,
     callback: typing.Any,
     keep: bool,
-) -> tuple[list[typing.Any], bool]:
+) -> tuple[list[dict[str, typing.Any]], bool]:
     """
     The masked group lasso for each penalty, and whether Ctrl-C cut the path short (only where `keep` is set).
     """
@@ -372,6 +417,28 @@ def solve_spd(
 ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
     """
     Solution of A X = B, A symmetric positive definite.
+    """
+
+def solve_with_loss(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    betas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    ridge: typing.SupportsFloat | typing.SupportsIndex,
+    start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    tol: typing.SupportsFloat | typing.SupportsIndex,
+    max_iter: typing.SupportsInt | typing.SupportsIndex,
+    solver: str,
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+    callback: typing.Any,
+    keep: bool,
+) -> tuple[list[dict[str, typing.Any]], bool]:
+    """
+    As solve_group_lasso, for a loss that is not squared.
     """
 
 def walk_cells(

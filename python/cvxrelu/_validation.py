@@ -12,6 +12,7 @@ from ._native import core
 
 if TYPE_CHECKING:
     from .patterns import ActivationPatterns
+    from .row_blocks import Rows
 
 FloatArray = npt.NDArray[np.float64]
 WordArray = npt.NDArray[np.uint64]
@@ -84,7 +85,7 @@ def as_weights(weights: Any, size: int, name: str, *, positive: bool = False) ->
     return np.ascontiguousarray(array)
 
 
-def as_patterns(patterns: Any, X: FloatArray) -> ActivationPatterns:
+def as_patterns(patterns: Any, X: FloatArray | Rows) -> ActivationPatterns:
     """Return `patterns` after checking that they are patterns of as many samples and features as `X` has."""
     from .patterns import ActivationPatterns
 

@@ -86,7 +86,7 @@ _FITTED = """\
         Iterations of the reweighting.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had names."""
 
 _ERRORS = """\

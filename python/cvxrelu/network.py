@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ._native import core
 from ._validation import FloatArray, as_design, as_scalar, as_targets, as_threads, result_dtype
 from .patterns import unpack_patterns
+from .row_blocks import is_rows, on_rows
 
 _FORMAT = "cvxrelu.network"
 _VERSION = 1
@@ -95,6 +96,8 @@ class Network:
         ValueError
             If `Z` has another number of features, or entries that are not finite.
         """
+        if is_rows(Z):
+            return on_rows(self.predict, {"X": Z, "model": self})
         dtype = result_dtype(Z)
         Z = as_design(Z, "Z", self.n_features)
         threads = as_threads(n_threads)

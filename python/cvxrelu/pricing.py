@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ._native import core
 from ._validation import FloatArray, as_count, as_design, as_patterns, as_scalar, as_targets, as_threads
 from .patterns import ActivationPatterns
+from .row_blocks import is_rows, on_rows
 
 if TYPE_CHECKING:
     from .network import Network
@@ -138,6 +139,8 @@ def certify(
     >>> cvxrelu.certify(X, y, (np.eye(2), np.ones(2)), beta=0.1).scope
     'all patterns'
     """
+    if is_rows(X):
+        return on_rows(certify, locals())
     design = as_design(X)
     W1, w2, bias = as_relu_layers(network)
     if bias:

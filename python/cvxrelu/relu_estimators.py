@@ -23,7 +23,7 @@ from .network import Network
 
 _PARAMETERS = """\
     beta : float, optional
-        Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero, max_u |y . (X u)_+| over
+        Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero, ``max_u |y . (X u)_+|`` over
         unit vectors u, as far as walks from random starts find it (the largest over the outputs).
     beta_ratio : float, default {beta_ratio}
         Penalty relative to that; ignored where `beta` is given.
@@ -71,7 +71,7 @@ _PARAMETERS = """\
         appearance, each scaled by the root of its weight.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had names."""
 
 _N_STARTS = 50

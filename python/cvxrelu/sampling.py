@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ._native import core
 from ._validation import FloatArray, as_count, as_design, as_generator, as_threads
 from .patterns import ActivationPatterns, merge_patterns
+from .row_blocks import is_rows, on_rows
 
 
 def sample_patterns(
@@ -50,6 +51,8 @@ def sample_patterns(
     ValueError
         For bad shapes, entries that are not finite, an unknown law, or when nothing but the zero pattern was drawn.
     """
+    if is_rows(X):
+        return on_rows(sample_patterns, locals())
     X = as_design(X)
     threads = as_threads(n_threads)
     if isinstance(gates, str):

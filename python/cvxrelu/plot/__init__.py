@@ -2,6 +2,14 @@
 
 from ._arrangement import ArrangementDisplay
 from ._convergence import ConvergenceDisplay
+from ._kernel_matrix import KernelMatrixDisplay
+from ._kernel_weights import KernelWeightsDisplay
 from ._regularization_path import RegularizationPathDisplay
 
-__all__ = ["ArrangementDisplay", "ConvergenceDisplay", "RegularizationPathDisplay"]
+__all__ = [
+    "ArrangementDisplay",
+    "ConvergenceDisplay",
+    "KernelMatrixDisplay",
+    "KernelWeightsDisplay",
+    "RegularizationPathDisplay",
+]

@@ -105,6 +105,8 @@ class RegularizationPathDisplay(Display):
         RegularizationPathDisplay
             Itself.
         """
+        from matplotlib.ticker import NullFormatter
+
         ax = self._axes(ax)
         ever = self.norms.any(axis=0)
         self.lines_ = ax.plot(self.betas, self.norms[:, ever], **({"linewidth": 1.0} | style)) if ever.any() else []
@@ -112,6 +114,8 @@ class RegularizationPathDisplay(Display):
             ax.axvline(self.chosen, color="0.4", linestyle=":", linewidth=1.0)
         ax.set_xscale("log")
         ax.invert_xaxis()
+        if self.betas.max() >= 10 * self.betas.min():  # a power of ten is labelled: more labels would overlap
+            ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel(r"penalty $\beta$")
         ax.set_ylabel(r"block norm $\|u_i\|$")
         ax.set_title(f"{int(ever.sum())} of {ever.size} patterns ever active", fontsize="medium")

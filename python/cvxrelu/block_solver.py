@@ -1,0 +1,324 @@
+"""The gated program over rows that no single array holds, by few passes over them.
+
+A pass sends the coefficients to the blocks of rows, which recompute their residuals, and brings back the sums of
+``X' D_i R`` (p x d c numbers) and of three scalars. That is all that a certificate needs: the gap is the same sum of
+non-negative terms as in memory, at the coefficients that are returned. Between passes a sample of the rows, which is
+held here, proposes the next coefficients (`sample_model`). Its model is built where the objective is smallest over
+the combinations of the last iterates, which their gradients tell without another pass: a poor sample costs passes,
+never the answer. Where passes do not help enough, the sample is doubled, up to all rows if `sample_rows` allows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._validation import FloatArray, as_count, as_patterns, as_scalar, as_threads, as_weights
+from .block_passes import Block, SparseBlocks, dual_rows, gradients, sample_rows
+from .group_lasso import Callback, GatedSolution
+from .patterns import ActivationPatterns
+from .row_blocks import Parts, as_rows
+from .sample_model import SampleModel
+
+_MEMORY = 5  # iterates whose combinations are searched
+_FIRST_ROWS = 4096
+_ROWS_PER_COEFFICIENT = 4  # of the sample, for a model that is good to some half of its curvature
+_SAMPLE_BYTES = 1 << 27
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Iterate:
+    """Coefficients with what a pass over all rows says of them.
+
+    Attributes
+    ----------
+    coef : SparseBlocks
+        Coefficients.
+    correlations : ndarray of shape (d c, p)
+        vec(A_i' R).
+    rr, yr, yy : float
+        ||R||^2, <Y, R> and ||Y||^2.
+    """
+
+    coef: SparseBlocks
+    correlations: FloatArray
+    rr: float
+    yr: float
+    yy: float
+
+    def dense(self) -> FloatArray:
+        """Coefficients of all patterns as columns (d c, p)."""
+        coef = np.zeros_like(self.correlations)
+        if self.coef.active.size:
+            coef[:, self.coef.active] = self.coef.blocks
+        return coef
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """Objective, duality gap, and the factor s of the dual point s R."""
+
+    objective: float
+    gap: float
+    scale: float
+
+
+class BlockProgram:
+    """The program over blocks of rows, in the sense of :func:`cvxrelu.solve_gated`."""
+
+    def __init__(
+        self,
+        X: Any,
+        y: Any,
+        patterns: ActivationPatterns,
+        *,
+        sample_weight: Any = None,
+        group_weights: Any = None,
+        ridge: float = 0.0,
+        unpenalised: Any = None,
+        n_threads: int | None = None,
+        sample_size: int | None = None,
+    ) -> None:
+        if unpenalised is not None:
+            raise ValueError("unpenalised columns are not available for rows in chunks: append them to X instead")
+        self.rows = as_rows(X, n_threads)
+        self.patterns = as_patterns(patterns, self.rows)
+        self.one_output = len(getattr(y, "shape", np.shape(y))) == 1
+        self.dtype = np.float32 if self.rows.dtype == np.float32 == getattr(y, "dtype", None) else np.float64
+        self.omega = (
+            np.ones(len(patterns))
+            if group_weights is None
+            else as_weights(group_weights, len(patterns), "group_weights", positive=True)
+        )
+        self.ridge = as_scalar(ridge, "ridge")
+        self.threads = as_threads(n_threads)
+        n, d = self.rows.shape
+        most = n if sample_size is None else as_count(sample_size, "sample_size")
+        self.most_rows = min(n, most if sample_size is not None else max(_FIRST_ROWS, _SAMPLE_BYTES // (8 * d)))
+        gates = np.ascontiguousarray(patterns.gates)
+        self.blocks: Parts[Block] = self.rows.masked(y, sample_weight, gates)
+        self.model: SampleModel | None = None
+        self.history: list[Iterate] = []
+        self.zero = self._pass(SparseBlocks(np.zeros(0, dtype=np.int64), np.zeros((0, 0), order="F")))
+
+    @property
+    def at_zero(self) -> float:
+        """Objective of zero coefficients."""
+        return 0.5 * self.zero.yy
+
+    def _pass(self, coef: SparseBlocks) -> Iterate:
+        correlations, scalars = self.blocks.sum(gradients, coef, self.rows.n_threads)
+        return Iterate(coef, correlations, *(float(value) for value in scalars))
+
+    def beta_max(self) -> float:
+        """The smallest penalty whose solution is zero."""
+        return float((np.linalg.norm(self.zero.correlations, axis=0) / self.omega).max())
+
+    def bound(self, at: Iterate, beta: float) -> Bound:
+        """Objective and duality gap, a sum of non-negative terms (`duality.hpp`)."""
+        threshold = beta * self.omega
+        lengths = np.linalg.norm(at.correlations, axis=0)
+        scale = 1.0
+        if self.ridge == 0:
+            most = float((lengths / threshold).max())
+            best = at.yr / at.rr if at.rr > 0 else 1.0
+            limit = 1 / most if most > 0 else abs(best)
+            scale = min(max(best, -limit), limit)
+        active, W = at.coef.active, at.coef.blocks
+        norms = np.linalg.norm(W, axis=0)
+        penalty = threshold[active] * norms + 0.5 * self.ridge * norms**2
+        terms = penalty - scale * np.einsum("km,km->m", W, at.correlations[:, active]) if active.size else penalty
+        conjugate = 0.0
+        if self.ridge > 0:
+            squares = 0.5 * np.maximum(lengths - threshold, 0) ** 2 / self.ridge
+            terms = terms + squares[active]
+            conjugate = float(np.delete(squares, active).sum())
+        gap = 0.5 * (1 - scale) ** 2 * at.rr + float(np.maximum(terms, 0).sum()) + conjugate
+        return Bound(0.5 * at.rr + float(penalty.sum()), gap, scale)
+
+    def solve(self, beta: float, start: Iterate, tol: float, max_iter: int, callback: Callback | None) -> GatedSolution:
+        """Solve from an iterate whose pass is known; the last iterate is left in `history`."""
+        target = tol * self.at_zero
+        at, bound = start, self.bound(start, beta)
+        best = (at, bound)
+        self.history = [at]
+        work = np.zeros(4, dtype=np.int64)
+        groups = np.zeros(0, dtype=np.int64)
+        previous = np.inf
+        for iteration in range(1, max_iter + 1):
+            stop = callback is not None and callback(
+                {
+                    "iteration": iteration,
+                    "objective": bound.objective,
+                    "gap": bound.gap,
+                    "relative_gap": self._relative(bound.gap),
+                    "active": int(at.coef.active.size),
+                }
+            )
+            if bound.gap <= target or stop or iteration == max_iter:
+                break
+            grow = bound.gap > 0.5 * previous
+            previous = bound.gap
+            proposal, groups, counts = self._propose(at, beta, bound.gap, target, groups, grow)
+            work += counts
+            at = self._pass(proposal)
+            bound = self.bound(at, beta)
+            self.history = [*self.history, at][-_MEMORY:]
+            if bound.gap < best[1].gap:
+                best = (at, bound)
+        at, bound = best
+        self.history = [at]
+        return self._solution(beta, at, bound, target, iteration, work)
+
+    def _relative(self, gap: float) -> float:
+        return gap / self.at_zero if self.at_zero > 0 else 0.0
+
+    def _propose(
+        self,
+        at: Iterate,
+        beta: float,
+        gap: float,
+        target: float,
+        groups: npt.NDArray[np.int64],
+        grow: bool,
+    ) -> tuple[SparseBlocks, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the solution of the model at the best combination of the last iterates, and its groups."""
+        p = len(self.patterns)
+        first = self.model is None
+        self._sample(at, grow)
+        assert self.model is not None
+        if first and at.coef.active.size == 0:
+            # Nothing is known yet: the sample as it is, roughly.
+            everything = np.arange(p)
+            centre = np.zeros((at.correlations.shape[0], p))
+            coef, solved = self.model.solve(centre, everything, beta, self.omega, self.ridge, 1e-2 * gap)
+        else:
+            centre, gradient = self._best_combination(beta)
+            groups = self._working_set(at, centre, gradient, beta, groups)
+            if self.model.n_rows < self.rows.shape[0]:
+                self.model.match(centre[:, groups], gradient[:, groups], groups)
+            accuracy = max(0.03 * gap, 0.1 * target)
+            coef, solved = self.model.solve(centre[:, groups], groups, beta, self.omega, self.ridge, accuracy)
+        if self.dtype == np.float32:  # what is returned is what a pass certifies
+            coef = SparseBlocks(coef.active, np.asfortranarray(coef.blocks.astype(np.float32).astype(np.float64)))
+        counts = np.array([solved.n_sweeps, solved.n_newton, solved.n_cg, solved.n_direct])
+        return coef, groups, counts
+
+    def _sample(self, at: Iterate, grow: bool) -> None:
+        """Have a sample that is long enough for the non-zero blocks, and longer than before if that was too poor."""
+        n = self.rows.shape[0]
+        held = 0 if self.model is None else self.model.n_rows
+        wanted = max(_FIRST_ROWS, _ROWS_PER_COEFFICIENT * at.coef.blocks.size // max(1, self.n_outputs), held)
+        if grow and held:
+            wanted = max(wanted, 2 * held)
+        wanted = min(n if 2 * wanted > n else wanted, self.most_rows)
+        if self.model is not None and (wanted <= 1.2 * held or held >= n):
+            return
+        share = 1.0 if wanted >= n else wanted / n
+        parts = self.blocks.collect(sample_rows, share)
+        X, Y, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        self.model = SampleModel(X, Y, masks, X.shape[0] / n, self.patterns.gates, self.threads)
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the targets."""
+        return int(self.zero.correlations.shape[0]) // self.rows.shape[1]
+
+    def _working_set(
+        self,
+        at: Iterate,
+        centre: FloatArray,
+        gradient: FloatArray,
+        beta: float,
+        groups: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.int64]:
+        """Return non-zero groups, groups of before that are not clearly inactive, and the worst violators."""
+        threshold = beta * self.omega
+        violation = np.maximum(
+            np.linalg.norm(at.correlations, axis=0) / threshold, np.linalg.norm(gradient, axis=0) / threshold
+        )
+        nonzero = np.any(centre != 0, axis=0)
+        nonzero[at.coef.active] = True
+        kept = nonzero.copy()
+        kept[groups] |= violation[groups] > 0.95
+        violators = np.flatnonzero(~kept & (violation > 1 + 1e-10))
+        most = max(30, int(nonzero.sum()) // 2)
+        kept[violators[np.argsort(-violation[violators], kind="stable")[:most]]] = True
+        return np.flatnonzero(kept)
+
+    def _best_combination(self, beta: float) -> tuple[FloatArray, FloatArray]:
+        """Return coefficients and gradient where the objective is smallest over affine combinations of the iterates.
+
+        The loss is quadratic, so that gradients at the iterates give it, and its gradient, at all combinations. The
+        penalty is majorised by ``||w|| <= (||w||^2 / l + l) / 2`` at the lengths l of the combination before.
+        """
+        last = self.history[-1]
+        base = last.dense()
+        if len(self.history) == 1:
+            return base, last.correlations
+        steps = np.stack([other.dense() - base for other in self.history[:-1]])
+        changes = np.stack([other.correlations - last.correlations for other in self.history[:-1]])
+        curvature = -np.einsum("ikm,jkm->ij", changes, steps)
+        curvature = 0.5 * (curvature + curvature.T)
+        slope = np.einsum("km,ikm->i", last.correlations, steps)
+        weights = np.zeros(len(steps))
+        used = np.flatnonzero(steps.any(axis=(0, 1)) | base.any(axis=0))
+        steps_used, base_used, threshold = steps[:, :, used], base[:, used], beta * self.omega[used]
+        for _ in range(20):
+            point = base_used + np.tensordot(weights, steps_used, 1)
+            lengths = np.linalg.norm(point, axis=0)
+            inverse = threshold / np.maximum(lengths, 1e-8 * lengths.max(initial=1e-300)) + self.ridge
+            matrix = curvature + np.einsum("ikm,jkm,m->ij", steps_used, steps_used, inverse)
+            right = slope - np.einsum("ikm,km,m->i", steps_used, base_used, inverse)
+            weights = np.linalg.lstsq(matrix, right, rcond=1e-12)[0]
+        return base + np.tensordot(weights, steps, 1), last.correlations + np.tensordot(weights, changes, 1)
+
+    def _solution(
+        self, beta: float, at: Iterate, bound: Bound, target: float, n_iter: int, work: npt.NDArray[np.int64]
+    ) -> GatedSolution:
+        d = self.rows.shape[1]
+        order = np.argsort(at.coef.active)
+        blocks = at.coef.blocks[:, order].T.reshape(-1, self.n_outputs, d).swapaxes(1, 2)
+        held = 0 if self.model is None else self.model.n_rows
+        return GatedSolution(
+            beta=float(beta),
+            active=at.coef.active[order],
+            blocks=np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks).astype(self.dtype),
+            objective=bound.objective,
+            gap=bound.gap,
+            relative_gap=self._relative(bound.gap),
+            dual=self.dual(at, bound.scale),
+            converged=bound.gap <= target,
+            n_iter=n_iter,
+            n_sweeps=int(work[0]),
+            n_newton=int(work[1]),
+            n_cg=int(work[2]),
+            n_direct=int(work[3]),
+            solver=f"passes over all rows, steps on a sample of {held}",
+            unpenalised_coef=None,
+            patterns=self.patterns,
+        )
+
+    def dual(self, at: Iterate, scale: float) -> Any:
+        """The dual point: an array, or a dask array that is computed when it is wanted."""
+        rows = self.rows.assemble(self.blocks, dual_rows, at.coef, scale, self.rows.n_threads)
+        return rows[:, 0] if self.one_output else rows
+
+    def start(self, warm_start: GatedSolution | npt.ArrayLike | None) -> Iterate:
+        """Return the iterate of given coefficients."""
+        if warm_start is None:
+            return self.zero
+        coef = np.asarray(warm_start.coef if isinstance(warm_start, GatedSolution) else warm_start, dtype=np.float64)
+        shape: tuple[int, ...] = (len(self.patterns), self.rows.shape[1])
+        if not self.one_output:
+            shape = (*shape, self.n_outputs)
+        if coef.shape != shape:
+            raise ValueError(f"warm_start must have shape {shape}, not {coef.shape}")
+        if not np.isfinite(coef).all():
+            raise ValueError("warm_start must be finite")
+        columns = coef.reshape(*shape[:2], self.n_outputs).swapaxes(1, 2).reshape(shape[0], -1).T
+        active = np.flatnonzero(columns.any(axis=0))
+        return self._pass(SparseBlocks(active, np.asfortranarray(columns[:, active])))

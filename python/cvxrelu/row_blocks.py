@@ -1,0 +1,246 @@
+"""Rows that no single array holds: the masked design as sums over blocks of them.
+
+A solver asks for two things only: the sum over all blocks of a function of one block, and the values of a function
+on every block. Here both go through the blocks one after the other; `dask_rows` sends the function to the rows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import mmap
+import shutil
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ._validation import FloatArray, WordArray, as_count, as_targets, as_threads, as_weights
+from .block_passes import Block, Chunk, checked_chunk, masked_block, pack_chunk
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+Arrays = tuple[npt.NDArray[Any], ...]
+
+_BLOCK_BYTES = 1 << 25  # long enough for the kernels, short beside what a machine has
+
+
+class Parts(ABC, Generic[Part]):
+    """Chunks or blocks of rows, wherever they lie. Functions must not keep a part: it may be gone after the call."""
+
+    @abstractmethod
+    def collect(self, function: Callable[..., Any], *args: Any) -> list[Any]:
+        """Return ``function(part, *args)`` for every part, in the order of the rows."""
+
+    @abstractmethod
+    def sum(self, function: Callable[..., Arrays], *args: Any) -> Arrays:
+        """Return the sum over the parts of the arrays of ``function(part, *args)``, always in the same order."""
+
+
+class Rows(ABC):
+    """Rows in chunks.
+
+    Attributes
+    ----------
+    shape : tuple of (int, int)
+        Rows and features.
+    dtype : dtype
+        Type of the entries; float32 where all chunks are.
+    chunks : Parts of Chunk
+        The rows.
+    n_threads : int
+        Threads for the kernels on one chunk.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    chunks: Parts[Chunk]
+    n_threads: int
+
+    @abstractmethod
+    def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[Block]:
+        """Return the blocks of the masked design of the gates, with validated targets and weights."""
+
+    @abstractmethod
+    def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
+        """Return the rows of ``function(part, *args)`` as one array of the kind that the rows came in."""
+
+
+class LocalParts(Parts[Part]):
+    """Parts that are made one at a time."""
+
+    def __init__(self, parts: Callable[[], Iterator[Part]]) -> None:
+        self._parts = parts
+
+    def collect(self, function: Callable[..., Any], *args: Any) -> list[Any]:
+        return [function(part, *args) for part in self._parts()]
+
+    def sum(self, function: Callable[..., Arrays], *args: Any) -> Arrays:
+        total: Arrays | None = None
+        for part in self._parts():
+            total = add(total, function(part, *args))
+        assert total is not None
+        return total
+
+
+def add(left: Arrays | None, right: Arrays) -> Arrays:
+    """Return the sums of two tuples of arrays."""
+    return right if left is None else tuple(a + b for a, b in zip(left, right, strict=True))
+
+
+class RowChunks(Rows):
+    """Rows of a data matrix that are read chunk by chunk, in every function that takes an `X` too large for memory.
+
+    Parameters
+    ----------
+    chunks : memmap, or sequence of arrays or callables
+        A memory map of shape (n_samples, n_features), or its rows as arrays (memory maps for instance) of shape
+        (m, n_features), or functions without arguments that return such arrays, called once in every pass.
+        Chunks without rows are left out.
+    chunk_rows : int, optional
+        Rows that are read at a time from an array; by default some 32 MiB of them.
+    masks : {"auto", "disk", "recompute"}
+        Where the masks of the rows are between passes: as bits in a temporary file, or nowhere. Reading a bit costs
+        an eighth of a byte where computing it costs `n_features` multiply-adds, so "auto" is "disk" wherever the
+        temporary directory has room for ``n_samples * n_patterns / 8`` bytes. What was chosen is in `masks_used`.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    """
+
+    def __init__(
+        self,
+        chunks: npt.NDArray[Any] | Sequence[npt.ArrayLike | Callable[[], npt.ArrayLike]],
+        *,
+        chunk_rows: int | None = None,
+        masks: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        if masks not in ("auto", "disk", "recompute"):
+            raise ValueError(f'masks must be "auto", "disk" or "recompute", not {masks!r}')
+        self._masks = masks
+        self.masks_used: str | None = None
+        self.n_threads = as_threads(n_threads)
+        sources = [chunks] if isinstance(chunks, np.ndarray) else list(chunks)
+        # Where rows come from: (source, first of its rows, one past the last).
+        self._pieces: list[tuple[Any, int, int]] = []
+        dtypes = set()
+        n_features = None
+        for index, source in enumerate(sources):
+            array = np.asanyarray(source() if callable(source) else source)
+            if array.ndim != 2 or (n_features is not None and array.shape[1] != n_features) or array.shape[1] == 0:
+                wanted = "n_features" if n_features is None else n_features
+                raise ValueError(f"chunk {index} of X must have shape (m, {wanted}), not {array.shape}")
+            n_features = array.shape[1]
+            step = max(64, _BLOCK_BYTES // (8 * n_features) // 64 * 64)
+            if chunk_rows is not None:
+                step = as_count(chunk_rows, "chunk_rows")
+            if callable(source):
+                step = max(1, array.shape[0])
+            for first in range(0, array.shape[0], step):
+                piece = source if callable(source) else array
+                self._pieces.append((piece, first, min(first + step, array.shape[0])))
+            dtypes.add(array.dtype)
+        if not self._pieces:
+            raise ValueError("X has no rows")
+        assert n_features is not None
+        self._starts = np.cumsum([0] + [last - first for _, first, last in self._pieces])
+        self.shape = (int(self._starts[-1]), n_features)
+        self.dtype = np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
+        self.chunks = LocalParts(lambda: (self._load(index) for index in range(len(self._pieces))))
+
+    def _load(self, index: int) -> Chunk:
+        source, first, last = self._pieces[index]
+        if callable(source):
+            rows = np.asarray(source())
+            if rows.shape[0] != last - first:
+                raise ValueError(f"chunk {index} of X had {last - first} rows in the first pass, now {rows.shape[0]}")
+        else:
+            rows = source[first:last]
+        chunk = checked_chunk(rows, index, int(self._starts[index]), self.shape[1])
+        return chunk
+
+    def _done_with(self, index: int) -> None:
+        """Take the pages of a memory map out of this process; the system's cache keeps them while it has room."""
+        source = self._pieces[index][0]
+        if isinstance(source, np.memmap) and source.mode in ("r", "r+") and hasattr(mmap, "MADV_DONTNEED"):
+            source._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+    def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[Block]:
+        n = self.shape[0]
+        targets = as_targets(y, n).reshape(n, -1)
+        weights = None if sample_weight is None else as_weights(sample_weight, n, "sample_weight")
+        words = self._words(gates)
+
+        def blocks() -> Iterator[Block]:
+            for index in range(len(self._pieces)):
+                rows = slice(int(self._starts[index]), int(self._starts[index + 1]))
+                chunk = self._load(index)
+                yield masked_block(
+                    chunk, targets[rows], None if weights is None else weights[rows], words(index, chunk)
+                )
+                del chunk
+                self._done_with(index)
+
+        return LocalParts(blocks)
+
+    def _words(self, gates: FloatArray) -> Callable[[int, Chunk], WordArray]:
+        """Return the function that gives the masks of a chunk."""
+        widths = -(-np.diff(self._starts) // 64)
+        starts = len(gates) * np.cumsum([0, *widths])
+        room = shutil.disk_usage(tempfile.gettempdir()).free
+        used = self._masks if self._masks != "auto" else "disk" if 16 * starts[-1] < room else "recompute"
+        self.masks_used = used
+        if used == "recompute" or len(gates) == 0:
+            return lambda index, chunk: pack_chunk(chunk, gates, self.n_threads)
+        with tempfile.TemporaryFile() as file:
+            file.truncate(8 * int(starts[-1]))
+            # The map outlives the file's name and handle; the space is given back with the map.
+            stored = np.memmap(file, dtype=np.uint64, mode="r+", shape=(int(starts[-1]),))
+        written = np.zeros(len(widths), dtype=bool)
+
+        def words(index: int, chunk: Chunk) -> WordArray:
+            part = stored[starts[index] : starts[index + 1]].reshape(len(gates), -1)
+            if not written[index]:
+                part[:] = pack_chunk(chunk, gates, self.n_threads)
+                written[index] = True
+            result = np.array(part)
+            stored._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+            return result
+
+        return words
+
+    def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
+        return np.concatenate(blocks.collect(function, *args))
+
+    def __repr__(self) -> str:
+        return f"RowChunks({self.shape[0]} rows of {self.shape[1]} features in {len(self._pieces)} chunks)"
+
+
+def is_rows(X: Any) -> bool:
+    """Say whether `X` is a collection of rows rather than an array: a RowChunks, a memory map or a dask collection."""
+    return isinstance(X, Rows | np.memmap) or is_dask(X)
+
+
+def is_dask(X: Any) -> bool:
+    """Say whether `X` is a dask collection, without importing dask."""
+    return "dask" in sys.modules and hasattr(X, "__dask_graph__")
+
+
+def as_rows(X: Any, n_threads: int | None = None) -> Rows:
+    """Return the rows of `X`, for which :func:`is_rows` holds."""
+    if isinstance(X, Rows):
+        return X
+    if is_dask(X):
+        from .dask_rows import DaskRows
+
+        return DaskRows(X, n_threads)
+    return RowChunks(X, n_threads=n_threads)
+
+
+def on_rows(function: Callable[..., Result], arguments: dict[str, Any]) -> Result:
+    """Call the function of the same name and meaning for rows."""
+    result: Result = getattr(importlib.import_module(".on_rows", __package__), function.__name__)(**arguments)
+    return result
