@@ -2,6 +2,11 @@
 
     python -m bench.peers.arrangement
     python -m bench.peers.arrangement --limit 60 --only "generic 30x5" "resonance 5"
+    python -m bench.peers.arrangement --only --streamed
+
+Ours: counting; masks; masks and gates; the same with every gate verified. "aim" is what the project wants of masks, or
+of verified gates where that is marked g. The last columns are wall seconds of one and two threads for verified gates.
+With --streamed also resonance 7, whose 347 million masks pass through one buffer, with the peak of memory.
 
 Peers: the enumeration tree of Rada and Cerny (2018) with one warm-started linear program a node (HiGHS), which anyone
 can run, and SageMath's `HyperplaneArrangements(...).regions()` where `sage` is installed. A run that is over the limit
@@ -12,6 +17,7 @@ import argparse
 import itertools
 import json
 import math
+import resource
 import shutil
 import subprocess
 import time
@@ -19,6 +25,7 @@ import time
 import cvxrelu
 import highspy
 import numpy as np
+from cvxrelu._native import core
 
 
 def gaussian(n, d):
@@ -48,6 +55,15 @@ DESIGNS = {
     "threshold 6": corners(6, True),
     "braid 8": braid(8),
     "braid 9": braid(9),
+}
+AIMS = {
+    "generic 40x6": "0.030",
+    "generic 60x4": "0.0015",
+    "generic 20x10": "0.03",
+    "generic 1000x3": "0.1 g",
+    "resonance 6": "0.07",
+    "threshold 6": "1.5",
+    "braid 9": "0.08",
 }
 
 
@@ -124,21 +140,50 @@ def sage(X, limit):
 
 
 def ours(X, certify, repeats=3):
+    def run():
+        return cvxrelu.enumerate_patterns(X, certify=certify, n_threads=1)
+
+    return best_of(repeats, time.process_time, run), len(run())
+
+
+def best_of(repeats, clock, run):
     best = math.inf
     for _ in range(repeats):
-        start = time.process_time()
-        cells = len(cvxrelu.enumerate_patterns(X, certify=certify, n_threads=1))
-        best = min(best, time.process_time() - start)
-    return best, cells
+        start = clock()
+        run()
+        best = min(best, clock() - start)
+    return best
 
 
 def counted(X, repeats=3):
-    best = math.inf
-    for _ in range(repeats):
-        start = time.process_time()
-        cvxrelu.count_patterns(X, n_threads=1)
-        best = min(best, time.process_time() - start)
-    return best
+    return best_of(repeats, time.process_time, lambda: cvxrelu.count_patterns(X, n_threads=1))
+
+
+def masks(X, total, repeats=3):
+    """Into memory that was touched before, as a stream does."""
+    words = np.zeros((2 * total, (len(X) + 63) // 64), dtype=np.uint64)
+
+    def run():
+        cells, done = core.Arrangement(X, 0.0, False), 0
+        while not cells.finished:
+            done += cells.fill(words[done:], np.empty((0, 0)), 1)
+        assert done == total
+
+    return best_of(repeats, time.process_time, run)
+
+
+def threads(X, repeats=3):
+    return [best_of(repeats, time.perf_counter, lambda n=n: cvxrelu.enumerate_patterns(X, n_threads=n)) for n in (1, 2)]
+
+
+def streamed(X):
+    words = np.zeros((1 << 18, (len(X) + 63) // 64), dtype=np.uint64)
+    start, total = time.process_time(), 0
+    cells = core.Arrangement(X, 0.0, False)
+    while not cells.finished:
+        total += cells.fill(words, np.empty((0, 0)), 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"streamed: {total} masks, {time.process_time() - start:.1f} s, peak {peak:.0f} MiB with the interpreter")
 
 
 def show(seconds, cells, done, total):
@@ -151,11 +196,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--limit", type=float, default=20.0, help="seconds for each run of a peer")
     parser.add_argument("--only", nargs="*", default=list(DESIGNS), help="names of the designs")
+    parser.add_argument("--streamed", action="store_true", help="also resonance 7, in one buffer")
     options = parser.parse_args()
+    if options.streamed:
+        streamed(corners(7, False))
     peers = {"Rada-Cerny, HiGHS": rada_cerny}
     if shutil.which("sage"):
         peers["Sage"] = sage
-    header = ["design", "cells", "count", "gates", "certified", "M cells/s", *peers]
+    header = ["design", "cells", "count", "masks", "gates", "certified", "aim", "1 thread", "2 threads", *peers]
     print(" | ".join(f"{title:>17}" for title in header))
     for name in options.only:
         X = DESIGNS[name]
@@ -165,9 +213,11 @@ def main():
             name,
             str(total),
             f"{counted(X):.4g}",
+            f"{masks(X, total):.4g}",
             f"{plain:.4g}",
             f"{certified:.4g}",
-            f"{total / certified / 1e6:.3g}",
+            AIMS.get(name, ""),
+            *(f"{seconds:.4g}" for seconds in threads(X)),
         ]
         row += [show(*peer(X, options.limit), total) for peer in peers.values()]
         print(" | ".join(f"{cell:>17}" for cell in row), flush=True)

@@ -3,21 +3,21 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "cvxrelu/arrangement_elimination.hpp"
-#include "cvxrelu/arrangement_gate.hpp"
-#include "cvxrelu/arrangement_leaf.hpp"
+#include "cvxrelu/arrangement_output.hpp"
 
 namespace cvxrelu {
 
 namespace {
 
 template <Arithmetic kArithmetic>
-class Search final : public Elimination<kArithmetic> {
-  using Base = Elimination<kArithmetic>;
-  using Base::extend, Base::members, Base::determinant_sign, Base::exact_row_sign, Base::exact_lambda_sign;
+class Search final : public CellWriter<kArithmetic> {
+  using Base = CellWriter<kArithmetic>;
+  using Base::base_, Base::free_, Base::first_free_, Base::outside_, Base::dependent_, Base::cell_;
+  using Base::extend, Base::determinant_sign, Base::exact_row_sign, Base::exact_lambda_sign;
   using Base::in_span, Base::same_side, Base::coordinate_norm, Base::functional, Base::cut;
-  using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_, Base::size_;
-  using Base::nodes_, Base::path_, Base::counts;
+  using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_;
+  using Base::nodes_, Base::path_, Base::counts, Base::output_, Base::written_, Base::check_;
+  using Base::store_masks, Base::finish_gate;
   using typename Base::S;
   static constexpr Compare kCompare = !kInteger                          ? Compare::kBounded
                                       : kArithmetic == Arithmetic::kWide ? Compare::kWide
@@ -25,23 +25,11 @@ class Search final : public Elimination<kArithmetic> {
 
  public:
   Search(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse)
-      : Base(rows, settings.tol, pulse), check_gates_(settings.check_gates), skip_(settings.skip), check_(rows) {
+      : Base(rows, settings, pulse), skip_(settings.skip) {
     const auto padded_words = static_cast<std::size_t>(words_ + 1);
-    for (Words* mask : {&outside_, &positive_, &small_, &dependent_, &dead_, &cell_, &flipped_, &chosen_, &lowest_}) {
-      mask->assign(padded_words, 0);
-    }
+    for (Words* mask : {&positive_, &small_, &dead_, &lowest_}) mask->assign(padded_words, 0);
     if (skip_.empty()) skip_ = rows.zero;
-    for (const int exponent : rows.column_exponent) column_scale_.push_back(std::ldexp(1.0, -exponent));
     turning_.assign(padded_words * ArrangementRows::kMaxRank, 0);
-    for (const int row : settings.contracted) {
-      extend(base_, row, true);
-      path_.push_back(row);
-      ++base_;
-    }
-    fixed_ = nodes_[static_cast<std::size_t>(base_)].closure;
-    free_ = rows.all;
-    for (std::size_t w = 0; w < free_.size(); ++w) free_[w] &= ~fixed_[w];
-    while (first_free_ < n_ && !get_bit(free_.data(), first_free_)) ++first_free_;
   }
 
   std::int64_t run(const SearchTask& task, CellOutput output) override {
@@ -186,7 +174,7 @@ class Search final : public Elimination<kArithmetic> {
     const bool certain = std::abs(view.omega) > view.omega_error;
     const bool last_positive = view.omega < 0;
     const bool want_gates = output_.gates != nullptr;
-    L* values = want_gates ? scratch<L>(0) : nullptr;
+    L* values = want_gates ? this->template scratch<L>(0) : nullptr;
     std::array<std::uint32_t, ArrangementRows::kMaxRank> lambda;
     std::array<L, kLanes<double>> threshold;
     threshold.fill(L(0.5));
@@ -258,7 +246,7 @@ class Search final : public Elimination<kArithmetic> {
           }
           cell[w] |= span;
         }
-        emit<L, kKind>(view, k, i, words, last, lambda, bit, repeated);
+        this->template emit<L, kKind>(view, k, i, words, last, lambda, bit, repeated);
       }
     }
   }
@@ -289,159 +277,6 @@ class Search final : public Elimination<kArithmetic> {
           orient();
           set_bit(cell_.data(), j, orientation * exact_row_sign(k, view.level, i, j) > 0);
         }
-      }
-    }
-  }
-
-  // ---- output ----
-
-  template <class L, Compare kKind>
-  void emit(const LeafView<L>& view, int k, int i, int words, bool last,
-            const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated) {
-    const std::int64_t pair = written_++;
-    if (output_.words == nullptr) return;
-    const bool flip = store_masks(pair, words);
-    if (output_.gates == nullptr) return;
-    double gate[ArrangementRows::kMaxRank];
-    interior_point<L, kKind>(view, k, i, last, lambda, bit, repeated, gate);
-    finish_gate(pair, flip, gate, [&] { return ray_cell(k, i, view.level); });
-  }
-
-  /// Writes the cell with first bit 1 and its antipode; returns whether `cell_` was the antipode.
-  bool store_masks(std::int64_t pair, int words) {
-    const Word flip = get_bit(cell_.data(), first_free_) ? 0 : ~Word{0};
-    Word* out = output_.words + 2 * pair * words;
-    for (int w = 0; w < words; ++w) {
-      const auto at = static_cast<std::size_t>(w);
-      const Word cell = (cell_[at] ^ flip) & free_[at];
-      out[w] = cell | fixed_[at];
-      out[words + w] = (cell ^ free_[at]) | fixed_[at];
-    }
-    return flip != 0;
-  }
-
-  RayCell ray_cell(int k, int i, int level) {
-    RayCell cell{members(k, i), level, std::vector<int>(static_cast<std::size_t>(n_), 0)};
-    for (int j = 0; j < n_; ++j) {
-      int& stage = cell.stage[static_cast<std::size_t>(j)];
-      if (j == i || get_bit(dependent_.data(), j)) stage = 1;
-      for (int l = 0; l < k; ++l) {
-        const Node<S>& entry = nodes_[static_cast<std::size_t>(l + 1)];
-        if (get_bit(entry.positive.data(), j) || get_bit(entry.negative.data(), j)) stage = 1 + k - l;
-      }
-    }
-    return cell;
-  }
-
-  template <class Describe>
-  void finish_gate(std::int64_t pair, bool flip, double* gate, const Describe& describe) {
-    double square = 0;
-    for (int c = 0; c < r_; ++c) square += gate[c] * gate[c];
-    const double scale = (flip ? -1 : 1) / std::sqrt(square);
-    for (int c = 0; c < r_; ++c) gate[c] *= scale;
-    const Word* mask = output_.words + 2 * pair * words_;
-    if (check_gates_) {
-      bool inside = check_.inside(gate, mask);
-      if (!inside && check_.repair(describe(), mask, gate)) {
-        inside = true;
-        ++counts.repaired;
-      }
-      counts.verified += inside;
-    }
-    double* out = output_.gates + 2 * pair * rows_.n_features;
-    if (r_ < rows_.n_features) std::fill_n(out, 2 * rows_.n_features, 0.0);
-    for (int c = 0; c < r_; ++c) {
-      const auto at = static_cast<std::size_t>(c);
-      const double value = gate[c] * column_scale_[at];
-      out[rows_.columns[at]] = value;
-      out[rows_.n_features + rows_.columns[at]] = -value;
-    }
-  }
-
-  /// A point of the cell: from the ray into the cell, half the way to the next hyperplane.
-  template <class L, Compare kKind>
-  void interior_point(const LeafView<L>& view, int k, int i, bool last,
-                      const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated,
-                      double* gate) {
-    const int size = padded(n_, kLanes<L>), length = size + padded(r_, kLanes<L>);
-    const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
-    L* values = scratch<L>(0);
-    L* direction = scratch<L>(1);
-    const L a = view.e1[i], b = view.e2[i];
-    const bool first = std::abs(a) >= std::abs(b);
-    const L* own = first ? view.e1 : view.e2;
-    const L inverse = 1 / (first ? a : b);
-    const L pivot = static_cast<L>(view.pivot);
-    const Vec<L> A = broadcast(a), B = broadcast(b);
-    for (int j = size; j < length; j += kLanes<L>) store(values + j, A * load(view.e2 + j) - B * load(view.e1 + j));
-
-    bool nested = repeated;
-    int elements = 0;
-    for (int w = 0; w < words_; ++w) {
-      const auto at = static_cast<std::size_t>(w);
-      elements += __builtin_popcountll(node.closure[at] & free_[at]);
-      chosen_[at] = outside_[at] & ~dependent_[at];
-    }
-    set_bit(chosen_.data(), i, false);
-    nested = nested || elements > k - base_;
-    if (!nested) {
-      L own_factor = last ? pivot : -pivot;
-      std::array<L, ArrangementRows::kMaxRank> sign{};
-      for (int l = base_; l < k; ++l) {
-        const auto at = static_cast<std::size_t>(l);
-        sign[at] = (lambda[at] >> bit) & 1 ? L(1) : L(-1);
-        own_factor -= sign[at] * view.dual[at][i];
-      }
-      own_factor *= inverse;
-      for (int j = 0; j < length; j += kLanes<L>) {
-        Vec<L> sum = broadcast(own_factor) * load(own + j);
-        for (int l = base_; l < k; ++l) {
-          const auto at = static_cast<std::size_t>(l);
-          sum += broadcast(sign[at]) * load(view.dual[at] + j);
-        }
-        store(direction + j, sum);
-      }
-    } else {
-      nested_direction(view, k, i, last, lambda, bit, own, inverse, direction, length);
-    }
-    double step = 0.5 * static_cast<double>(reach(values, direction, size, chosen_.data()));
-    double value_square = 0, direction_square = 0;
-    for (int c = 0; c < r_; ++c) {
-      value_square += static_cast<double>(values[size + c]) * values[size + c];
-      direction_square += static_cast<double>(direction[size + c]) * direction[size + c];
-    }
-    if (direction_square > 0) step = std::min(step, std::sqrt(value_square / direction_square));
-    for (int c = 0; c < r_; ++c) {
-      gate[c] = static_cast<double>(values[size + c]) + step * static_cast<double>(direction[size + c]);
-    }
-  }
-
-  /// More rows than elements pass through the ray: the smallest element's dual vector dominates, then the next one's.
-  template <class L>
-  void nested_direction(const LeafView<L>& view, int k, int i, bool last,
-                        const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, const L* own,
-                        L inverse, L* direction, int length) {
-    const int size = length - padded(r_, kLanes<L>);
-    L* dual = scratch<L>(2);
-    const L factor = static_cast<L>(last ? view.pivot : -view.pivot) * inverse;
-    for (int j = 0; j < length; j += kLanes<L>) store(direction + j, broadcast(factor) * load(own + j));
-    Words& determined = flipped_;
-    determined = dependent_;
-    set_bit(determined.data(), i, true);
-    for (int l = k - 1; l >= base_; --l) {
-      const auto at = static_cast<std::size_t>(l);
-      const L sign = (lambda[at] >> bit) & 1 ? L(1) : L(-1), shift = view.dual[at][i] * inverse;
-      for (int j = 0; j < length; j += kLanes<L>) {
-        store(dual + j, broadcast(sign) * (load(view.dual[at] + j) - broadcast(shift) * load(own + j)));
-      }
-      const L step = std::min(L(1), L(0.5) * reach(direction, dual, size, determined.data()));
-      for (int j = 0; j < length; j += kLanes<L>) {
-        store(direction + j, load(direction + j) + broadcast(step) * load(dual + j));
-      }
-      const Node<S>& entry = nodes_[at + 1];
-      for (int w = 0; w < words_; ++w) {
-        determined[static_cast<std::size_t>(w)] |=
-            entry.positive[static_cast<std::size_t>(w)] | entry.negative[static_cast<std::size_t>(w)];
       }
     }
   }
@@ -480,33 +315,8 @@ class Search final : public Elimination<kArithmetic> {
     finish_gate(0, flip, gate, [&] { return RayCell{{}, level, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
   }
 
-  template <class L>
-  L* scratch(int which) {
-    auto& buffer = [this]() -> auto& {
-      if constexpr (std::is_same_v<L, float>) {
-        return single_scratch_;
-      } else {
-        return double_scratch_;
-      }
-    }();
-    const int length = padded(n_, kLanes<L>) + padded(r_, kLanes<L>);
-    if (buffer.size() == 0) buffer.setZero(length, 3);
-    return buffer.data() + static_cast<Index>(which) * length;
-  }
-
-  const bool check_gates_;
-  int base_ = 0;        // contracted rows: the first elements of every set
-  Words free_, fixed_;  // rows that cut the subspace, and rows that vanish on it
-  int first_free_ = 0;  // the row whose bit is 1 in the first cell of an antipodal pair
-  Words skip_;
-  GateCheck check_;
-  Words outside_, positive_, small_, dependent_, dead_, cell_, flipped_, chosen_;
+  Words skip_, positive_, small_, dead_;
   Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
-  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_scratch_;
-  Matrix double_scratch_;
-  CellOutput output_;
-  std::int64_t written_ = 0;
-  std::vector<double> column_scale_;  // turns gates for scaled columns into gates for those given
 };
 
 }  // namespace
