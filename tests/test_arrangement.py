@@ -177,6 +177,17 @@ def test_extreme_scales_change_nothing(X, data):
     assert found(np.ldexp(X, np.array(exponents)[:, None])) == found(X)
 
 
+@settings(max_examples=40)
+@given(designs(most=6, widest=3), st.sampled_from([1e150, 1e-150]), st.integers(0, 63))
+def test_decimal_scales_are_exact_for_what_they_round_to(X, scale, which):
+    Y = X.copy()
+    Y[[bool(which >> j & 1) for j in range(len(X))]] *= scale
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rounding makes cells without a float64 gate
+        masks = enumerate_patterns(Y).to_dense()
+    assert {tuple(mask) for mask in masks.T.tolist()} == reference.patterns(Y)
+
+
 @settings(max_examples=80)
 @given(designs(most=6, widest=4), st.integers(0, 2**32 - 1))
 def test_near_degenerate_floats_are_decided(X, seed):

@@ -1,5 +1,7 @@
 """Training over all patterns by column generation."""
 
+import time
+
 import cvxrelu
 import numpy as np
 import pytest
@@ -114,6 +116,22 @@ def test_stopping():
     rounds.clear()
     with pytest.raises(KeyboardInterrupt):
         cvxrelu.train_relu(X, y, 1.0, **settings_)
+
+
+def test_a_time_limit_holds_and_says_that_patterns_were_left():
+    X, y, patterns = planted(300, 10, 100)
+    start = time.process_time()
+    with pytest.warns(cvxrelu.ConvergenceWarning, match="further rounds may lower"):
+        short = cvxrelu.train_relu(
+            X, y, 20.0, patterns=patterns, certificate="given patterns", tol=1e-3, max_rounds=1, random_state=0
+        )
+    assert short.n_rounds == 1 and short.converged
+    check(X, y, short)
+    with pytest.warns(cvxrelu.ConvergenceWarning):
+        none = cvxrelu.train_relu(X, y, 1.0, patterns=patterns, max_seconds=0.0, certificate="given patterns")
+    assert time.process_time() - start < 10
+    check(X, y, none)
+    assert none.objective <= 0.5 * y @ y
 
 
 def test_bad_settings():

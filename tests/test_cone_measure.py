@@ -6,11 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from arrangement_families import braid, f4, gaussian, resonance, type_b, type_d
 from cvxrelu import cone_measure, enumerate_patterns
-
-
-def gaussian(n, d, seed=0):
-    return np.random.default_rng(seed).standard_normal((n, d))
 
 
 def ntk(X):
@@ -93,10 +90,95 @@ def test_sampling_agrees_with_the_exact_measure():
 def test_sampling_in_higher_rank():
     X = np.vstack([gaussian(9, 5), np.zeros((1, 5))])
     patterns = enumerate_patterns(X)
-    measure = cone_measure(X, patterns, n_draws=100_000, random_state=1)
+    measure = cone_measure(X, patterns, method="sample", n_draws=100_000, random_state=1)
     assert measure.method == "sample" and abs(measure.probabilities.sum() - 1) < 1e-12
     kernel = expected_kernel(X, patterns, measure.probabilities)
     assert np.abs(kernel - ntk(np.vstack([X[:9], X[9:] + 1e-300]))).max() < 0.05
+
+
+# ---- rank 4 and 5 ----
+
+
+def roots_a(m):
+    """e_i - e_j, all differences in R^(m + 1), which makes all cells congruent."""
+    return np.array([np.eye(m + 1)[i] - np.eye(m + 1)[j] for i in range(m + 1) for j in range(i)])
+
+
+CONGRUENT = {
+    "orthants 4": (np.eye(4), 1 / 16),
+    "orthants 5": (np.eye(5), 1 / 32),
+    "A4": (roots_a(4), 1 / 120),
+    "A5": (roots_a(5), 1 / 720),
+    "B4": (type_b(4), 1 / 384),
+    "D4": (type_d(4), 1 / 192),
+    "F4": (f4(), 1 / 1152),
+}
+
+
+@pytest.mark.parametrize("name", CONGRUENT)
+def test_reflection_arrangements(name):
+    X, share = CONGRUENT[name]
+    measure = cone_measure(X, enumerate_patterns(X))
+    assert measure.method == "quadrature" and measure.n_draws == 0
+    assert (np.abs(measure.probabilities - share) <= measure.errors).all() and measure.errors.max() < 1e-13
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        gaussian(4, 4),
+        gaussian(5, 5),
+        gaussian(11, 4),
+        gaussian(8, 5),
+        gaussian(9, 4) @ np.diag([1, 1, 1, 1e-2]),
+        np.hstack([gaussian(8, 4, seed=2), np.ones((8, 1))]),
+        gaussian(7, 4) @ gaussian(4, 6, seed=1),
+        np.vstack([gaussian(5, 4), gaussian(2, 4), -3 * gaussian(3, 4)]),
+        braid(5),
+        resonance(4),
+    ],
+    ids=["simplices 4", "simplices 5", "11x4", "8x5", "thin", "bias", "rank 4 of 6", "repeated", "braid", "resonance"],
+)
+def test_quadrature_averages_masks_to_the_ntk(X):
+    patterns = enumerate_patterns(X, tol=1e-9)
+    measure = cone_measure(X, patterns, method="quadrature")
+    assert measure.method == "quadrature" and measure.errors.max() < 1e-12
+    assert abs(measure.probabilities.sum() - 1) <= 1e-13 + measure.errors.sum()
+    np.testing.assert_array_equal(measure.probabilities[::2], measure.probabilities[1::2])
+    kernel = expected_kernel(X, patterns, measure.probabilities)
+    assert np.abs(kernel - ntk(X)).max() <= (1e-13 + measure.errors.sum()) * np.abs(X @ X.T).max()
+
+
+@pytest.mark.parametrize("d", [4, 5])
+def test_quadrature_agrees_with_sampling(d):
+    X = np.vstack([gaussian(8, d, seed=d), np.zeros((1, d))])
+    patterns = enumerate_patterns(X)
+    exact = cone_measure(X, patterns)
+    sampled = cone_measure(X, patterns, method="sample", n_draws=200_000, random_state=0)
+    assert exact.method == "quadrature"
+    p = exact.probabilities
+    z = (sampled.probabilities - p) / np.sqrt(np.maximum(p / 2 - p**2, 1e-9) / 200_000)
+    assert np.abs(z).max() < 4.5
+    some = cone_measure(X, patterns[[7, 2]])
+    np.testing.assert_allclose(some.probabilities, p[[7, 2]], atol=1e-14)
+    again = cone_measure(X, patterns, n_threads=2)
+    np.testing.assert_array_equal(again.probabilities, p)
+
+
+def test_large_problems_are_sampled_unless_asked():
+    X = gaussian(120, 4)
+    patterns = enumerate_patterns(X)
+    assert cone_measure(X, patterns, n_draws=1000, random_state=0).method == "sample"
+    few = cone_measure(X, patterns[:40], method="quadrature")
+    assert few.method == "quadrature" and few.errors.max() < 1e-12
+
+
+def test_faces_have_measure_zero():
+    X = np.vstack([np.eye(4), -np.eye(4)])
+    patterns = enumerate_patterns(X, closed=True)
+    probabilities = cone_measure(X, patterns).probabilities
+    np.testing.assert_allclose(probabilities[:16], 1 / 16, rtol=1e-13)
+    assert len(patterns) == 81 and (probabilities[16:] == 0).all()
 
 
 def test_bad_input():
@@ -104,6 +186,8 @@ def test_bad_input():
     patterns = enumerate_patterns(X)
     with pytest.raises(ValueError, match="rank 3 at most"):
         patterns.measure(X, method="exact")
+    with pytest.raises(ValueError, match="rank 4 or 5, but X has rank 3"):
+        patterns.measure(X[:, [0, 1, 2, 2]], method="quadrature")
     with pytest.raises(ValueError, match="method must be"):
         patterns.measure(X, method="guess")
     with pytest.raises(ValueError, match="5 samples"):

@@ -293,3 +293,93 @@ def test_defaults_are_decent_on_real_data():
         warnings.simplefilter("error")
         model.fit(data.X[train], data.y[train])
     assert model.score(data.X[test], data.y[test]) > 0.98
+
+
+@parametrize_with_checks(
+    [
+        GatedReLURegressor(loss="huber", gates="gaussian", n_gates=30, n_threads=1),
+        GatedReLURegressor(loss="poisson", gates="gaussian", n_gates=30, n_threads=1),
+        GatedReLUClassifier(loss="logistic", gates="gaussian", n_gates=30, n_threads=1),
+        GatedReLUClassifier(loss="softmax", gates="gaussian", n_gates=30, n_threads=1),
+    ]
+)
+def test_scikit_learn_has_no_complaints_about_losses(estimator, check):
+    check(estimator)
+
+
+def labelled(n_classes, n=200, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 2))
+    return X, np.array(["a", "b", "c"])[np.digitize(np.hypot(*X.T), [1.0, 1.7][: n_classes - 1])]
+
+
+@pytest.mark.parametrize("loss", ["logistic", "softmax"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_probabilities(loss, n_classes):
+    X, y = labelled(n_classes)
+    model = GatedReLUClassifier(loss=loss, n_gates=60, random_state=0, n_threads=1).fit(X, y)
+    law, scores = model.predict_proba(X), model.decision_function(X)
+    assert law.shape == (len(X), n_classes) and scores.shape == ((len(X),) if n_classes == 2 else law.shape)
+    np.testing.assert_allclose(law.sum(axis=1), 1, atol=1e-14)
+    assert (model.classes_[law.argmax(axis=1)] == model.predict(X)).all()
+    assert model.score(X, y) > 0.85
+    if n_classes == 2:
+        np.testing.assert_allclose(law[:, 1], 1 / (1 + np.exp(-scores)), atol=1e-14)
+    likelihood = -np.log(law[np.arange(len(y)), np.searchsorted(model.classes_, y)]).sum()
+    if loss == "softmax" or n_classes == 2:
+        penalty = model.objective_ - likelihood
+        norms = np.sqrt((model.solution_.blocks.reshape(model.n_active_, -1) ** 2).sum(axis=1))
+        assert penalty == pytest.approx(model.beta_ * norms.sum(), rel=1e-6)
+    assert np.isfinite(model.predict_proba(1e6 * X)).all()
+
+
+def test_no_probabilities_of_the_squared_loss():
+    X, y = labelled(2)
+    model = GatedReLUClassifier(n_gates=60, random_state=0).fit(X, y)
+    assert not hasattr(model, "predict_proba")
+
+
+def test_huber_ignores_outliers_and_poisson_predicts_means():
+    X, y = regression(n=300)
+    wrong = y.copy()
+    wrong[::10] += 30
+    huber, squared = (small(loss=loss, delta=0.2, beta_ratio=0.1).fit(X, wrong) for loss in ("huber", "squared"))
+    assert huber.score(X, y) > 0.9 > 0 > squared.score(X, y)
+    counts = np.random.default_rng(0).poisson(np.exp(1 + np.abs(X[:, 0])))
+    poisson = small(loss="poisson", beta_ratio=1e-3).fit(X, counts)
+    assert (poisson.predict(X) > 0).all()
+    assert poisson.score(X, counts) > 0.6
+    assert poisson.predict(X).mean() == pytest.approx(counts.mean(), rel=0.05)
+    with pytest.raises(ValueError, match="not negative"):
+        small(loss="poisson").fit(X, -counts)
+
+
+@pytest.mark.parametrize("loss", ["huber", "poisson"])
+def test_weights_are_copies_for_every_loss(loss):
+    X, y = regression()
+    y = np.round(np.abs(y) * 3)
+    copies = np.random.default_rng(0).integers(0, 3, size=len(y))
+    weighted = small(loss=loss, beta=0.5).fit(X, y, sample_weight=copies)
+    copied = small(loss=loss, beta=0.5).fit(np.repeat(X, copies, axis=0), np.repeat(y, copies))
+    np.testing.assert_array_equal(weighted.predict(X), copied.predict(X))
+
+
+def test_equal_samples_with_different_labels():
+    X = np.repeat(np.random.default_rng(0).standard_normal((15, 2)), 4, axis=0)
+    y = np.random.default_rng(1).integers(0, 2, size=60)
+    for loss in ("logistic", "softmax"):
+        model = GatedReLUClassifier(loss=loss, n_gates=20, random_state=0).fit(X, y)
+        law = model.predict_proba(X)
+        norms = np.sqrt((model.solution_.blocks.reshape(model.n_active_, -1) ** 2).sum(axis=1))
+        objective = -np.log(law[np.arange(60), y]).sum() + model.beta_ * norms.sum()
+        assert model.objective_ == pytest.approx(objective, rel=1e-9)
+
+
+def test_losses_that_are_refused():
+    X, y = regression()
+    with pytest.raises(ValueError, match="loss must be one of squared, huber, poisson, not 'softmax'"):
+        small(loss="softmax").fit(X, y)
+    with pytest.raises(ValueError, match="loss must be one of squared, logistic, softmax, not 'hinge'"):
+        GatedReLUClassifier(loss="hinge").fit(*labelled(2))
+    with pytest.raises(ValueError, match="delta must be"):
+        small(loss="huber", delta=-1.0).fit(X, y)

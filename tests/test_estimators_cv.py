@@ -83,3 +83,30 @@ def test_no_weight_on_what_is_held_out():
     folds = [(np.arange(30, 90), np.arange(30))]
     with pytest.raises(ValueError, match="every sample that is held out"):
         GatedReLURegressorCV(cv=folds, **QUICK).fit(X, y, sample_weight=weights)
+
+
+@parametrize_with_checks(
+    [
+        GatedReLURegressorCV(loss="poisson", gates="gaussian", cv=3, **QUICK),
+        GatedReLUClassifierCV(loss="softmax", gates="gaussian", cv=3, **QUICK),
+    ]
+)
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+def test_scikit_learn_has_no_complaints_about_losses(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("loss", ["huber", "poisson", "logistic", "softmax"])
+def test_the_held_out_loss_is_that_of_training(loss):
+    X, y = regression()
+    folds = [(np.arange(60), np.arange(60, 90))]
+    settings = dict(loss=loss, cv=folds, random_state=0, **QUICK)
+    if loss in ("huber", "poisson"):
+        model = GatedReLURegressorCV(**settings).fit(X, np.round(np.abs(3 * y)))
+    else:
+        model = GatedReLUClassifierCV(**settings).fit(X, np.digitize(y, [0.5, 1.2]))
+        np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, atol=1e-14)
+    assert model.path_[-1].loss == loss
+    assert (model.path_.relative_gaps <= 1e-6).all()
+    assert model.loss_path_.argmin() > 0

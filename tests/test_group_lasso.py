@@ -1,16 +1,18 @@
+import concurrent.futures
+import multiprocessing
 import pickle
-import warnings
 
 import cvxrelu
 import numpy as np
 import pytest
+from cvxrelu._native import core
 from hypothesis import example, given
 from hypothesis import strategies as st
 from reference import group_lasso as reference
 from strategies import problems, sampled
 from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
 
-SOLVERS = ("auto", "bcd")
+SOLVERS = ("auto", "dual", "bcd")
 
 
 def teacher(n, d, p, seed=0, noise=0.1):
@@ -170,6 +172,62 @@ def test_tiny_penalties(ratio):
     check_certificate(X, y, cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-8, max_iter=1000), 1e-8)
 
 
+@pytest.mark.parametrize("solver", ["newton", *SOLVERS])
+def test_the_inner_solvers_are_told(solver):
+    X, y, patterns = teacher(100, 5, 60)
+    beta = 0.05 * cvxrelu.beta_max(X, y, patterns)
+    solution = cvxrelu.solve_gated(X, y, patterns, beta, solver=solver)
+    assert solution.solver == solver and len(solution.inner_solvers) > 0
+    assert set(solution.inner_solvers) <= ({"newton", "dual"} if solver == "auto" else {solver})
+    assert (solution.n_sweeps > 0) == (solver != "dual")
+    assert (solution.n_newton > 0) == (solver != "bcd")
+
+
+def test_the_dual_method_takes_over_where_newton_steps_cost_more():
+    # Data far from centred: the Newton systems of the non-zero blocks are close to singular.
+    rng = np.random.default_rng(0)
+    X = np.abs(rng.standard_normal((100, 8))) + 1
+    y = rng.standard_normal(100)
+    patterns = sampled(X - X.mean(axis=0), 150, rng)
+    patterns = cvxrelu.sample_patterns(X, gates=patterns.gates)
+    beta = 1e-5 * cvxrelu.beta_max(X, y, patterns)
+    solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-8, max_iter=1000)
+    check_certificate(X, y, solution, 1e-8)
+    assert "dual" in solution.inner_solvers
+
+
+@given(problems(max_samples=20, max_features=3, max_patterns=40), st.sampled_from([1e-1, 1e-3, 1e-6]))
+def test_screening_discards_no_active_block(problem, tol):
+    X, y, patterns, beta = problem
+    rough = cvxrelu.solve_gated(X, y, patterns, beta, tol=tol)
+    exact = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-12, max_iter=1000)
+    survivors = core.group_lasso_survivors(
+        X, patterns.words, y.reshape(-1, 1), beta, np.ones(len(patterns)), np.asfortranarray(rough.coef.T), 1
+    )
+    assert set(exact.active) <= set(survivors)
+
+
+def test_screening_discards_most_blocks_near_the_optimum():
+    X, y, patterns = teacher(200, 4, 300)
+    beta = 0.3 * cvxrelu.beta_max(X, y, patterns)
+    exact = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-10)
+    survivors = core.group_lasso_survivors(
+        X, patterns.words, y.reshape(-1, 1), beta, np.ones(len(patterns)), np.asfortranarray(exact.coef.T), 1
+    )
+    assert set(exact.active) <= set(survivors) and len(survivors) < len(patterns) / 2
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_duplicate_groups_share_what_one_of_them_has(solver):
+    X, y, single = teacher(80, 4, 20)
+    double = cvxrelu.ActivationPatterns(np.repeat(single.gates, 2, axis=0), np.repeat(single.words, 2, axis=0), 80)
+    beta = 0.02 * cvxrelu.beta_max(X, y, single)
+    expected = cvxrelu.solve_gated(X, y, single, beta, tol=1e-10)
+    found = cvxrelu.solve_gated(X, y, double, beta, tol=1e-8, solver=solver, max_iter=1000)
+    check_certificate(X, y, found, 1e-8)
+    assert found.objective == pytest.approx(expected.objective, abs=found.gap + expected.gap)
+
+
 def test_solution_is_zero_from_beta_max_on():
     X, y, patterns = teacher(50, 4, 30)
     largest = cvxrelu.beta_max(X, y, patterns)
@@ -205,13 +263,13 @@ def test_degenerate_data(case):
         check_certificate(X, y, cvxrelu.solve_gated(X, y, patterns, beta, solver=solver, tol=1e-9), 1e-9)
 
 
-def test_ill_conditioned_designs_end_with_a_certificate():
+def test_ill_conditioned_designs_end_with_a_certificate_and_a_warning():
     X, y, patterns = teacher(60, 8, 40)
     X = X * np.logspace(0, -12, 8)
     patterns = cvxrelu.sample_patterns(X, 40, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", cvxrelu.ConvergenceWarning)
-        solution = cvxrelu.solve_gated(X, y, patterns, 1e-6 * cvxrelu.beta_max(X, y, patterns), tol=1e-12, max_iter=30)
+    beta = 1e-6 * cvxrelu.beta_max(X, y, patterns)
+    with pytest.warns(cvxrelu.ConvergenceWarning, match="above tol=1.0e-17"):
+        solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-17, max_iter=30)
     assert np.isfinite(solution.objective) and np.isfinite(solution.blocks).all()
     value = reference.objective(X, y, patterns.to_dense(), solution.coef, solution.beta)
     bound = reference.dual_objective(y, solution.dual)
@@ -252,6 +310,18 @@ def test_path_points_equal_cold_solves():
         assert solution.objective == pytest.approx(cold.objective, abs=solution.gap + cold.gap)
     given_betas = cvxrelu.gated_path(X, y, patterns, betas=[0.1, 3.0, 1.0])
     assert given_betas.betas.tolist() == [3.0, 1.0, 0.1]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e100])
+def test_reports_tell_the_penalty(scale):
+    X, y, patterns = teacher(60, 4, 30)
+    y = scale * y
+    reports = []
+    path = cvxrelu.gated_path(X, y, patterns, n_betas=6, callback=lambda state: reports.append(state))
+    assert list(dict.fromkeys(report["beta"] for report in reports)) == pytest.approx(path.betas.tolist(), rel=1e-14)
+    last = {report["beta"]: report for report in reports}
+    for report, solution in zip(last.values(), path, strict=True):
+        assert report["objective"] == solution.objective and report["gap"] == solution.gap
 
 
 def test_a_path_that_is_stopped_keeps_what_is_finished():
@@ -304,6 +374,35 @@ def test_the_same_number_of_threads_gives_the_same_bits():
         first, second = (cvxrelu.solve_gated(X, y, patterns, beta, n_threads=n_threads) for _ in range(2))
         assert first.coef.tobytes() == second.coef.tobytes()
         check_certificate(X, y, first, 1e-6)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer Pythons warn of forks beside threads
+def test_a_forked_child_solves_on_several_threads():
+    X, y, patterns = teacher(1500, 20, 300)
+    beta = 0.2 * cvxrelu.beta_max(X, y, patterns)
+    expected = cvxrelu.solve_gated(X, y, patterns, beta, n_threads=2).objective
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+
+    def solve():
+        sender.send(cvxrelu.solve_gated(X, y, patterns, beta, n_threads=2).objective)
+
+    child = multiprocessing.get_context("fork").Process(target=solve)
+    child.start()
+    try:
+        assert receiver.poll(60) and receiver.recv() == expected
+    finally:
+        child.kill()
+        child.join()
+
+
+def test_solves_may_run_side_by_side():
+    X, y, patterns = teacher(1500, 20, 300)
+    beta = 0.2 * cvxrelu.beta_max(X, y, patterns)
+    expected = cvxrelu.solve_gated(X, y, patterns, beta, n_threads=2).coef
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: cvxrelu.solve_gated(X, y, patterns, beta, n_threads=2).coef, range(8)))
+    assert all(coef.tobytes() == expected.tobytes() for coef in found)
 
 
 def test_arrays_of_any_layout_work():

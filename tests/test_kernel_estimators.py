@@ -16,6 +16,7 @@ from cvxrelu import (
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
 
 QUICK = {"n_gates": 40, "n_threads": 1}
 FEW = {"beta_ratios": (0.3, 0.03), "n_folds": 3}
@@ -76,6 +77,20 @@ def test_the_error_of_samples_left_out_is_that_of_refits():
         assert error == pytest.approx(total / s.sum(), rel=1e-6)
     refit = NTKRegressor(beta=model.beta_).fit(X, y, sample_weight=s)
     assert_allclose(model.predict(X), refit.predict(X), atol=1e-9)
+
+
+def test_ctrl_c_is_heard_during_the_eigendecomposition():
+    X = np.random.default_rng(0).standard_normal((1500, 3))
+    with press_ctrl_c_after(0.4) as pressed, pytest.raises(KeyboardInterrupt):
+        while True:
+            NTKRegressorCV(n_betas=2).fit(X, X[:, 0])
+    assert pressed.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
+
+
+def test_a_kernel_matrix_that_cannot_fit_is_refused():
+    X = np.arange(300_000.0)[:, None]
+    with pytest.raises(MemoryError, match="4 kernel matrices"):
+        NTKRegressorCV().fit(X, X[:, 0])
 
 
 def test_mkl_regression_is_solve_mkl_on_the_gates():

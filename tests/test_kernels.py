@@ -229,6 +229,20 @@ def test_ctrl_c_stops_a_masking_kernel():
     assert pressed.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
 
 
+def test_a_matrix_that_cannot_fit_is_refused_before_it_is_begun():
+    X = np.ones((3_000_000, 1))
+    patterns = cvxrelu.sample_patterns(X, gates=[[1.0]])
+    message = r"shape \(3000000, 3000000\) would take 6.71e\+04 GiB"
+    with pytest.raises(MemoryError, match=message):
+        cvxrelu.ntk(X)
+    with pytest.raises(MemoryError, match=message):
+        cvxrelu.masking_kernel(X, patterns, [1.0])
+    with pytest.raises(MemoryError, match=message):
+        cvxrelu.masking_kernel(X[:1], patterns[:1].reorder_samples(np.arange(1)), [1.0], X, block="self")
+    with pytest.raises(MemoryError, match="2 kernel matrices"):
+        cvxrelu.solve_mkl(X, np.ones(len(X)), patterns, 1.0)
+
+
 def bad_calls():
     X = np.ones((4, 2))
     X[:, 0] = [0, 1, 2, 3]

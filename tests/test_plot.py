@@ -7,7 +7,13 @@ import pytest
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 import cvxrelu  # noqa: E402
-from cvxrelu.plot import ConvergenceDisplay, RegularizationPathDisplay  # noqa: E402
+from cvxrelu.plot import (  # noqa: E402
+    ArrangementDisplay,
+    ConvergenceDisplay,
+    KernelMatrixDisplay,
+    KernelWeightsDisplay,
+    RegularizationPathDisplay,
+)
 from matplotlib import pyplot  # noqa: E402
 
 
@@ -66,6 +72,68 @@ def test_convergence(problem):
         ConvergenceDisplay.from_history([])
 
 
+def area_shares(display):
+    """Of the disc, by the values of the cells."""
+    colours = display.image_.get_array().compressed()
+    values, counts = np.unique(colours, return_counts=True)
+    return dict(zip(values.tolist(), (counts / counts.sum()).tolist(), strict=True))
+
+
+def test_cones_fill_the_disc_by_their_angles():
+    X = np.random.default_rng(1).standard_normal((5, 2))
+    patterns = cvxrelu.enumerate_patterns(np.vstack([X, 4 * X[:1], np.zeros((1, 2))]))
+    X = np.vstack([X, 4 * X[:1], np.zeros((1, 2))])
+    display = ArrangementDisplay.from_data(X, patterns, values=np.arange(10), labels=True)
+    assert display.projection == "cones" and len(display.lines_) == 5
+    shares = area_shares(display)
+    np.testing.assert_allclose([shares[i] for i in range(10)], patterns.measure(X), atol=2e-3)
+    assert {text.get_text() for text in display.ax_.texts} <= {
+        "".join(map(str, mask)) for mask in patterns.to_dense().T.astype(int)
+    }
+    assert len(display.ax_.texts) >= 8
+    pyplot.close("all")
+
+
+def test_lines_in_the_plane():
+    X = np.array([[1.0, 0, 1], [0, 1, 1], [1, 1, 1], [-1, 1, 1]])
+    display = ArrangementDisplay.from_data(X, linewidth=2.0)
+    assert display.projection == "plane" and display.lines_[0].get_linewidth() == 2.0
+    for line in display.lines_:
+        u = np.column_stack([*line.get_data(), np.ones(2)])
+        assert np.abs(X @ u.T).max(axis=1).min() < 1e-12  # both ends on one of the hyperplanes
+    grid = (np.arange(700) + 0.5) / 700 * 2 * display.extent - display.extent
+    u = np.array([grid[100], grid[500], 1.0])
+    assert display.image_.get_array()[500, 100] == (X @ u >= 0).sum()
+    pyplot.close("all")
+
+
+def test_great_circles_on_the_sphere():
+    X = np.random.default_rng(2).standard_normal((7, 3))
+    patterns = cvxrelu.enumerate_patterns(X)
+    display = ArrangementDisplay.from_data(X, patterns, view=(90.0, -90.0))  # from the north pole: right is u_1
+    assert display.projection == "sphere" and len(display.lines_) == 7
+    for line in display.lines_:
+        a, b = line.get_data()
+        u = np.column_stack([a, b, np.sqrt(np.maximum(1 - a**2 - b**2, 0))])
+        assert np.abs(X @ u.T).max(axis=1).min() < 1e-5  # the root amplifies rounding at the rim
+        assert (a**2 + b**2 <= 1 + 1e-12).all()
+    assert display.image_.get_array()[350, 350] == (X[:, 2] >= 0).sum()
+    few = ArrangementDisplay.from_data(X, patterns[:2])
+    assert np.ma.getmaskarray(few.image_.get_array()).mean() > 0.3
+    pyplot.close("all")
+
+
+def test_arrangements_that_cannot_be_drawn():
+    with pytest.raises(ValueError, match="2 or 3 features"):
+        ArrangementDisplay.from_data(np.eye(4))
+    with pytest.raises(ValueError, match="needs 3 features"):
+        ArrangementDisplay.from_data(np.eye(2), projection="sphere")
+    with pytest.raises(ValueError, match="projection must be"):
+        ArrangementDisplay.from_data(np.eye(2), projection="torus")
+    with pytest.raises(ValueError, match="values must have shape"):
+        ArrangementDisplay.from_data(np.eye(2), values=[1.0])
+
+
 def test_without_matplotlib():
     code = """
 import sys
@@ -75,3 +143,48 @@ ConvergenceDisplay.from_history([{"iteration": 1, "objective": 1.0, "gap": 0.5}]
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.stderr.splitlines()[-1] == "ImportError: plots need matplotlib: pip install 'cvxrelu[plot]'"
+
+
+def test_weights_of_kernels(problem):
+    X, y, patterns = problem
+    solution = cvxrelu.solve_mkl(X, y, patterns, 0.1 * cvxrelu.beta_max(X, y, patterns), n_threads=1)
+    display = KernelWeightsDisplay.from_solution(solution, alpha=0.5)
+    assert display.after.sum() == pytest.approx(1) and display.before.sum() == pytest.approx(1)
+    np.testing.assert_allclose(display.after, np.sort(solution.eta)[::-1] / solution.eta.sum())
+    np.testing.assert_allclose(np.sort(display.before), np.sort(patterns.counts) / patterns.counts.sum())
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), display.after)
+    assert display.lines_[1].get_label() == "tangent kernel of the drawn gates"
+    assert display.ax_.get_title().startswith(f"{solution.active.size} of {len(patterns)}")
+    with pytest.raises(ValueError, match="needs two features, not 4"):
+        KernelWeightsDisplay.from_solution(solution, order="angle")
+    with pytest.raises(ValueError, match="order must be"):
+        KernelWeightsDisplay.from_solution(solution, order="size")
+
+
+def test_weights_of_enumerated_cells_in_the_order_of_their_gates():
+    X = np.column_stack([[-1.0, -0.4, 0.1, 0.5, 1.0], np.ones(5)])
+    patterns = cvxrelu.enumerate_patterns(X)
+    solution = cvxrelu.solve_mkl(X, X[:, 0] ** 2, patterns, 0.01)
+    display = KernelWeightsDisplay.from_solution(solution, order="angle")
+    assert display.before.size == 9  # the pattern that is 0 everywhere has no kernel
+    angles = np.arctan2(*patterns.gates[patterns.words.any(axis=1)].T[::-1])
+    measure = cvxrelu.ntk_weights(X, patterns)[patterns.words.any(axis=1)]
+    np.testing.assert_allclose(display.before, measure[np.argsort(angles)] / 0.75)
+    assert display.lines_[1].get_label() == "neural tangent kernel"
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_kernel_matrices(problem, n_outputs):
+    X, y, patterns = problem
+    y = y if n_outputs == 1 else np.column_stack([y, X[:, 1]])
+    solution = cvxrelu.solve_mkl(X, y, patterns, 0.1 * cvxrelu.beta_max(X, y, patterns), n_threads=1)
+    display = KernelMatrixDisplay.from_solution(solution, y, cmap="viridis")
+    assert len(display.axes_) == 2 and display.images_[0].get_cmap().name == "viridis"
+    for matrix, eta in ((display.before, cvxrelu.ntk_weights(X, patterns)), (display.after, solution.eta)):
+        assert np.trace(matrix) == pytest.approx(len(X))
+        expected = np.linalg.eigvalsh(cvxrelu.masking_kernel(X, patterns, eta))
+        np.testing.assert_allclose(np.linalg.eigvalsh(matrix), expected / expected.mean(), atol=1e-9 * len(X))
+    assert display.alignments[1] > display.alignments[0] > 0
+    _, axes = pyplot.subplots(1, 2)
+    assert display.plot(axes).figure_ is axes[0].figure

@@ -84,6 +84,20 @@ def local_training(X, y, beta, width, rng):
     return z[: width * d].reshape(width, d), z[width * d :]
 
 
+def test_walks_take_the_signs_they_are_given_and_keep_to_their_time():
+    rng = np.random.default_rng(0)
+    X, theta, starts = rng.standard_normal((60, 4)), rng.standard_normal(60), rng.standard_normal((6, 4))
+    both = core.walk_cells(X, theta, starts, 0.0)[2]
+    halves = [core.walk_cells(X, theta, starts, 0.0, [sign] * 6)[2] for sign in (1, -1)]
+    assert set(np.concatenate(halves)) >= set(both)
+    assert max(halves[0].max(), halves[1].max()) == both.max()
+    mirrored = core.walk_cells(X, -theta, starts, 0.0, [-1] * 6)[2]
+    np.testing.assert_array_equal(mirrored, halves[0])
+    assert len(core.walk_cells(X, theta, starts, 0.0, max_seconds=-1.0)[2]) == 0
+    with pytest.raises(ValueError, match="one entry per start"):
+        core.walk_cells(X, theta, starts, 0.0, [1])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_no_trained_network_is_below_the_bound(seed):
     X, y = problem(seed)

@@ -62,7 +62,8 @@ void walk(benchmark::State& state) {
   const Vector theta = data.y;
   const RowMatrix starts = gaussian(10, state.range(1), 7);
   double best = 0;
-  for (auto _ : state) benchmark::DoNotOptimize(walk_cells(data.X, rows, theta, starts, 0, data.monitor, best));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(walk_cells(data.X, rows, theta, starts, {}, 0, 1e300, data.monitor, best));
   state.SetItemsProcessed(state.iterations() * 20);
 }
 BENCHMARK(walk)->ArgNames({"n", "d"})->Unit(benchmark::kMillisecond)->Args({300, 10})->Args({1000, 20});

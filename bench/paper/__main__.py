@@ -1,10 +1,10 @@
-"""The paper's experiments: python -m bench.paper EXPERIMENT; `uci --help` says more."""
+"""The paper's experiments: python -m bench.paper EXPERIMENT; `EXPERIMENT --help` says more."""
 
 import sys
 
-from bench.paper import uci
+from bench.paper import gates, uci
 
-EXPERIMENTS = {"uci": uci.main}
+EXPERIMENTS = {"gates": gates.main, "uci": uci.main}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in EXPERIMENTS:

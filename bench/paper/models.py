@@ -149,6 +149,6 @@ def models(n_gates):
     }
 
 
-AUTO = ("ntk", "ntk relu", "5 draws", "mixed, 5 draws", "priced, 3 draws")
+AUTO = ("ntk", "ntk relu", "5 draws", "mixed, 5 draws")
 """What kernel="auto" chooses from, by the loss on the validation samples: averages over draws, not single ones, whose
 loss is noisier by more than kernels differ."""

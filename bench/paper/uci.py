@@ -182,14 +182,16 @@ def draw(summary, path):
     figure, axes = plt.subplots(figsize=(7, 0.35 * len(rows) + 1.2), layout="constrained")
     height = np.arange(len(rows))
     centre = [100 * row["difference"] for row in rows]
-    axes.errorbar(centre, height, xerr=[100 * row["se_sets"] for row in rows], fmt="none", color="0.7", label="sets")
+    axes.errorbar(
+        centre, height, xerr=[100 * row["se_sets"] for row in rows], fmt="none", color="0.7", lw=5, label="sets"
+    )
     axes.errorbar(
         centre, height, xerr=[100 * row["se_folds"] for row in rows], fmt="o", color="C0", lw=2, label="folds"
     )
     axes.axvline(0, color="0.3", lw=0.8)
     axes.set_yticks(height, [row["model"] for row in rows])
     axes.set_xlabel("accuracy above the tuned NTK, in points (mean over sets, one standard error)")
-    axes.legend(title="error over", loc="best", frameon=False)
+    figure.legend(title="error over", loc="outside right upper", frameon=False)
     figure.savefig(path)
     plt.close(figure)
 

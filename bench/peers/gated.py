@@ -2,14 +2,22 @@
 
     python -m bench.peers.gated --peers celer skglm --ratios 0.1 0.01
     python -m bench.peers.gated --python adelie=/path/to/another/environment/bin/python
+    python -m bench.peers.gated --path --problems A B C
+    PYTHONPATH=build/multi python -m bench.peers.gated --peers --levels 3 4   # AVX2 and AVX-512 of one build
+
+Problems: A to F, planted teachers on Gaussian data; data sets of scikit-learn; digits10, the ten classes of digits as
+ten outputs. A path has 50 penalties from beta_max down to a hundredth of it, and counts as within a gap when all of
+them are.
 
 Every solver runs in a process of its own, pinned to as many cores as it gets threads, over a ladder of its own
-tolerances. Its coefficients are certified here, by one NumPy routine for all; a cell shows the least CPU seconds of a
-run whose relative gap (gap over the objective at zero) is within the column's, the median over the repetitions.
-Building an explicit matrix is not counted. "-": not reached within the limit of a run.
+tolerances until it reaches the least gap of the table. Its coefficients are certified by one NumPy routine for all; a
+cell shows the least CPU seconds (wall with several threads) of a run whose relative gap (gap over the objective at
+zero) is within the column's, the median over the repetitions. Building an explicit matrix and the certificate are not
+counted. Memory is the peak after the first run. "-": not reached within the limit.
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -29,6 +37,7 @@ PROBLEMS = {
     "F": (300, 500, 500),
 }
 SKLEARN = ("diabetes", "breast_cancer", "digits")
+MANY_OUTPUTS = ("digits10",)  # no peer has blocks that are matrices
 SOLVERS = Path(__file__).with_name("gated_solvers.py")
 
 
@@ -43,43 +52,54 @@ def problem(name, seed):
     else:
         from sklearn import datasets
 
-        X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+        X, y = getattr(datasets, f"load_{name.removesuffix('10')}")(return_X_y=True)
+        y = np.eye(10)[y] if name in MANY_OUTPUTS else y
         X = (X - X.mean(axis=0)) / np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
-        y, p = (y - y.mean()) / y.std(), 500
+        y, p = (y - y.mean(axis=0)) / y.std(), 500
     return X, y, cvxrelu.sample_patterns(X, p, random_state=seed)
 
 
-def certified_gap(X, y, masks, coef, beta):
-    """Relative duality gap of coefficients, as a sum of non-negative terms."""
-    active = np.flatnonzero(np.abs(coef).sum(axis=1))
-    residual = y - ((X @ coef[active].T) * masks[:, active]).sum(axis=1)
-    correlations = (X * residual[:, None]).T @ masks
-    norms = np.linalg.norm(correlations, axis=0)
-    rr = residual @ residual
-    s = min(y @ residual / rr, beta / norms.max()) if rr > 0 else 1.0
-    terms = beta * np.linalg.norm(coef[active], axis=1) - s * (coef[active] * correlations[:, active].T).sum(axis=1)
-    return (0.5 * (1 - s) ** 2 * rr + np.maximum(terms, 0).sum()) / (0.5 * y @ y)
-
-
-def run(solver, python, source, seconds, threads, cores, script=SOLVERS):
-    """Start a solver; return its runs, its coefficients and its peak memory, or the reason why there are none."""
+def start(command, target, seconds, threads, level=None):
+    """Run a solver, which writes `target`, on as many cores as threads; return why it ended early, if it did."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
     environment["NUMBA_NUM_THREADS"] = str(threads)
-    target = source.with_suffix(f".{solver}.npz")
+    if level is not None:
+        environment["CVXRELU_CPU_LEVEL"] = str(level)
     target.unlink(missing_ok=True)
-    command = [python, str(script), solver, str(source), str(target), str(seconds), str(threads)]
-    pinned = (lambda: os.sched_setaffinity(0, cores[:threads])) if hasattr(os, "sched_setaffinity") else None
+    pinned = None
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))[:threads]
+        pinned = lambda: os.sched_setaffinity(0, cores)  # noqa: E731
     try:
         done = subprocess.run(
-            command, env=environment, preexec_fn=pinned, capture_output=True, text=True, timeout=10 * seconds + 60
+            command, env=environment, preexec_fn=pinned, capture_output=True, text=True, timeout=seconds
         )
-        error = done.stderr.strip().splitlines()[-1:] or [""]
     except subprocess.TimeoutExpired:
-        error = ["stopped after ten times the limit"]
-    if not target.exists():
-        return None, error[0]
-    with np.load(target) as found:
-        return (json.loads(str(found["runs"])), found["coefs"], int(found["memory"])), ""
+        return "nothing within the limit"
+    return (done.stderr.strip().splitlines() or [""])[-1]
+
+
+def run(solver, python, source, goal, seconds, threads, level):
+    """Runs of a solver down to the gap `goal`, or the reason why there are none."""
+    target = source.with_suffix(".json")
+    command = [python, str(SOLVERS), solver, str(source), str(target), str(threads), str(goal)]
+    reason = start(command, target, seconds, threads, level)
+    return (json.loads(target.read_text()), "") if target.exists() else (None, reason)
+
+
+def measure(options, source, solver, threads, level):
+    """Median seconds to each gap, active blocks at the last penalty and peak memory of a solver."""
+    python = dict(entry.split("=", 1) for entry in options.python).get(solver, sys.executable)
+    times = {gap: [] for gap in options.gaps}
+    for _ in range(options.repeats if solver == "cvxrelu" else 1):
+        runs, reason = run(solver, python, source, min(options.gaps), options.seconds, threads, level)
+        if runs is None:
+            return None, reason
+        for gap in options.gaps:
+            reached = [r["cpu" if threads == 1 else "wall"] for r in runs if r["gap"] <= gap]
+            times[gap].append(min(reached, default=np.inf))
+    seconds = {gap: float(np.median(t)) for gap, t in times.items()}
+    return {"seconds": seconds, "active": runs[-1]["active"], "memory": runs[0]["memory"]}, ""
 
 
 def main(argv=None):
@@ -87,65 +107,52 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", nargs="+", default=[*PROBLEMS, *SKLEARN])
     parser.add_argument("--ratios", nargs="+", type=float, default=[0.1, 0.01, 0.001], help="of beta_max")
+    parser.add_argument("--path", action="store_true", help="a path in the place of single penalties")
     parser.add_argument("--gaps", nargs="+", type=float, default=[1e-4, 1e-6, 1e-8])
     parser.add_argument("--peers", nargs="*", default=["celer", "celer_prune0", "skglm", "adelie", "pyscnn"])
-    parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1], help="peers run with one")
+    parser.add_argument("--levels", nargs="+", type=int, default=[None], help="CPU levels of cvxrelu (1, 3, 4)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--repeats", type=int, default=3, help="of cvxrelu; peers run once")
-    parser.add_argument("--seconds", type=float, default=30, help="a solver's ladder ends after a run that took longer")
+    parser.add_argument("--seconds", type=float, default=60, help="limit of a solver for all of its tolerances")
     parser.add_argument("--python", nargs="*", default=[], metavar="PEER=PATH", help="interpreter for a peer")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args(argv)
-    pythons = dict(entry.split("=", 1) for entry in options.python)
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
     header = f"{'problem':<14}{'ratio':>7}{'seed':>5} {'solver':<16}{'threads':>7}"
     print(header + "".join(f"{gap:>11.0e}" for gap in options.gaps) + f"{'active':>8}{'MiB':>7}  best peer / cvxrelu")
+    ours = [("cvxrelu", threads, level) for threads in options.threads for level in options.levels]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.problems:
-            for seed in options.seeds:
-                X, y, patterns = problem(name, seed)
-                masks = patterns.to_dense().astype(float)
-                largest = cvxrelu.beta_max(X, y, patterns)
-                for ratio in options.ratios:
-                    source = Path(folder) / "problem.npz"
-                    beta = ratio * largest
-                    np.savez(source, X=X, y=y, masks=masks, gates=patterns.gates, words=patterns.words, beta=beta)
-                    for threads in options.threads:
-                        peers = options.peers if threads == 1 else []
-                        best = {gap: np.inf for gap in options.gaps}
-                        for solver in [*peers, "cvxrelu"]:
-                            python = pythons.get(solver, sys.executable)
-                            times = {gap: [] for gap in options.gaps}
-                            for _ in range(options.repeats if solver == "cvxrelu" else 1):
-                                found, reason = run(solver, python, source, options.seconds, threads, cores)
-                                if found is None:
-                                    break
-                                runs, coefs, memory = found
-                                gaps = [certified_gap(X, y, masks, coef, beta) for coef in coefs]
-                                for gap in options.gaps:
-                                    key = "cpu" if threads == 1 else "wall"
-                                    reached = [r[key] for r, g in zip(runs, gaps, strict=True) if g <= gap]
-                                    times[gap].append(min(reached, default=np.inf))
-                            line = f"{name:<14}{ratio:>7g}{seed:>5} {solver:<16}{threads:>7}"
-                            if found is None:
-                                print(line + f"  did not run: {reason}", flush=True)
-                                continue
-                            medians = {gap: float(np.median(times[gap])) for gap in options.gaps}
-                            cells = "".join(f"{t:>11.4f}" if np.isfinite(t) else f"{'-':>11}" for t in medians.values())
-                            active = int((np.abs(coefs[-1]).sum(axis=1) > 0).sum())
-                            line += cells + f"{active:>8}{memory / 2**20:>7.0f}"
-                            if solver == "cvxrelu" and peers:
-                                ratios = [
-                                    f"{best[g] / t:.0f}" if np.isfinite(best[g]) else "none" for g, t in medians.items()
-                                ]
-                                line += "  " + " / ".join(ratios)
-                            elif solver != "cvxrelu":
-                                best = {gap: min(best[gap], medians[gap]) for gap in options.gaps}
-                            print(line, flush=True)
-                            row = {"problem": name, "ratio": ratio, "seed": seed, "solver": solver, "threads": threads}
-                            rows.append(row | {"seconds": medians, "active": active, "memory": memory})
+        source = Path(folder) / "problem.npz"
+        for name, seed in itertools.product(options.problems, options.seeds):
+            X, y, patterns = problem(name, seed)
+            masks = patterns.to_dense().astype(float)
+            largest = cvxrelu.beta_max(X, y, patterns)
+            for ratio in ["path"] if options.path else options.ratios:
+                betas = largest * (np.geomspace(1, 0.01, 50) if options.path else np.array([ratio]))
+                np.savez(source, X=X, y=y, masks=masks, gates=patterns.gates, words=patterns.words, betas=betas)
+                peers = [] if y.ndim > 1 else options.peers
+                best = {gap: np.inf for gap in options.gaps}
+                for solver, threads, level in [*((peer, 1, None) for peer in peers), *ours]:
+                    label = solver if level is None else f"{solver} level {level}"
+                    line = f"{name:<14}{ratio:>7}{seed:>5} {label:<16}{threads:>7}"
+                    row, reason = measure(options, source, solver, threads, level)
+                    if row is None:
+                        print(line + f"  did not run: {reason}", flush=True)
+                        continue
+                    seconds = row["seconds"]
+                    line += "".join(f"{t:>11.4f}" if np.isfinite(t) else f"{'-':>11}" for t in seconds.values())
+                    line += f"{row['active']:>8}{row['memory'] / 2**20:>7.0f}"
+                    if solver != "cvxrelu":
+                        best = {gap: min(best[gap], seconds[gap]) for gap in options.gaps}
+                    elif peers and threads == 1:
+                        line += "  " + " / ".join(
+                            f"{best[g] / t:.0f}" if np.isfinite(best[g]) else "none" for g, t in seconds.items()
+                        )
+                    print(line, flush=True)
+                    case_of = {"problem": name, "ratio": ratio, "seed": seed, "threads": threads, "level": level}
+                    rows.append(case_of | {"solver": solver} | row)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 

@@ -1,10 +1,14 @@
-"""One file per problem in, coefficients and CPU seconds out: run by ``bench.peers.gated`` in a process of its own.
+"""One file per problem in, CPU seconds and certified gaps out: run by ``bench.peers.gated`` in a process of its own.
+
+A problem has decreasing penalties; a solver takes them in turn, each from the solution before where it can, and
+returns the coefficients of all of them.
 
 Needs numpy and the solver that is asked for, nothing else, so that a peer may live in another environment.
-usage: python gated_solvers.py SOLVER PROBLEM.npz OUT.npz SECONDS THREADS
+usage: python gated_solvers.py SOLVER PROBLEM.npz RUNS.json THREADS GAP
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -20,10 +24,10 @@ def cvxrelu(problem, threads):
     patterns = cvxrelu.ActivationPatterns(problem["gates"], problem["words"], len(problem["X"]))
 
     def solve(tol):
-        found = cvxrelu.solve_gated(
-            problem["X"], problem["y"], patterns, problem["beta"], tol=tol, n_threads=threads, max_iter=1000
+        path = cvxrelu.gated_path(
+            problem["X"], problem["y"], patterns, betas=problem["betas"], tol=tol, n_threads=threads, max_iter=1000
         )
-        return found.coef
+        return [solution.coef for solution in path]
 
     return solve, (1e-4, 1e-6, 1e-8)
 
@@ -39,12 +43,18 @@ def _celer(problem, prune):
     A, (n, d) = _explicit(problem), problem["X"].shape
 
     def solve(tol):
-        model = GroupLasso(
-            groups=d, alpha=problem["beta"] / n, fit_intercept=False, prune=prune, tol=tol, max_iter=1000
-        )
-        return model.fit(A, problem["y"]).coef_.reshape(-1, d)
+        model = GroupLasso(groups=d, fit_intercept=False, prune=prune, tol=tol, max_iter=1000, warm_start=True)
+        return _warm_path(model, A, problem, n, d)
 
     return solve, LADDER
+
+
+def _warm_path(model, A, problem, n, d):
+    coefs = []
+    for beta in problem["betas"]:
+        model.alpha = beta / n
+        coefs.append(model.fit(A, problem["y"]).coef_.reshape(-1, d).copy())
+    return coefs
 
 
 def celer(problem, threads):
@@ -61,8 +71,8 @@ def skglm(problem, threads):
     A, (n, d) = _explicit(problem), problem["X"].shape
 
     def solve(tol):
-        model = GroupLasso(groups=d, alpha=problem["beta"] / n, fit_intercept=False, tol=tol, max_iter=1000)
-        return model.fit(A, problem["y"]).coef_.reshape(-1, d)
+        model = GroupLasso(groups=d, alpha=1.0, fit_intercept=False, tol=tol, max_iter=1000, warm_start=True)
+        return _warm_path(model, A, problem, n, d)
 
     GroupLasso(groups=1, alpha=0.1, fit_intercept=False).fit(np.eye(3), np.ones(3))  # compiles
     return solve, LADDER
@@ -81,10 +91,10 @@ def _adelie(problem, threads, structured):
     def solve(tol):
         state = adelie.grpnet(
             A, adelie.glm.gaussian(problem["y"]), groups=np.arange(0, d * p, d), penalty=np.ones(p),
-            lmda_path=np.array([problem["beta"] / n]), intercept=False, early_exit=False, tol=tol,
+            lmda_path=problem["betas"] / n, intercept=False, early_exit=False, tol=tol,
             progress_bar=False, n_threads=threads,
         )  # fmt: skip
-        return np.asarray(state.betas.todense()).reshape(-1, d)
+        return np.asarray(state.betas.todense()).reshape(len(problem["betas"]), -1, d)
 
     return solve, LADDER[4:]
 
@@ -108,11 +118,11 @@ def pyscnn(problem, threads):
     torch.set_num_threads(threads)
     X, y = problem["X"], problem["y"][:, None]
 
-    def solve(tol):
+    def solve_one(tol, beta):
         model = ConvexGatedReLU(np.ascontiguousarray(problem["gates"].T))
         found, _ = optimize_model(
             model, RFISTA(model, max_iters=100000, tol=tol**2), Metrics(), X, y, unitize_data=False,
-            regularizer=NeuronGL1(problem["beta"] / len(X)), return_convex=True, dtype="float64",
+            regularizer=NeuronGL1(beta / len(X)), return_convex=True, dtype="float64",
         )  # fmt: skip
         # It sorts the gates by their patterns; each is known again by its numbers.
         place = {gate.tobytes(): i for i, gate in enumerate(np.ascontiguousarray(problem["gates"]))}
@@ -121,25 +131,44 @@ def pyscnn(problem, threads):
             coef[place[gate.tobytes()]] = block
         return coef
 
-    return solve, LADDER
+    return lambda tol: [solve_one(tol, beta) for beta in problem["betas"]], LADDER
 
 
-def main(name, source, target, seconds, threads):
+def certified_gap(X, y, masks, coef, beta):
+    """Relative duality gap of coefficients, as a sum of non-negative terms."""
+    Y, W = y.reshape(len(y), -1), coef.reshape(*coef.shape[:2], -1)
+    active = np.flatnonzero(np.abs(W).sum(axis=(1, 2)))
+    fitted = [((X @ W[active, :, o].T) * masks[:, active]).sum(axis=1) for o in range(Y.shape[1])]
+    residual = Y - np.stack(fitted, axis=1)
+    correlations = np.stack([masks.T @ (X * r[:, None]) for r in residual.T], axis=2)
+    rr = (residual**2).sum()
+    s = min((Y * residual).sum() / rr, beta / np.sqrt((correlations**2).sum(axis=(1, 2))).max()) if rr > 0 else 1.0
+    terms = beta * np.sqrt((W**2).sum(axis=(1, 2))) - s * (W * correlations).sum(axis=(1, 2))
+    return (0.5 * (1 - s) ** 2 * rr + np.maximum(terms, 0).sum()) / (0.5 * (Y**2).sum())
+
+
+def main(name, source, target, threads, goal):
     problem = dict(np.load(source))
-    problem["beta"] = float(problem["beta"])
     solve, ladder = globals()[name](problem, threads)
-    runs, coefs = [], []
+    runs = []
     for tol in ladder:
         before, wall = time.process_time(), time.perf_counter()
-        coef = np.asarray(solve(tol), dtype=np.float64)
+        coefs = solve(tol)
         cpu, wall = time.process_time() - before, time.perf_counter() - wall
-        runs.append({"tol": tol, "cpu": cpu, "wall": wall})
-        coefs.append(coef)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        np.savez(target, coefs=np.array(coefs), runs=json.dumps(runs), memory=memory)
-        if wall > seconds:
+        gaps = [
+            certified_gap(problem["X"], problem["y"], problem["masks"], np.asarray(coef, dtype=np.float64), beta)
+            for coef, beta in zip(coefs, problem["betas"], strict=True)
+        ]
+        active = int(np.abs(coefs[-1]).reshape(len(coefs[-1]), -1).any(axis=1).sum())
+        runs.append({"tol": tol, "cpu": cpu, "wall": wall, "gap": max(gaps), "active": active, "memory": memory})
+        unfinished = f"{target}.part"  # the limit may end this process at any moment
+        with open(unfinished, "w") as file:
+            json.dump(runs, file)
+        os.replace(unfinished, target)
+        if max(gaps) <= goal:
             break
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), int(sys.argv[5]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))

@@ -11,7 +11,7 @@ prototype that this package set out to beat, on data of the same law.
 """
 
 import argparse
-import os
+import json
 import sys
 import tempfile
 import time
@@ -22,7 +22,7 @@ import numpy as np
 from cvxrelu._native import core
 from cvxrelu.cone_program import balanced_layers
 
-from bench.peers.gated import run
+from bench.peers.gated import start
 
 PROBLEMS = [(100, 5, 50), (300, 10, 100), (1000, 20, 200), (2000, 20, 1000), (1000, 10, 1000), (5000, 10, 500)]
 LARGEST = {"clarabel": 4e5, "pyscnn": 4e6, "adelie": 4e6}  # n d p up to which a peer runs
@@ -67,7 +67,6 @@ def relative_gap(X, y, blocks, beta, patterns):
 
 def given_patterns(options, pythons):
     """Print the seconds of every solver, and how many times as long as cvxrelu's at its gap a peer took."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     print(
         f"gap aimed at {options.gap:g}; a peer that does not reach it is shown at the best gap it has, and beside "
         f"cvxrelu at {options.gap:g}"
@@ -86,12 +85,15 @@ def given_patterns(options, pythons):
                     if solver in LARGEST and n * d * p > LARGEST[solver]:
                         continue
                     python = pythons.get(solver, sys.executable)
-                    found, reason = run(solver, python, source, options.seconds, 1, cores, SOLVERS)
+                    target = source.with_suffix(f".{solver}.npz")
+                    command = [python, str(SOLVERS), solver, str(source), str(target), str(options.seconds), "1"]
+                    reason = start(command, target, 10 * options.seconds + 60, 1)
                     line = f"{f'({n},{d},{p})':18} {ratio:<8g} {solver:<9}"
-                    if found is None:
+                    if not target.exists():
                         print(f"{line} did not run: {reason}", flush=True)
                         continue
-                    runs, blocks, _ = found
+                    with np.load(target) as found:
+                        runs, blocks = json.loads(str(found["runs"])), found["coefs"]
                     gaps = [relative_gap(X, y, each, beta, patterns) for each in blocks]
                     reached = [k for k, gap in enumerate(gaps) if gap <= options.gap]
                     k = min(reached, key=lambda k: runs[k]["cpu"]) if reached else int(np.argmin(gaps))

@@ -1,16 +1,31 @@
 #include "border.hpp"
 #include "cvxrelu/duality.hpp"
 #include "cvxrelu/group_lasso.hpp"
+#include "cvxrelu/screening.hpp"
+#include "solved_path.hpp"
 
 namespace cvxrelu {
 
 namespace {
 
+const char* name_of(InnerSolver solver) {
+  switch (solver) {
+    case InnerSolver::automatic:
+      return "auto";
+    case InnerSolver::newton:
+      return "newton";
+    case InnerSolver::dual:
+      return "dual";
+    case InnerSolver::bcd:
+      return "bcd";
+  }
+  return "";
+}
+
 InnerSolver inner_solver(const std::string& name) {
-  if (name == "auto") return InnerSolver::automatic;
-  if (name == "newton") return InnerSolver::newton;
-  require(name == "bcd", "solver must be auto, newton or bcd");
-  return InnerSolver::bcd;
+  for (const InnerSolver s : {InnerSolver::automatic, InnerSolver::newton, InnerSolver::dual, InnerSolver::bcd})
+    if (name == name_of(s)) return s;
+  throw std::invalid_argument("solver must be auto, newton, dual or bcd");
 }
 
 py::dict to_dict(GroupLassoResult& result) {
@@ -28,10 +43,11 @@ py::dict to_dict(GroupLassoResult& result) {
   out["n_cg"] = result.n_cg;
   out["n_direct"] = result.n_direct;
   out["converged"] = result.converged;
+  py::tuple inner(result.inner.size());
+  for (std::size_t k = 0; k < result.inner.size(); ++k) inner[k] = name_of(result.inner[k]);
+  out["inner_solvers"] = std::move(inner);
   return out;
 }
-
-}  // namespace
 
 void bind_group_lasso(py::module_& m) {
   m.def(
@@ -44,19 +60,10 @@ void bind_group_lasso(py::module_& m) {
         settings.tol = tol;
         settings.max_iter = max_iter;
         settings.solver = inner_solver(solver);
-        std::vector<GroupLassoResult> path;
-        bool interrupted = false;
-        try {
-          const py::gil_scoped_release release;
+        return solved_path(keep, [&](std::vector<GroupLassoResult>& path) {
           const MaskedDesign design(X, words, n_threads, monitor);
           solve_group_lasso({design, Y, 0.0, group_weights, ridge, unpenalised}, betas, settings, start, monitor, path);
-        } catch (py::error_already_set& error) {
-          if (!keep || !error.matches(PyExc_KeyboardInterrupt)) throw;
-          interrupted = true;
-        }
-        py::list points;
-        for (auto& result : path) points.append(to_dict(result));
-        return py::make_tuple(points, interrupted);
+        });
       },
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("betas"),
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
@@ -81,6 +88,31 @@ void bind_group_lasso(py::module_& m) {
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
       py::arg("coef").noconvert(), py::arg("dual").noconvert(), py::arg("n_threads"),
       "Objective, duality gap and the factor that makes the dual point feasible.");
+  m.def(
+      "group_lasso_survivors",
+      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, double beta,
+         const VectorView& group_weights, const MatrixView& coef, int n_threads) {
+        PyMonitor monitor{py::none()};
+        const py::gil_scoped_release release;
+        const MaskedDesign design(X, words, n_threads, monitor);
+        const Matrix none(X.rows(), 0);
+        const GroupLassoProblem problem{design, Y, beta, group_weights, 0.0, none};
+        Iterate iterate(problem);
+        iterate.coef = coef;
+        iterate.refresh(problem);
+        BlockUpdate blocks(design);
+        Screening screening(problem, blocks);
+        Matrix correlations;
+        screening.correlations(iterate.residual, correlations);
+        screening.discard(duality_gap(problem, iterate, correlations, nullptr), correlations,
+                          std::vector<bool>(static_cast<std::size_t>(words.rows()), false));
+        std::vector<Index> left;
+        for (Index k = 0; k < screening.size(); ++k) left.push_back(screening.group(k));
+        return left;
+      },
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("beta"),
+      py::arg("group_weights").noconvert(), py::arg("coef").noconvert(), py::arg("n_threads"),
+      "Patterns that gap-safe screening keeps at these coefficients.");
   m.def(
       "masked_correlations",
       [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& V, int n_threads) {

@@ -52,14 +52,15 @@ void bind_pricing(py::module_& m) {
       py::arg("max_nodes"), py::arg("max_seconds"), "max theta.(X u)_+ over the unit ball by branch and bound.");
   m.def(
       "walk_cells",
-      [](const RowMatrixView& X, const VectorView& theta, const RowMatrixView& starts, double threshold) {
+      [](const RowMatrixView& X, const VectorView& theta, const RowMatrixView& starts, double threshold,
+         const std::vector<int>& signs, double max_seconds) {
         PyMonitor monitor{py::none()};
         std::vector<WalkEnd> ends;
         double best = 0;
         {
           const py::gil_scoped_release release;
           const UnitRows rows(X);
-          ends = walk_cells(X, rows, theta, starts, threshold, monitor, best);
+          ends = walk_cells(X, rows, theta, starts, signs, threshold, max_seconds, monitor, best);
         }
         const Index size = static_cast<Index>(ends.size());
         WordMatrix words(size, words_for(X.rows()));
@@ -74,7 +75,9 @@ void bind_pricing(py::module_& m) {
         return py::make_tuple(std::move(words), std::move(points), std::move(norms), best);
       },
       py::arg("X").noconvert(), py::arg("theta").noconvert(), py::arg("starts").noconvert(), py::arg("threshold"),
-      "Patterns found by walks with either sign, the unit vectors that attain their norms, the norms, the largest.");
+      py::arg("signs") = std::vector<int>(), py::arg("max_seconds") = 1e300,
+      "Patterns found by walks with the sign of each start (both for 0 or none given), the unit vectors that attain "
+      "their norms, the norms, the largest.");
   m.def(
       "least_distance",
       [](const RowMatrixView& X, const WordMatrixView& words, const RowMatrixView& bounds) {

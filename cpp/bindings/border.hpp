@@ -34,6 +34,7 @@ class PyMonitor final : public Monitor {
     state["gap"] = progress.gap;
     state["relative_gap"] = progress.relative_gap;
     state["active"] = progress.active;
+    if (progress.beta > 0) state["beta"] = progress.beta;
     const py::object stop = callback_(state);
     return stop.is_none() || !py::bool_(stop);
   }
@@ -64,6 +65,7 @@ void bind_cone_program(py::module_& m);
 void bind_pricing(py::module_& m);
 void bind_group_lasso(py::module_& m);
 void bind_info(py::module_& m);
+void bind_losses(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_mkl(py::module_& m);
 

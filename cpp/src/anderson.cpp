@@ -4,6 +4,15 @@
 
 namespace cvxrelu {
 
+double objective_over(const GroupLassoProblem& problem, const std::vector<Index>& groups, const Iterate& iterate) {
+  double value = 0.5 * iterate.residual.squaredNorm();
+  for (const Index i : groups) {
+    const double norm = iterate.coef.col(i).norm();
+    value += problem.threshold(i) * norm + 0.5 * problem.ridge * norm * norm;
+  }
+  return value;
+}
+
 Anderson::Anderson(const GroupLassoProblem& problem, const std::vector<Index>& groups, const Iterate& iterate)
     : problem_(problem),
       groups_(groups),
@@ -16,15 +25,6 @@ void Anderson::remember(const Iterate& iterate) {
   for (std::size_t k = 0; k < groups_.size(); ++k)
     history_.col(filled_).segment(static_cast<Index>(k) * size, size) = iterate.coef.col(groups_[k]);
   ++filled_;
-}
-
-double Anderson::objective(const Iterate& iterate) const {
-  double value = 0.5 * iterate.residual.squaredNorm();
-  for (const Index i : groups_) {
-    const double norm = iterate.coef.col(i).norm();
-    value += problem_.threshold(i) * norm + 0.5 * problem_.ridge * norm * norm;
-  }
-  return value;
 }
 
 bool Anderson::push(Iterate& iterate) {
@@ -41,7 +41,8 @@ bool Anderson::push(Iterate& iterate) {
     for (std::size_t k = 0; k < groups_.size(); ++k)
       trial.coef.col(groups_[k]) = combined.segment(static_cast<Index>(k) * size, size);
     trial.refresh(problem_);
-    if (objective(trial) < objective(iterate)) iterate = std::move(trial);
+    if (objective_over(problem_, groups_, trial) < objective_over(problem_, groups_, iterate))
+      iterate = std::move(trial);
   }
   filled_ = 0;
   remember(iterate);

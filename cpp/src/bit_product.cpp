@@ -2,11 +2,11 @@
 
 namespace cvxrelu {
 
-void transpose_bits(BitRows bits, Index inner, std::uint8_t* out) {
-  const Index in_bytes = (inner + 7) / 8, out_bytes = (bits.rows + 7) / 8;
+void transpose_bits(BitRows bits, Index first, Index last, std::uint8_t* out) {
+  const Index out_bytes = (bits.rows + 7) / 8;
   for (Index group = 0; group < out_bytes; ++group) {
     const Index rows = std::min<Index>(8, bits.rows - 8 * group);
-    for (Index q = 0; q < in_bytes; ++q) {
+    for (Index q = first; q < last; ++q) {
       std::uint64_t x = 0;
       for (Index a = 0; a < rows; ++a)
         x |= static_cast<std::uint64_t>(bits.bytes[(8 * group + a) * bits.stride + q]) << (8 * a);

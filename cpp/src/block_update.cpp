@@ -40,11 +40,20 @@ const BlockSpectrum& BlockUpdate::spectrum(Index group) {
       .first->second;
 }
 
+const Matrix& BlockUpdate::small_gram() {
+  if (small_gram_.size() == 0) {
+    const RowMatrixView& X = design_.X();
+    if (X.cols() <= X.rows())
+      small_gram_.noalias() = X.transpose() * X;
+    else
+      small_gram_.noalias() = X * X.transpose();
+  }
+  return small_gram_;
+}
+
 double BlockUpdate::norm_bound() {
   if (norm_bound_ == 0) {
-    const RowMatrixView& X = design_.X();
-    const Matrix gram = X.transpose() * X;
-    norm_bound_ = std::sqrt(gram.cwiseAbs().rowwise().sum().maxCoeff());
+    norm_bound_ = std::sqrt(small_gram().cwiseAbs().rowwise().sum().maxCoeff());
   }
   return norm_bound_;
 }
@@ -53,10 +62,10 @@ double BlockUpdate::step_curvature() {
   if (curvature_ > 0) return curvature_;
   // The power method from a vector that is no eigenvector by accident; a tenth is added since it converges from below,
   // and steps up to twice the reciprocal still descend.
-  const RowMatrixView& X = design_.X();
-  Vector v = Vector::LinSpaced(design_.n_features(), 1.0, 2.0).normalized();
+  const Matrix& gram = small_gram();
+  Vector v = Vector::LinSpaced(gram.rows(), 1.0, 2.0).normalized();
   for (int iteration = 0; iteration < 20; ++iteration) {
-    const Vector image = X.transpose() * (X * v);
+    const Vector image = gram * v;
     const double norm = image.norm();
     if (norm == 0) break;
     curvature_ = 1.1 * norm;

@@ -1,6 +1,7 @@
 #include "cvxrelu/cell_walk.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 
 #include "cvxrelu/bits.hpp"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr double kImprovement = 1 + 1e-10;
 constexpr int kMostSteps = 1000;
+constexpr int kStepsPerSum = 32;  // crossings add rounding errors to a correlation until it is summed anew
 
 bool active(const std::vector<Word>& pattern, Index j) {
   return (pattern[static_cast<std::size_t>(j / 64)] >> (j % 64) & 1) != 0;
@@ -30,13 +32,13 @@ Vector CellWalk::correlation(const std::vector<Word>& pattern) const {
   return sum;
 }
 
-void CellWalk::evaluate(Cell& cell) {
-  cell.norm = projector_.project(cell.pattern.data(), pool_, cell.correlation.data(), 0, ConeProjector::Check::all,
-                                 cell.support);
+void CellWalk::evaluate(Cell& cell, double threshold) {
+  cell.norm = projector_.project(cell.pattern.data(), pool_, cell.correlation.data(), threshold,
+                                 ConeProjector::Check::all, cell.support);
   cell.point = projector_.point();
 }
 
-CellWalk::Cell CellWalk::crossed(const Cell& from, const std::vector<Index>& rows) {
+CellWalk::Cell CellWalk::crossed(const Cell& from, const std::vector<Index>& rows, double threshold) {
   Cell cell{from.pattern, from.correlation, 0, {}, {}};
   for (const Index j : rows) {
     cell.correlation += (active(cell.pattern, j) ? -1 : 1) * signed_theta_[j] * X_.row(j).transpose();
@@ -45,7 +47,7 @@ CellWalk::Cell CellWalk::crossed(const Cell& from, const std::vector<Index>& row
   }
   for (const Index j : from.support)
     if (std::find(rows.begin(), rows.end(), j) == rows.end()) cell.support.push_back(j);
-  evaluate(cell);
+  evaluate(cell, threshold);
   for (const Index j : rows) pool_.turn(j);
   return cell;
 }
@@ -59,24 +61,28 @@ WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start
     if (products[j] >= 0) toggle(cell.pattern, j);
   pool_ = {};
   cell.correlation = correlation(cell.pattern);
-  evaluate(cell);
+  evaluate(cell, 0);
   for (int step = 0; step < kMostSteps; ++step) {
     monitor.poll();
-    Cell best = crossed(cell, cell.support);
+    // A projection ends as soon as its bound says that the cell is not better.
+    double better = cell.norm * kImprovement;
+    Cell best = crossed(cell, cell.support, better);
     std::vector<Index> chosen = cell.support;
-    if (!(best.norm > cell.norm * kImprovement)) {
+    if (!(best.norm > better)) {
+      chosen.clear();
       for (const Index j : cell.support) {
-        Cell neighbour = crossed(cell, {j});
-        if (neighbour.norm > best.norm) {
+        Cell neighbour = crossed(cell, {j}, better);
+        if (neighbour.norm > better) {
+          better = neighbour.norm;
           best = std::move(neighbour);
           chosen = {j};
         }
       }
     }
-    if (!(best.norm > cell.norm * kImprovement)) break;
+    if (chosen.empty()) break;
     for (const Index j : chosen) pool_.turn(j);
     cell = std::move(best);
-    cell.correlation = correlation(cell.pattern);  // without the rounding errors of many crossings
+    if (step % kStepsPerSum == kStepsPerSum - 1) cell.correlation = correlation(cell.pattern);
   }
   WalkEnd end{cell.norm, sign, std::move(cell.pattern), {}};
   if (cell.norm > 0) end.point = cell.point / cell.norm;
@@ -84,13 +90,19 @@ WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start
 }
 
 std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, const VectorView& theta,
-                                const RowMatrixView& starts, double threshold, Monitor& monitor, double& best) {
+                                const RowMatrixView& starts, const std::vector<int>& signs, double threshold,
+                                double max_seconds, Monitor& monitor, double& best) {
+  require(signs.empty() || static_cast<Index>(signs.size()) == starts.rows(), "signs must have one entry per start");
+  const auto begin = std::chrono::steady_clock::now();
   CellWalk walk(X, rows);
   std::vector<WalkEnd> found;
   std::set<std::vector<Word>> seen;
   best = 0;
   for (Index k = 0; k < starts.rows(); ++k)
     for (int sign : {1, -1}) {
+      if (!signs.empty() && signs[static_cast<std::size_t>(k)] == -sign) continue;
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+      if (seconds.count() > max_seconds) break;
       WalkEnd end = walk.run(theta, sign, starts.row(k).transpose(), monitor);
       best = std::max(best, end.norm);
       if (end.norm > threshold && seen.insert(end.pattern).second) found.push_back(std::move(end));

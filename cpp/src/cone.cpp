@@ -57,12 +57,25 @@ ConeProjector::ConeProjector(const UnitRows& rows)
       Qc_(d_),
       multipliers_(d_ + 1),
       trial_(d_ + 1),
-      point_(d_),
-      products_(rows.size()) {}
+      point_(d_) {}
+
+// The support to start from, factorised; as it stands from the last projection when that ended with these rows.
+void ConeProjector::begin(const std::vector<Index>& support) {
+  bool kept = support == support_;
+  for (std::size_t a = 0; kept && a < support.size(); ++a) kept = signs_[a] == sign_of(pattern_, support[a]);
+  if (kept) {
+    qr_.project(c_, Qc_);
+    return;
+  }
+  truncate(0);
+  for (const Index row : support) append(row);
+}
 
 // False when row j depends on the rows of the support.
 bool ConeProjector::append(Index j) {
-  if (!qr_.append(sign_of(pattern_, j), rows_[j])) return false;
+  const double sign = sign_of(pattern_, j);
+  if (!qr_.append(sign, rows_[j])) return false;
+  signs_.push_back(sign);
   Qc_[size()] = qr_.last_component(c_);
   support_.push_back(j);
   return true;
@@ -70,6 +83,7 @@ bool ConeProjector::append(Index j) {
 
 void ConeProjector::truncate(Index length) {
   support_.resize(static_cast<std::size_t>(length));
+  signs_.resize(static_cast<std::size_t>(length));
   qr_.truncate(length);
 }
 
@@ -168,15 +182,15 @@ double ConeProjector::project(const Word* pattern, ConePool& pool, const double*
                               std::vector<Index>& support) {
   pattern_ = pattern;
   new (&c_) Eigen::Map<const Vector>(c, d_);
-  truncate(0);
   complete_ = false;
   const double size_of_c = c_.norm();
   if (size_of_c <= threshold || size_of_c == 0) {
+    truncate(0);
     point_ = c_;
     complete_ = size_of_c == 0;
     return size_of_c;
   }
-  for (const Index row : support) append(row);
+  begin(support);
   drop_nonpositive();
   qr_.residual(c_, Qc_, point_);
 

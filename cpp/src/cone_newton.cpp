@@ -13,8 +13,10 @@ namespace cvxrelu {
 
 namespace {
 
-constexpr int kMostNewton = 50;  // steps for one proximal point
-constexpr int kMostStalls = 12;  // proximal steps that do not halve the gap
+constexpr int kMostNewton = 50;     // steps for one proximal point
+constexpr int kMostTrials = 30;     // points on a line
+constexpr double kCurvature = 0.5;  // part of the slope that a step on a line may leave
+constexpr int kMostStalls = 12;     // proximal steps that do not halve the gap
 
 // target += sign * column on the samples of a pattern.
 void add_masked(const Word* pattern, double sign, const double* column, Index n, double* target) {
@@ -79,12 +81,14 @@ NetworkGap network_gap(const RowMatrixView& X, const VectorView& y, const std::v
 }
 
 ConeNewton::ConeNewton(ConeList& list, const VectorView& y, double beta)
-    : list_(list), y_(y), beta_(beta), n_(list.X().rows()), d_(list.X().cols()), projector_(list.rows()) {}
+    : list_(list), y_(y), beta_(beta), n_(list.X().rows()), d_(list.X().cols()) {}
 
 void ConeNewton::gather(const std::vector<ConeBlock>& blocks) {
   const Index size = static_cast<Index>(blocks.size());
   cones_.clear();
   faces_.clear();
+  projectors_.clear();
+  projectors_.reserve(blocks.size());
   values_.resize(d_, size);
   proposal_.resize(d_, size);
   projected_.resize(d_, size);
@@ -94,6 +98,7 @@ void ConeNewton::gather(const std::vector<ConeBlock>& blocks) {
     values_.col(static_cast<Index>(cones_.size())) = block.value;
     cones_.push_back(block.cone);
     faces_.push_back(block.face);
+    projectors_.emplace_back(list_.rows());
     distinct.push_back(block.cone.pattern);
   }
   std::sort(distinct.begin(), distinct.end());
@@ -123,16 +128,17 @@ void ConeNewton::evaluate(const Matrix& correlations, const VectorView& theta, E
     const std::size_t k = static_cast<std::size_t>(b);
     shifted = values_.col(b) + sigma_ * correlations.col(b);
     const Index i = cones_[k].pattern;
+    ConeProjector& projector = projectors_[k];
     const double norm =
-        projector_.project(list_.pattern(i), list_.pool(i), shifted.data(), threshold, check_, faces_[k]);
+        projector.project(list_.pattern(i), list_.pool(i), shifted.data(), threshold, check_, faces_[k]);
     if (norm <= threshold) {
       lengths_[b] = 0;
       proposal_.col(b).setZero();
       continue;
     }
     lengths_[b] = norm;
-    projected_.col(b) = projector_.point();
-    proposal_.col(b) = (1 - threshold / norm) * projector_.point();
+    projected_.col(b) = projector.point();
+    proposal_.col(b) = (1 - threshold / norm) * projector.point();
     penalty += (norm - threshold) * (norm - threshold);
     active.push_back(b);
   }
@@ -219,12 +225,16 @@ Index ConeNewton::minimise(Vector& theta, Evaluation& at, ConeWork& work) {
     const Vector direction = newton_direction(gradient);
     along = gradients(direction);
     const double slope = gradient.dot(direction);
+    // psi is convex along the direction: from Newton's step the secant of the derivative, until Wolfe's conditions
+    // hold.
     double step = 1;
-    for (int halving = 0; halving < 30; ++halving) {
+    for (int trials = 0; trials < kMostTrials; ++trials) {
       trial_theta = theta + step * direction;
       evaluate(correlations + step * along, trial_theta, trial);
-      if (trial.psi <= at.psi + 1e-4 * step * slope || std::abs(slope) * step < 1e-13 * std::abs(at.psi)) break;
-      step *= 0.5;
+      if (std::abs(slope) * step < 1e-13 * std::abs(at.psi)) break;
+      const double steepness = (trial_theta - y_ + trial.fit).dot(direction);
+      if (trial.psi <= at.psi + 1e-4 * step * slope && steepness <= -kCurvature * slope) break;
+      step *= std::clamp(slope / (slope - steepness), 0.1, 0.9);
     }
     theta = trial_theta;
     if (steps % 10 == 9)
@@ -251,8 +261,8 @@ double ConeNewton::restricted_gap(const Vector& residual) {
   for (std::size_t b = 0; b < cones_.size(); ++b) {
     const Index column = static_cast<Index>(b), i = cones_[b].pattern;
     support = faces_[b];
-    nu = std::max(nu, projector_.project(list_.pattern(i), list_.pool(i), correlations.col(column).data(), nu,
-                                         ConeProjector::Check::all, support));
+    nu = std::max(nu, projectors_[b].project(list_.pattern(i), list_.pool(i), correlations.col(column).data(), nu,
+                                             ConeProjector::Check::all, support));
     blocks.push_back({cones_[b], values_.col(column)});
   }
   return network_gap(list_.X(), y_, blocks, residual, nu, beta_).gap;
@@ -279,9 +289,9 @@ void ConeNewton::solve(std::vector<ConeBlock>& blocks, double gap_target, Index 
     best_gap = std::min(gap, best_gap);
     if (steps == 0 && no_better)
       sigma /= 20;  // u + sigma A'theta has lost digits
-    else if (steps <= 12)
+    else if (steps < kMostNewton)
       sigma = std::min(sigma * (steps <= 6 ? 5 : 3), 1e8 / curvature);
-    else if (steps >= 30)
+    else
       sigma /= 2;
   }
   for (std::size_t b = 0; b < blocks.size(); ++b) {

@@ -41,13 +41,26 @@ struct DualNewton::Point {
   }
 };
 
+// Several outputs or unpenalised columns would couple copies of the matrix.
+bool DualNewton::factorises(const GroupLassoProblem& problem) {
+  return problem.design.n_samples() <= kMostFactorised && problem.Y.cols() == 1 && problem.unpenalised.cols() == 0;
+}
+
+double DualNewton::expected_work(const GroupLassoProblem& problem, Index n_groups) const {
+  // What the problems of bench/peers/gated.py took: 5 to 8 Newton steps in a working set, of 100 and more conjugate
+  // gradients where nothing is factorised.
+  constexpr double kSteps = 7, kCg = 100;
+  const double product = problem.design.product_work(n_groups, problem.Y.cols());
+  const double step = factorises(problem) ? space_.factorisation_work(2 * n_groups) : 2 * kCg * product;
+  return kSteps * (step + product);
+}
+
 // Solves H D = -gradient, H = I + sum_a A_a J_a A_a', J_a = scale ((1 - q) I + q z z') with q = sigma t_a / ||Z_a||.
 Matrix DualNewton::direction(const GroupLassoProblem& problem, const RestrictedDesign& active, const Matrix& unit,
                              const Vector& q, double scale, const Matrix& gradient) {
   const MaskedDesign& design = problem.design;
   const Index n = design.n_samples(), m = active.size();
-  // Several outputs or unpenalised columns would couple copies of the matrix.
-  if (n <= kMostFactorised && gradient.cols() == 1 && problem.unpenalised.cols() == 0) {
+  if (factorises(problem)) {
     Matrix H = space_.sum_of_blocks(active.patterns(), scale * (1 - q.array()));
     add_outer_product(space_.images(active.patterns(), unit) * (scale * q).cwiseSqrt().asDiagonal(), 1.0, H,
                       design.n_threads(), design.monitor());

@@ -1,6 +1,7 @@
 #include "cvxrelu/exact_minors.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -39,14 +40,15 @@ bool is_prime(U64 p) {
 
 constexpr double kPrimeBits = 61.9;  // fewer than 2^55 steps below 2^62 are ever taken
 
-/// Row echelon form in place; returns the rank, and the determinant of a square matrix.
-Index eliminate(const Field& field, std::vector<U64>& a, Index rows, Index columns, U64* determinant) {
+/// Row echelon form in place, without divisions, which take longer than all the rest; returns the rank, and the
+/// determinant of a square matrix.
+Index eliminate(const Field& field, U64* a, Index rows, Index columns, U64* determinant) {
   Index rank = 0;
   bool odd = false;
-  U64 product = field.enter(1);
+  U64 product = field.enter(1), scale = product;
   for (Index c = 0; c < columns && rank < rows; ++c) {
     Index pivot = rank;
-    while (pivot < rows && a[static_cast<std::size_t>(pivot * columns + c)] == 0) ++pivot;
+    while (pivot < rows && a[pivot * columns + c] == 0) ++pivot;
     if (pivot == rows) {
       if (determinant != nullptr) {
         *determinant = 0;
@@ -54,42 +56,28 @@ Index eliminate(const Field& field, std::vector<U64>& a, Index rows, Index colum
       }
       continue;
     }
-    U64* top = a.data() + rank * columns;
+    U64* top = a + rank * columns;
     if (pivot != rank) {
-      std::swap_ranges(top, top + columns, a.data() + pivot * columns);
+      std::swap_ranges(top, top + columns, a + pivot * columns);
       odd = !odd;
     }
-    product = field.multiply(product, top[c]);
-    if (rank + 1 < rows) {
-      const U64 inverse = field.invert(top[c]);
-      for (Index r = rank + 1; r < rows; ++r) {
-        U64* row = a.data() + r * columns;
-        if (row[c] == 0) continue;
-        const U64 factor = field.multiply(row[c], inverse);
-        for (Index k = c; k < columns; ++k) row[k] = field.subtract(row[k], field.multiply(factor, top[k]));
+    if (determinant != nullptr) product = field.multiply(product, top[c]);
+    for (Index r = rank + 1; r < rows; ++r) {
+      U64* row = a + r * columns;
+      const U64 factor = row[c];
+      if (factor == 0) continue;
+      for (Index k = c + 1; k < columns; ++k) {
+        row[k] = field.subtract(field.multiply(top[c], row[k]), field.multiply(factor, top[k]));
       }
+      if (determinant != nullptr) scale = field.multiply(scale, top[c]);
     }
     ++rank;
   }
-  if (determinant != nullptr) *determinant = odd ? field.negate(product) : product;
-  return rank;
-}
-
-/// Mixed-radix digits of the number in [0, product of primes) with the given residues.
-std::vector<U64> mixed_radix(const std::vector<U64>& residues, const std::vector<U64>& primes) {
-  std::vector<U64> digits(residues.size());
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    const U64 p = primes[i];
-    U128 value = 0, weight = 1;
-    for (std::size_t k = 0; k < i; ++k) {
-      value = (value + weight * (digits[k] % p)) % p;
-      weight = weight * (primes[k] % p) % p;
-    }
-    const Field field(p);
-    const U64 rest = field.subtract(residues[i], static_cast<U64>(value));
-    digits[i] = field.leave(field.multiply(field.enter(rest), field.invert(field.enter(static_cast<U64>(weight)))));
+  if (determinant != nullptr) {
+    product = field.multiply(product, field.invert(scale));
+    *determinant = odd ? field.negate(product) : product;
   }
-  return digits;
+  return rank;
 }
 
 }  // namespace
@@ -125,9 +113,16 @@ ExactMinors::ExactMinors(const RowMatrixView& X, const std::vector<int>& column_
   for (U64 p = (U64{1} << 62) - 1; primes_.size() < primes_for(most); p -= 2) {
     if (is_prime(p)) primes_.push_back(p);
   }
+  radix_.resize(primes_.size());
   residues_.resize(primes_.size());
   for (std::size_t i = 0; i < primes_.size(); ++i) {
-    const Field field(primes_[i]);
+    const Field& field = fields_.emplace_back(primes_[i]);
+    U64 weight = field.enter(1);
+    for (std::size_t k = 0; k < i; ++k) {
+      radix_[i].push_back(weight);
+      weight = field.multiply(weight, field.enter(primes_[k]));
+    }
+    radix_[i].push_back(field.invert(weight));
     const U64 two = field.enter(2);
     residues_[i].resize(size);
     for (std::size_t at = 0; at < size; ++at) {
@@ -146,41 +141,52 @@ std::size_t ExactMinors::primes_for(double bits) const {
 }
 
 int ExactMinors::determinant_sign(const std::vector<int>& rows) const {
-  double bits = 0;
-  for (const int row : rows) bits += bits_[static_cast<std::size_t>(row)];
-  const std::size_t count = primes_for(bits);
-  std::vector<U64> values(count), negated(count), a(static_cast<std::size_t>(n_columns_ * n_columns_));
+  const std::size_t count = primes_for(bits(rows));
+  std::array<U64, kMostColumns * kMostColumns> a;
+  std::vector<U64> digits(count);  // mixed-radix digits of the residue in [0, product of primes)
   bool zero = true;
   for (std::size_t i = 0; i < count; ++i) {
-    const Field field(primes_[i]);
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-      std::copy_n(residues(i, rows[r]), n_columns_, a.data() + static_cast<Index>(r) * n_columns_);
-    }
+    const Field& field = fields_[i];
+    gather(i, rows, a.data());
     U64 determinant = 0;
-    eliminate(field, a, n_columns_, n_columns_, &determinant);
-    values[i] = field.leave(determinant);
-    negated[i] = values[i] == 0 ? 0 : primes_[i] - values[i];
+    eliminate(field, a.data(), n_columns_, n_columns_, &determinant);
     zero = zero && determinant == 0;
+    U64 value = 0;
+    for (std::size_t k = 0; k < i; ++k) {
+      const U64 digit = digits[k] < primes_[i] ? digits[k] : digits[k] - primes_[i];
+      value = field.subtract(value, field.multiply(digit, radix_[i][k]));
+    }
+    value = field.subtract(value, field.negate(field.leave(determinant)));
+    digits[i] = field.multiply(value, radix_[i][i]);
   }
   if (zero) return 0;
-  // Whichever of x and -x is the smaller residue of the product of the primes is the absolute value.
-  const std::vector<U64> plus = mixed_radix(values, primes_), minus = mixed_radix(negated, primes_);
-  return std::lexicographical_compare(plus.rbegin(), plus.rend(), minus.rbegin(), minus.rend()) ? 1 : -1;
+  // The digits of P - 1 - x are p_i - 1 - d_i; whichever of x and P - x is the smaller is the absolute value.
+  for (std::size_t i = count; i-- > 0;) {
+    const U64 opposite = primes_[i] - 1 - digits[i];
+    if (digits[i] != opposite) return digits[i] < opposite ? 1 : -1;
+  }
+  return 0;  // unreachable: the bound leaves two bits between |x| and P / 2
 }
 
 bool ExactMinors::independent(const std::vector<int>& rows) const {
   const auto k = static_cast<Index>(rows.size());
   if (k > n_columns_) return false;
-  double bits = 0;
-  for (const int row : rows) bits += bits_[static_cast<std::size_t>(row)];
-  std::vector<U64> a(static_cast<std::size_t>(k * n_columns_));
-  for (std::size_t i = 0; i < primes_for(bits); ++i) {
-    for (Index r = 0; r < k; ++r) {
-      std::copy_n(residues(i, rows[static_cast<std::size_t>(r)]), n_columns_, a.data() + r * n_columns_);
-    }
-    if (eliminate(Field(primes_[i]), a, k, n_columns_, nullptr) == k) return true;
+  std::array<U64, kMostColumns * kMostColumns> a;
+  for (std::size_t i = 0; i < primes_for(bits(rows)); ++i) {
+    gather(i, rows, a.data());
+    if (eliminate(fields_[i], a.data(), k, n_columns_, nullptr) == k) return true;
   }
   return false;
+}
+
+double ExactMinors::bits(const std::vector<int>& rows) const {
+  double sum = 0;
+  for (const int row : rows) sum += bits_[static_cast<std::size_t>(row)];
+  return sum;
+}
+
+void ExactMinors::gather(std::size_t prime, const std::vector<int>& rows, U64* a) const {
+  for (const int row : rows) a = std::copy_n(residues(prime, row), n_columns_, a);
 }
 
 std::vector<int> ExactMinors::basis_columns(const std::vector<int>& order) const {
@@ -188,7 +194,7 @@ std::vector<int> ExactMinors::basis_columns(const std::vector<int>& order) const
   const Index most = std::min(n_rows_, n_columns_);
   for (std::size_t i = 0; i < primes_.size() && static_cast<Index>(best.size()) < most; ++i) {
     // Columns become rows, so that their leading independent ones are found by inserting one after the other.
-    const Field field(primes_[i]);
+    const Field& field = fields_[i];
     std::vector<std::vector<U64>> echelon;
     std::vector<Index> pivots;
     std::vector<int> chosen;

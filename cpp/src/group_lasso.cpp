@@ -50,6 +50,7 @@ class Solver {
         settings_(settings),
         monitor_(monitor),
         blocks_(problem.design),
+        space_(problem.design),
         in_working_set_(static_cast<std::size_t>(problem.design.n_patterns()), false) {}
 
   void solve(const std::vector<double>& betas, const MatrixView& start, std::vector<GroupLassoResult>& path) {
@@ -57,11 +58,16 @@ class Solver {
     const bool cold = start.size() == 0;
     if (!cold) iterate.coef = start;
     if (cold && settings_.continuation && settings_.solver != InnerSolver::bcd) approach(betas.front(), iterate);
-    for (const double beta : betas) {
-      const GroupLassoProblem problem = at(beta);
+    Matrix before, last;  // coefficients at the two penalties before this one
+    for (std::size_t k = 0; k < betas.size(); ++k) {
+      const GroupLassoProblem problem = at(betas[k]);
+      if (k >= 2 && betas[k - 1] != betas[k - 2])
+        extrapolate(problem, before, (betas[k] - betas[k - 1]) / (betas[k - 1] - betas[k - 2]), iterate);
       path.push_back(result(problem, iterate, run(problem, iterate, settings_.tol)));
       if (stopped_) return;
       counts_ = {};
+      before = std::move(last);
+      if (k + 1 < betas.size()) last = iterate.coef;
     }
   }
 
@@ -73,6 +79,17 @@ class Solver {
 
   GroupLassoProblem at(double beta) const {
     return {problem_.design, problem_.Y, beta, problem_.group_weights, problem_.ridge, problem_.unpenalised};
+  }
+
+  // Goes on along the line through the last two solutions where that lowers the objective: blocks are smooth functions
+  // of beta as long as the same ones are active.
+  void extrapolate(const GroupLassoProblem& problem, const Matrix& before, double t, Iterate& iterate) {
+    const std::vector<Index> active = iterate.active();
+    Iterate trial = iterate;
+    for (const Index i : active)
+      if (!before.col(i).isZero(0)) trial.coef.col(i) += t * (iterate.coef.col(i) - before.col(i));
+    trial.refresh(problem);
+    if (objective_over(problem, active, trial) < objective_over(problem, active, iterate)) iterate = std::move(trial);
   }
 
   // Two loose solves at larger penalties, between beta_max and beta in ratio: they settle most of the active set
@@ -91,8 +108,8 @@ class Solver {
 
   // Working sets until the gap over all patterns is within `tol` of the objective at zero.
   Run run(const GroupLassoProblem& problem, Iterate& iterate, double tol) {
-    ActiveNewton newton(problem, blocks_);
-    DualNewton dual_newton(problem.design);
+    ActiveNewton newton(problem, blocks_, space_);
+    DualNewton dual_newton(space_);
     stalled_ = false;
     const double target = tol * problem.objective_at_zero();
     std::fill(in_working_set_.begin(), in_working_set_.end(), false);
@@ -115,8 +132,12 @@ class Solver {
       }
       result.converged = result.gap.gap <= target;
       const std::vector<Index> active = iterate.active();
-      const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
-                              static_cast<Index>(active.size())};
+      const Progress progress{counts_.n_iter,
+                              result.gap.primal,
+                              result.gap.gap,
+                              relative(result.gap.gap),
+                              static_cast<Index>(active.size()),
+                              problem.beta};
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) break;
 
@@ -125,10 +146,7 @@ class Solver {
       // A new working set is worth solving only as far as its gap is below the whole one.
       double inner = std::max(0.5 * target * (violators ? 0.5 : 1), (violators ? 0.1 : 0.02) * result.gap.gap);
       if (result.gap.gap <= 3 * target) inner = 0.3 * target;
-      if (settings_.solver == InnerSolver::bcd)
-        descend(problem, working_set, iterate, inner);
-      else
-        alternate(problem, working_set, iterate, inner, newton, dual_newton);
+      counts_.inner.push_back(solve_working_set(problem, working_set, iterate, inner, newton, dual_newton));
     }
     counts_.n_newton += newton.n_steps() + dual_newton.n_steps();
     counts_.n_cg += newton.n_cg() + dual_newton.n_cg();
@@ -183,13 +201,33 @@ class Solver {
     ++counts_.n_sweeps;
   }
 
-  // A sweep fixes which blocks are non-zero, a Newton step finishes on those. Where that stalls, the dual method goes
-  // on.
-  void alternate(const GroupLassoProblem& problem, const std::vector<Index>& working_set, Iterate& iterate, double tol,
-                 ActiveNewton& newton, DualNewton& dual_newton) {
+  // Returns which solver ended it.
+  InnerSolver solve_working_set(const GroupLassoProblem& problem, const std::vector<Index>& working_set,
+                                Iterate& iterate, double tol, ActiveNewton& newton, DualNewton& dual_newton) {
+    if (settings_.solver == InnerSolver::bcd) {
+      descend(problem, working_set, iterate, tol);
+      return InnerSolver::bcd;
+    }
+    if (settings_.solver != InnerSolver::dual && !stalled_) {
+      const bool both = settings_.solver == InnerSolver::automatic;
+      const Index size = static_cast<Index>(working_set.size());
+      const double most = both ? dual_newton.expected_work(problem, size) : INFINITY;
+      const bool reached = alternate(problem, working_set, iterate, tol, newton, most);
+      if (reached || !both) return InnerSolver::newton;
+      stalled_ = true;
+    }
+    dual_newton.solve(problem, working_set, iterate, tol);
+    return InnerSolver::dual;
+  }
+
+  // A sweep fixes which blocks are non-zero, a Newton step finishes on those. Returns whether the gap came down to
+  // `tol` before the steps took more than `most_work`, or stalled.
+  bool alternate(const GroupLassoProblem& problem, const std::vector<Index>& working_set, Iterate& iterate, double tol,
+                 ActiveNewton& newton, double most_work) {
     constexpr int kRounds = 30;
+    const double before = newton.work();
     int failures = 0;
-    for (int round = 0; round < kRounds && failures <= 5 && !stalled_; ++round) {
+    for (int round = 0; round < kRounds && failures <= 5 && newton.work() - before <= most_work; ++round) {
       sweep(problem, working_set, iterate);
       if (newton.step(iterate)) {
         failures = 0;
@@ -197,10 +235,9 @@ class Solver {
         ++failures;
         for (int extra = 0; extra < 3 * failures; ++extra) sweep(problem, working_set, iterate);
       }
-      if (working_set_gap(problem, working_set, iterate) <= tol) return;
+      if (working_set_gap(problem, working_set, iterate) <= tol) return true;
     }
-    stalled_ = true;
-    dual_newton.solve(problem, working_set, iterate, tol);
+    return false;
   }
 
   // Block-coordinate descent with Anderson acceleration alone: the reference for the faster way.
@@ -235,13 +272,14 @@ class Solver {
   const GroupLassoProblem& problem_;
   const GroupLassoSettings& settings_;
   Monitor& monitor_;
-  BlockUpdate blocks_;
+  BlockUpdate blocks_;  // what does not depend on the penalty serves a whole path
+  SampleSpace space_;
   Matrix correlations_;
   std::vector<bool> in_working_set_;
   GroupLassoResult counts_;
   bool silent_ = false;  // reports belong to the penalty that was asked for
   bool stopped_ = false;
-  bool stalled_ = false;  // Newton steps on the non-zero blocks have, at this penalty
+  bool stalled_ = false;  // Newton steps on the non-zero blocks have, or cost too much, at this penalty
 };
 
 }  // namespace

@@ -12,6 +12,8 @@ namespace {
 
 // Below so many multiply-adds of the explicit product, waking threads costs more than they save.
 constexpr Index kParallelWork = 4'000'000;
+// The steps of a sweep follow each other so closely that helpers are still awake, and no table saves work in them.
+constexpr Index kParallelStep = 100'000;
 
 const std::uint8_t* as_bytes(const Word* words) { return reinterpret_cast<const std::uint8_t*>(words); }
 
@@ -201,7 +203,7 @@ void MaskedDesign::update_and_correlate(Index a, const double* W, Eigen::Ref<Mat
   const Index d = n_features(), c = R.cols(), width = padded<double>(d);
   const Word* mask_a = a >= 0 ? pattern(a) : nullptr;
   const Word* mask_b = b >= 0 ? pattern(b) : nullptr;
-  const int threads = 16 * n_samples() * d >= kParallelWork ? n_threads_ : 1;  // no table saves work here
+  const int threads = n_samples() * d >= kParallelStep ? n_threads_ : 1;
 
   AlignedArray<double> weights(c * width), sums(threads * c * width);
   std::fill_n(weights.data(), c * width, 0.0);
@@ -233,7 +235,10 @@ RestrictedDesign::RestrictedDesign(const MaskedDesign& design, std::vector<Index
   for (Index a = 0; a < m; ++a)
     std::copy_n(design.pattern(patterns_[static_cast<std::size_t>(a)]), n_words, by_pattern_.data() + a * n_words);
   by_sample_.resize(static_cast<std::size_t>((n + 7) / 8 * 8 * ((m + 7) / 8)));
-  transpose_bits({as_bytes(by_pattern_.data()), 8 * n_words, m}, n, by_sample_.data());
+  const int threads = n * m >= kParallelWork / 8 ? design.n_threads() : 1;
+  parallel_ranges((n + 7) / 8, threads, 64, [&](int, Index first, Index last) {
+    transpose_bits({as_bytes(by_pattern_.data()), 8 * n_words, m}, first, last, by_sample_.data());
+  });
 }
 
 template <class S>

@@ -29,7 +29,7 @@ class SampleBits {
     stride_ = (p + 7) / 8;
     bytes_.resize(static_cast<std::size_t>((n + 7) / 8 * 8 * stride_));
     const BitRows by_pattern{reinterpret_cast<const std::uint8_t*>(chosen.data()), words.cols() * 8, p};
-    transpose_bits(by_pattern, n, bytes_.data());
+    transpose_bits(by_pattern, 0, (n + 7) / 8, bytes_.data());
   }
   BitRows rows(Index first, Index count) const { return {bytes_.data() + first * stride_, stride_, count}; }
 

@@ -14,7 +14,10 @@ __all__: list[str] = [
     "default_threads",
     "exact_dot_sign",
     "group_lasso_gap",
+    "group_lasso_survivors",
     "least_distance",
+    "loss_gap",
+    "loss_residual",
     "masked_correlations",
     "masked_fitted",
     "masking_kernel",
@@ -25,8 +28,10 @@ __all__: list[str] = [
     "project_cone",
     "reweight_kernels",
     "search_gates",
+    "solid_angles",
     "solve_group_lasso",
     "solve_spd",
+    "solve_with_loss",
     "walk_cells",
 ]
 
@@ -201,6 +206,19 @@ def group_lasso_gap(
     Objective, duality gap and the factor that makes the dual point feasible.
     """
 
+def group_lasso_survivors(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> list[int]:
+    """
+    Patterns that gap-safe screening keeps at these coefficients.
+    """
+
 def least_distance(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
@@ -208,6 +226,35 @@ def least_distance(
 ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
     """
     For each pattern the shortest z with s_j x_j.z >= bounds_ij; zero where none was found.
+    """
+
+def loss_gap(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    ridge: typing.SupportsFloat | typing.SupportsIndex,
+    coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    dual: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[float, float, float]:
+    """
+    Objective, duality gap and the factor that makes the dual point feasible.
+    """
+
+def loss_residual(
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    fitted: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> tuple[typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"], float]:
+    """
+    Minus the gradient of a loss, and its value.
     """
 
 def masked_correlations(
@@ -344,6 +391,17 @@ def search_gates(
 ]:
     """
     Moves gates along circles to cells with larger ||X' D theta||; returns the gates and the norms.
+def solid_angles(
+    rows: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    centers: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+]:
+    """
+    Gaussian measure of cones of rank 4 or 5, and error estimates.
     """
 
 def solve_group_lasso(
@@ -361,7 +419,7 @@ def solve_group_lasso(
     n_threads: typing.SupportsInt | typing.SupportsIndex,
     callback: typing.Any,
     keep: bool,
-) -> tuple[list[typing.Any], bool]:
+) -> tuple[list[dict[str, typing.Any]], bool]:
     """
     The masked group lasso for each penalty, and whether Ctrl-C cut the path short (only where `keep` is set).
     """
@@ -375,11 +433,35 @@ def solve_spd(
     Solution of A X = B, A symmetric positive definite.
     """
 
+def solve_with_loss(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    betas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    ridge: typing.SupportsFloat | typing.SupportsIndex,
+    start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    tol: typing.SupportsFloat | typing.SupportsIndex,
+    max_iter: typing.SupportsInt | typing.SupportsIndex,
+    solver: str,
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+    callback: typing.Any,
+    keep: bool,
+) -> tuple[list[dict[str, typing.Any]], bool]:
+    """
+    As solve_group_lasso, for a loss that is not squared.
+    """
+
 def walk_cells(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     starts: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     threshold: typing.SupportsFloat | typing.SupportsIndex,
+    signs: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [],
+    max_seconds: typing.SupportsFloat | typing.SupportsIndex = 1e300,
 ) -> tuple[
     typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]"],
     typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
@@ -387,5 +469,5 @@ def walk_cells(
     float,
 ]:
     """
-    Patterns found by walks with either sign, the unit vectors that attain their norms, the norms, the largest.
+    Patterns found by walks with the sign of each start (both for 0 or none given), the unit vectors that attain their norms, the norms, the largest.
     """

@@ -7,19 +7,34 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from ._table_model import decide, one_against_rest
 from ._training import MergedSamples, merge_samples
 from ._validation import FloatArray
-from .network import append_ones
+from .losses import probabilities
+from .network import Network, append_ones
+
+
+def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
+    """Return sample weights as scikit-learn wants them checked; None where there are none."""
+    if sample_weight is None:
+        return None
+    weights: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every sample")
+    return weights
 
 
 class Model:
     """What the mixins need: `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended."""
 
     fit_bias: bool
+
+    def _targets_of(self, labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
+        return one_against_rest(labels, n_classes)
 
     def _train(self, samples: MergedSamples, X: FloatArray) -> None:
         raise NotImplementedError
@@ -28,11 +43,7 @@ class Model:
         raise NotImplementedError
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            if not weights.any():
-                raise ValueError("sample_weight is zero for every sample")
+        weights = checked_weights(sample_weight, X)
         samples = merge_samples(np.asarray(X, dtype=np.float64), targets, weights)
         self._train(samples, append_ones(samples.X) if self.fit_bias else samples.X)
 
@@ -65,6 +76,8 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
             The fitted estimator.
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
+        if not self.__sklearn_tags__().target_tags.multi_output:
+            y = column_or_1d(y, warn=True)
         self._fit(X, np.asarray(y, dtype=np.float64), sample_weight)
         return self
 
@@ -90,7 +103,10 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
 
 
 class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
-    """fit and predict for labels, by regression on targets -1 and +1: one output for two classes, else one each."""
+    """fit and predict for labels.
+
+    By default by regression on targets -1 and +1: one output for two classes, else one each.
+    """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
@@ -115,8 +131,8 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         classes, labels = np.unique(y, return_inverse=True)
         if classes.size < 2:
             raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
-        self._fit(X, one_against_rest(labels, classes.size), sample_weight)
         self.classes_ = classes
+        self._fit(X, self._targets_of(labels, classes.size), sample_weight)
         return self
 
     def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:
@@ -150,3 +166,85 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         scores = self.decision_function(X)
         labels: npt.NDArray[Any] = self.classes_[decide(scores)]
         return labels
+
+
+class GatedModel(Model):
+    """What the gated estimators share: their losses, and the evaluation of the network."""
+
+    loss: str
+    n_threads: int | None
+    network_: Network
+    _LOSSES: tuple[str, ...]
+
+    def _checked_loss(self) -> dict[str, Any]:
+        if self.loss not in self._LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(self._LOSSES)}, not {self.loss!r}")
+        return {"loss": self.loss, "delta": getattr(self, "delta", 1.0)}
+
+    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return self.network_.predict(X, n_threads=self.n_threads)
+
+
+class GatedRegression(RegressionMixin, GatedModel):
+    """Regression with the squared, Huber or Poisson loss; for Poisson the network gives the logarithm of a mean."""
+
+    _LOSSES = ("squared", "huber", "poisson")
+
+    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
+        values = super()._evaluate(X)
+        return np.exp(values) if self.loss == "poisson" else values
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # scikit-learn's checks of several outputs know no targets that must not be negative.
+        tags.target_tags.positive_only = self.loss == "poisson"
+        tags.target_tags.multi_output = self.loss != "poisson"
+        return tags
+
+
+class GatedClassification(ClassificationMixin, GatedModel):
+    """Classification with the squared, logistic or softmax loss; the last two have probabilities."""
+
+    _LOSSES = ("squared", "logistic", "softmax")
+
+    def _targets_of(self, labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
+        if self.loss == "softmax":
+            return np.eye(n_classes)[labels]
+        targets = one_against_rest(labels, n_classes)
+        return targets if self.loss == "squared" else (targets > 0).astype(np.float64)
+
+    def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
+        """
+        scores = self._evaluate(X)
+        if self.loss == "softmax" and self.classes_.size == 2:
+            return np.asarray(scores[:, 1] - scores[:, 0])
+        return scores
+
+    @available_if(lambda self: self.loss != "squared")  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> npt.NDArray[np.floating[Any]]:
+        """Estimate the probabilities of the classes, with the logistic or the softmax loss.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; rows sum to 1.
+        """
+        return probabilities(self.loss, self._evaluate(X))

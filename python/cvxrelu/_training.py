@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ._validation import FloatArray, as_scalar
 from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
+from .losses import sample_losses
 from .network import Network, append_ones, network_from_blocks
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
@@ -35,8 +36,8 @@ class GatedFit:
     beta_max : float
         Smallest penalty whose optimum is zero.
     unexplained : float
-        What equal samples with different targets add to every objective: half their weighted sum of squares about
-        their means. ``solution.objective + unexplained`` is the objective over all samples.
+        What equal samples with different targets add to every objective, for the squared loss half their weighted sum
+        of squares about their means. ``solution.objective + unexplained`` is the objective over all samples.
     """
 
     network: Network
@@ -62,6 +63,8 @@ class GatedProblem:
         Smallest penalty whose optimum is zero.
     bias : bool
         Whether the last column of `X` is the ones column.
+    loss, delta
+        The loss, as in :func:`solve_gated`.
     """
 
     samples: MergedSamples
@@ -69,6 +72,8 @@ class GatedProblem:
     patterns: ActivationPatterns
     beta_max: float
     bias: bool
+    loss: str = "squared"
+    delta: float = 1.0
 
     def beta_of(self, ratio: Any) -> float:
         """Return a penalty relative to `beta_max`; where the targets are zero every penalty gives the zero network."""
@@ -100,19 +105,29 @@ def pose_gated(
     random_state: Any,
     sample_weight: FloatArray | None,
     n_threads: int | None,
+    loss: str = "squared",
+    delta: float = 1.0,
 ) -> GatedProblem:
     """Merge validated samples, draw gates, and find the largest useful penalty."""
-    samples = merge_samples(X, y, sample_weight)
+    samples = merge_samples(X, y, sample_weight, loss)
     X = append_ones(samples.X) if fit_bias else samples.X
     patterns = sample_patterns(X, n_gates, gates=gates, random_state=random_state, n_threads=n_threads)
-    return _posed(samples, X, patterns, fit_bias, n_threads)
+    return _posed(samples, X, patterns, fit_bias, n_threads, loss, delta)
 
 
 def _posed(
-    samples: MergedSamples, X: FloatArray, patterns: ActivationPatterns, bias: bool, n_threads: int | None
+    samples: MergedSamples,
+    X: FloatArray,
+    patterns: ActivationPatterns,
+    bias: bool,
+    n_threads: int | None,
+    loss: str,
+    delta: float,
 ) -> GatedProblem:
-    largest = beta_max(X, samples.y, patterns, sample_weight=samples.weights, n_threads=n_threads)
-    return GatedProblem(samples, X, patterns, largest, bias)
+    largest = beta_max(
+        X, samples.y, patterns, sample_weight=samples.weights, loss=loss, delta=delta, n_threads=n_threads
+    )
+    return GatedProblem(samples, X, patterns, largest, bias, loss, delta)
 
 
 def train_gated(
@@ -131,6 +146,8 @@ def train_gated(
     previous: GatedFit | None = None,
     n_threads: int | None = None,
     callback: Callable[[dict[str, Any]], Any] | None = None,
+    loss: str = "squared",
+    delta: float = 1.0,
 ) -> GatedFit:
     """Train on validated arrays; `beta` None means `beta_ratio` times the smallest penalty with a zero optimum.
 
@@ -147,12 +164,14 @@ def train_gated(
             random_state=random_state,
             sample_weight=sample_weight,
             n_threads=n_threads,
+            loss=loss,
+            delta=delta,
         )
     else:
-        samples = merge_samples(X, y, sample_weight)
+        samples = merge_samples(X, y, sample_weight, loss)
         X = append_ones(samples.X) if fit_bias else samples.X
         patterns, start = _restart(X, samples.y, previous, n_threads)
-        problem = _posed(samples, X, patterns, fit_bias, n_threads)
+        problem = _posed(samples, X, patterns, fit_bias, n_threads, loss, delta)
     solution = solve_gated(
         problem.X,
         problem.samples.y,
@@ -162,6 +181,8 @@ def train_gated(
         max_iter=max_iter,
         sample_weight=problem.samples.weights,
         warm_start=start,
+        loss=loss,
+        delta=delta,
         n_threads=n_threads,
         callback=callback,
     )
@@ -180,6 +201,8 @@ def train_gated_path(
         tol=tol,
         max_iter=max_iter,
         sample_weight=problem.samples.weights,
+        loss=problem.loss,
+        delta=problem.delta,
         n_threads=n_threads,
     )
 
@@ -188,9 +211,10 @@ def train_gated_path(
 class MergedSamples:
     """Distinct samples in an order of their own.
 
-    Equal samples count as one with the sum of their weights and the weighted mean of their targets, which changes the
-    square loss by a constant; those without weight are left out. So a weight of k is the same problem as k copies, and
-    the order of the samples does not matter: not up to rounding, but number for number.
+    Equal samples count as one with the sum of their weights and the weighted mean of their targets, which changes a
+    loss by a constant (the Huber loss excepted: there the targets must be equal too); those without weight are left
+    out. So a weight of k is the same problem as k copies, and the order of the samples does not matter: not up to
+    rounding, but number for number.
 
     Attributes
     ----------
@@ -211,14 +235,17 @@ class MergedSamples:
     appearance: npt.NDArray[np.intp]
 
 
-def merge_samples(X: FloatArray, y: FloatArray, sample_weight: FloatArray | None) -> MergedSamples:
+def merge_samples(
+    X: FloatArray, y: FloatArray, sample_weight: FloatArray | None, loss: str = "squared"
+) -> MergedSamples:
     """Bring samples into the order of their bytes, merge equal ones, and drop those without weight."""
     weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
     if not weights.all():
         present = weights > 0
         X, y, weights = X[present], y[present], weights[present]
     X = np.ascontiguousarray(X) + 0.0  # turns -0.0 into 0.0
-    keys = X.view(np.dtype((np.void, X.itemsize * X.shape[1])))[:, 0]
+    told_apart_by = np.column_stack([X, y]) + 0.0 if loss == "huber" else X
+    keys = told_apart_by.view(np.dtype((np.void, X.itemsize * told_apart_by.shape[1])))[:, 0]
     _, first, index = np.unique(keys, return_index=True, return_inverse=True)
     constant, means, totals = 0.0, y[first], weights[first]
     if first.size < X.shape[0]:
@@ -226,7 +253,12 @@ def merge_samples(X: FloatArray, y: FloatArray, sample_weight: FloatArray | None
         spread = (y - y[first][index]).reshape(y.shape[0], -1) * weights[:, None]
         shift = np.stack([np.bincount(index, weights=column) for column in spread.T], axis=1) / totals[:, None]
         means = y[first] + shift.reshape(y[first].shape)
-        constant = 0.5 * float(np.sum(weights * ((y - means[index]) ** 2).reshape(y.shape[0], -1).sum(axis=1)))
+        if loss == "squared":
+            constant = float(weights @ sample_losses(loss, y, means[index]))
+        else:
+            means = np.clip(means, y.min(axis=0), y.max(axis=0))  # rounding must not make a probability negative
+            zero = np.zeros_like(y)
+            constant = float(weights @ sample_losses(loss, y, zero) - totals @ sample_losses(loss, means, zero[first]))
     return MergedSamples(X[first], means, None if (totals == 1).all() else totals, constant, np.argsort(first))
 
 

@@ -203,10 +203,12 @@ def iter_patterns(
     ----------
     X : array_like of shape (n_samples, n_features)
         As in :func:`enumerate_patterns`.
+    closed
+        As in :func:`enumerate_patterns`.
     chunk : int
         Patterns in each piece, at most. Memory is that of some `chunk` patterns with their gates, and of the
         masks of what `closed` adds.
-    closed, decimals, tol, certify, n_threads
+    decimals, tol, certify, n_threads
         As in :func:`enumerate_patterns`.
 
     Yields

@@ -21,6 +21,9 @@ from .sampling import sample_patterns
 if TYPE_CHECKING:
     from .network import Network
 
+# Patterns that walks from the neurons must find for a round to do without random starts.
+LEAST_FOUND = 10
+
 
 def train_relu(
     X: npt.ArrayLike,
@@ -75,7 +78,8 @@ def train_relu(
         Most nodes of a branch and bound. When it ends early the certificate is valid for all patterns, with a larger
         gap.
     max_seconds : float, optional
-        Most seconds for the call, but for the end of what is at work then.
+        Most seconds for the call, but for the end of what is at work then: a pass over the list, a walk, and at least
+        a second for the certificate.
     random_state : None, int, numpy.random.Generator or RandomState
         Source of the starts and of the default patterns.
     n_threads : int, optional
@@ -103,7 +107,7 @@ def train_relu(
     Warns
     -----
     ConvergenceWarning
-        When `tol` is not reached.
+        When `tol` is not reached, or when with "given patterns" a limit came before walks found no more.
 
     References
     ----------
@@ -149,6 +153,13 @@ def train_relu(
             ConvergenceWarning,
             stacklevel=2,
         )
+    elif generation.unfinished and not generation.stopped:
+        warnings.warn(
+            "max_seconds or max_rounds ended the generation while patterns were still being found: the certificate "
+            "holds for the patterns in the list, and further rounds may lower the objective",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     return solution
 
 
@@ -179,6 +190,7 @@ class _Generation:
         self.callback = callback
         self.known: set[bytes] = set()
         self.stopped = False
+        self.unfinished = False  # ended by a limit, where walks might still have found patterns
         self.finished: ReLUSolution | None = None
         self.rounds = 0
         self.nodes = 0
@@ -204,18 +216,29 @@ class _Generation:
         final = 0.3 * self.tol
         accuracy = max(final, 1e-4)
         while True:
-            self.stopped = program.solve(accuracy, self.max_iter, self.callback)
+            program.solve(accuracy, self.max_iter, self._watch)
             self.finished = program.solution(self.tol, scope="given patterns", n_rounds=self.rounds, n_nodes=self.nodes)
-            out_of_time = time.monotonic() > self.deadline or self.rounds >= self.max_rounds
-            if self.stopped or (out_of_time and accuracy == final):
+            last_round = self.rounds >= self.max_rounds
+            if self.stopped or self._seconds_left() <= 0 or (last_round and accuracy == final):
+                self.unfinished = not exact
                 return self._end(exact and not self.stopped)
             self.rounds += 1
             if self._walk():
-                accuracy = final if out_of_time else accuracy
+                accuracy = final if last_round else accuracy
             elif accuracy > final:
                 accuracy = final
             elif not exact or not self._search():
+                self.unfinished = not exact and self._seconds_left() <= 0
                 return self._end(exact)
+
+    def _seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def _watch(self, progress: dict[str, Any]) -> bool:
+        """Tell the user's callback of a pass; returns whether to stop, for the user or for the time limit."""
+        if self.callback is not None and self.callback(progress):
+            self.stopped = True
+        return self.stopped or self._seconds_left() <= 0
 
     def _threshold(self) -> float:
         program = self.program
@@ -223,18 +246,35 @@ class _Generation:
         return pricing_threshold(program.y, program.residual, size, program.beta, self.tol)
 
     def _walk(self) -> bool:
-        """Look for violated patterns from random starts and from the neurons; tells whether some were added."""
+        """Look for violated patterns from the neurons, then from random starts; tells whether some were added."""
         program = self.program
-        starts = np.vstack([self.rng.standard_normal((self.n_starts, program.X.shape[1])), program.blocks()[0]])
-        words, points, _, _ = core.walk_cells(program.X, program.residual, starts, self._threshold())
-        return self._add(words, points)
+        threshold = self._threshold()
+        blocks, signs, _ = program.blocks()
+        if len(blocks):
+            words, points, _, _ = core.walk_cells(
+                program.X,
+                program.residual,
+                np.ascontiguousarray(blocks),
+                threshold,
+                signs.tolist(),
+                self._seconds_left(),
+            )
+            if len(words) >= LEAST_FOUND and self._add(words, points):
+                return True
+        starts = self.rng.standard_normal((self.n_starts, program.X.shape[1]))
+        more, ends, _, _ = core.walk_cells(
+            program.X, program.residual, starts, threshold, max_seconds=self._seconds_left()
+        )
+        if len(blocks):
+            more, ends = np.vstack([words, more]), np.vstack([points, ends])
+        return self._add(more, ends)
 
     def _search(self) -> bool:
         """Look for violated patterns everywhere; tells whether one was added."""
         program = self.program
         threshold = self._threshold()
         for sign in (1.0, -1.0):
-            seconds = max(0.0, self.deadline - time.monotonic())
+            seconds = max(0.0, self._seconds_left())
             tree = core.price_by_tree(program.X, sign * program.residual, threshold, threshold, self.max_nodes, seconds)
             self.nodes += tree["n_nodes"]
             if tree["value"] > threshold:
@@ -290,7 +330,7 @@ class _Generation:
         dual = None
         if exact:
             residual = program.y - np.maximum(program.X @ values.T, 0) @ signs
-            pricer = _Pricer(program.X, program.threads, self.max_nodes, max(1.0, self.deadline - time.monotonic()))
+            pricer = _Pricer(program.X, program.threads, self.max_nodes, max(1.0, self._seconds_left()))
             size = float(np.linalg.norm(values, axis=1).sum())
             nu, _, nodes = pricer.bound(program.y, residual, residual, size, program.beta, self.tol, None)
             self.nodes += nodes

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from ._table_model import decide, one_against_rest
+from ._fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
 from ._training import GatedFit, logger, train_gated
 from ._validation import FloatArray, as_count, as_generator, as_scalar
 
@@ -88,10 +86,11 @@ _PARAMETERS = """\
 _DEFAULT_MAX_ITER = 200
 
 
-class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
+class _GatedReLU(CallbackSupportMixin, GatedModel, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
+        loss: str = "squared",
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
         beta: float | None = None,
@@ -105,6 +104,7 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         callback: Callable[[dict[str, Any]], Any] | None = None,
         verbose: int = 0,
     ) -> None:
+        self.loss = loss
         self.n_gates = n_gates
         self.gates = gates
         self.beta = beta
@@ -118,7 +118,8 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self.callback = callback
         self.verbose = verbose
 
-    def _train(self, X: npt.NDArray[np.floating], targets: FloatArray, sample_weight: Any) -> None:
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
+        loss = self._checked_loss()
         weights = checked_weights(sample_weight, X)
         context = self._init_callback_context(max_subtasks=None) if hasattr(self, "_init_callback_context") else None
         if context is not None:
@@ -139,6 +140,7 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                 previous=self._previous(X),
                 n_threads=self.n_threads,
                 callback=self._progress(context, X, targets),
+                **loss,
             )
         if context is not None:
             context.call_on_fit_task_end(
@@ -148,14 +150,14 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             setattr(self, name, value)
 
     def _previous(self, X: npt.NDArray[np.floating]) -> GatedFit | None:
-        fit: GatedFit | None = getattr(self, "_fit", None) if self.warm_start else None
+        fit: GatedFit | None = getattr(self, "_trained", None) if self.warm_start else None
         if fit is not None and (fit.network.n_features, fit.network.bias) != (X.shape[1], self.fit_bias):
             return None
         return fit
 
     def _results(self, fit: GatedFit) -> dict[str, Any]:
         return {
-            "_fit": fit,
+            "_trained": fit,
             "network_": fit.network,
             "solution_": fit.solution,
             "patterns_": fit.solution.patterns,
@@ -189,28 +191,29 @@ class _GatedReLU(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
         return progress
 
-    def _evaluate(self, X: Any) -> npt.NDArray[np.floating]:
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        output: npt.NDArray[np.floating] = self.network_.predict(X, n_threads=self.n_threads)
-        return output
 
-
-class GatedReLURegressor(RegressorMixin, _GatedReLU):  # type: ignore[misc]
-    __doc__ = f"""Gated ReLU network with square loss, trained to a certified global optimum.
+class GatedReLURegressor(GatedRegression, _GatedReLU):
+    __doc__ = f"""Gated ReLU network for regression, trained to a certified global optimum.
 
     Solves, over the distinct activation patterns D_i of `n_gates` fixed gates,
 
-    ``min_u  1/2 sum_j s_j ||f(x_j) - y_j||^2 + beta sum_i ||u_i||``,  ``f(x) = sum_i 1[x . g_i >= 0] x . u_i``
+    ``min_u  sum_j s_j loss(y_j, f(x_j)) + beta sum_i ||u_i||``,  ``f(x) = sum_i 1[x . g_i >= 0] x . u_i``
 
-    with sample weights s_j (1 by default, and no 1/n), which is weight-decayed training of a network of gated ReLU
-    neurons (Mishkin, Sahiner and Pilanci, 2022). With several outputs ||u_i|| is the Frobenius norm of a block. The
-    result depends on the gates that were drawn, and on nothing else: no starting point, no learning rate.
+    with the loss ``1/2 ||f - y||^2`` by default and sample weights s_j (1 by default, and no 1/n), which is
+    weight-decayed training of a network of gated ReLU neurons (Mishkin, Sahiner and Pilanci, 2022). With several
+    outputs ||u_i|| is the Frobenius norm of a block. The result depends on the gates that were drawn, and on nothing
+    else: no starting point, no learning rate.
 
     Standardise the features, and preferably the target: both are penalised through the weights.
 
     Parameters
     ----------
+    loss : {{"squared", "huber", "poisson"}}, default "squared"
+        The losses of :func:`solve_gated`. "huber" is linear from an error of `delta` on, for targets with outliers.
+        "poisson" is half the deviance of counts (targets that are not negative, one output) whose mean is exp(f);
+        ``predict`` returns that mean.
+    delta : float, default 1.0
+        Error from which on the Huber loss is linear, in units of the target.
 {_PARAMETERS.format(gates="mixed", beta_ratio=1e-2, max_iter=_DEFAULT_MAX_ITER, network_note="")}
 
     Examples
@@ -224,59 +227,55 @@ class GatedReLURegressor(RegressorMixin, _GatedReLU):  # type: ignore[misc]
     True
     """
 
-    @with_callbacks  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train the network.
+    def __init__(
+        self,
+        *,
+        loss: str = "squared",
+        delta: float = 1.0,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        beta: float | None = None,
+        beta_ratio: float = 1e-2,
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        max_iter: int = _DEFAULT_MAX_ITER,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        callback: Callable[[dict[str, Any]], Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            loss=loss,
+            n_gates=n_gates,
+            gates=gates,
+            beta=beta,
+            beta_ratio=beta_ratio,
+            fit_bias=fit_bias,
+            tol=tol,
+            max_iter=max_iter,
+            n_threads=n_threads,
+            random_state=random_state,
+            warm_start=warm_start,
+            callback=callback,
+            verbose=verbose,
+        )
+        self.delta = delta
 
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Training samples.
-        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
-        sample_weight : array_like of shape (n_samples,), optional
-            Non-negative weights; an integer weight k is the same as k copies.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-        """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
-        self._train(X, np.asarray(y, dtype=np.float64), sample_weight)
-        return self
-
-    def predict(self, X: Any) -> npt.NDArray[np.floating]:
-        """Predict targets.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            float32 where `X` is, else float64.
-        """
-        return self._evaluate(X)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+    fit = with_callbacks(GatedRegression.fit)
 
 
-class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
+class GatedReLUClassifier(GatedClassification, _GatedReLU):
     __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
 
-    Square loss on targets -1 and +1: one output for two classes, one output for each class (against the rest) for
-    more, all on the same patterns. The program is that of :class:`GatedReLURegressor`. There is no
-    ``predict_proba``: scores of a square loss are no probabilities. scikit-learn's ``CalibratedClassifierCV`` makes
-    some of them.
+    The program is that of :class:`GatedReLURegressor` with a loss for labels; all outputs are on the same patterns.
 
     Parameters
     ----------
+    loss : {{"squared", "logistic", "softmax"}}, default "squared"
+        "squared" on targets -1 and +1 and "logistic" have one output for two classes, one for each class (against the
+        rest) for more; "softmax" has one for each class. "squared" trains fastest, but has no ``predict_proba``:
+        its scores are no probabilities (scikit-learn's ``CalibratedClassifierCV`` makes some of them).
 {
         _PARAMETERS.format(
             gates="mixed",
@@ -299,6 +298,7 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
     def __init__(
         self,
         *,
+        loss: str = "squared",
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
         beta: float | None = None,
@@ -313,6 +313,7 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
         verbose: int = 0,
     ) -> None:
         super().__init__(
+            loss=loss,
             n_gates=n_gates,
             gates=gates,
             beta=beta,
@@ -327,75 +328,7 @@ class GatedReLUClassifier(ClassifierMixin, _GatedReLU):  # type: ignore[misc]
             verbose=verbose,
         )
 
-    @with_callbacks  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train the network.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Training samples.
-        y : array_like of shape (n_samples,)
-            Labels of two classes or more.
-        sample_weight : array_like of shape (n_samples,), optional
-            Non-negative weights; an integer weight k is the same as k copies.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-        """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        classes, labels = np.unique(y, return_inverse=True)
-        if classes.size < 2:
-            raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
-        self._train(X, one_against_rest(labels, classes.size), sample_weight)
-        self.classes_ = classes
-        return self
-
-    def decision_function(self, X: Any) -> npt.NDArray[np.floating]:
-        """Evaluate the network.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
-        """
-        return self._evaluate(X)
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels.
-        """
-        scores = self.decision_function(X)
-        labels: npt.NDArray[Any] = self.classes_[decide(scores)]
-        return labels
-
-
-def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
-    """Return sample weights as scikit-learn wants them checked; None where there are none."""
-    if sample_weight is None:
-        return None
-    weights: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("sample_weight is zero for every sample")
-    return weights
+    fit = with_callbacks(GatedClassification.fit)
 
 
 def generator_of(random_state: Any) -> np.random.Generator:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import check_cv
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from ._table_model import decide, one_against_rest
+from ._fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
+from ._table_model import decide
 from ._training import GatedProblem, pose_gated, train_gated_path
 from ._validation import FloatArray, as_count, as_scalar
-from .estimators import checked_weights, generator_of, log_to_console
+from .estimators import generator_of, log_to_console
+from .losses import sample_losses
 from .network import network_from_blocks
 
 _PARAMETERS = """\
@@ -52,7 +52,8 @@ _PARAMETERS = """\
     beta_ratios_ : ndarray of shape (n_betas,)
         Those that were tried, decreasing.
     loss_path_ : ndarray of shape (n_betas, n_folds)
-        Mean square error on the part held out, weighted by the sample weights there.
+        Mean loss on the part held out, weighted by the sample weights there: for the squared loss the square error
+        (not halved), else the loss.
     path_ : GatedPath
         Solutions over all samples, from the largest penalty to the one that was chosen.
     beta_, network_, solution_, patterns_, dual_gap_, objective_, n_active_, n_iter_
@@ -63,10 +64,11 @@ _PARAMETERS = """\
         Their names, where `X` had names."""
 
 
-class _GatedReLUCV(BaseEstimator):  # type: ignore[misc]
+class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
+        loss: str = "squared",
         n_betas: int = 20,
         beta_min_ratio: float = 1e-3,
         cv: Any = None,
@@ -80,6 +82,7 @@ class _GatedReLUCV(BaseEstimator):  # type: ignore[misc]
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
+        self.loss = loss
         self.n_betas = n_betas
         self.beta_min_ratio = beta_min_ratio
         self.cv = cv
@@ -93,7 +96,8 @@ class _GatedReLUCV(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def _train(self, X: npt.NDArray[np.floating], y: Any, targets: FloatArray, sample_weight: Any) -> None:
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
+        loss = self._checked_loss()
         weights = checked_weights(sample_weight, X)
         smallest = as_scalar(self.beta_min_ratio, "beta_min_ratio", strict=True)
         if smallest >= 1:
@@ -117,10 +121,12 @@ class _GatedReLUCV(BaseEstimator):  # type: ignore[misc]
                 random_state=seed,
                 sample_weight=None if weights is None else weights[rows],
                 n_threads=self.n_threads,
+                **loss,
             )
 
         whole = pose(slice(None))
-        folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y))
+        labels = decide(targets - targets.mean()) if is_classifier(self) else targets
+        folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
         losses = Parallel(n_jobs=self.n_jobs)(
             delayed(held_out_losses)(pose(train), ratios, data[test], targets[test], settings) for train, test in folds
         )
@@ -148,35 +154,33 @@ class _GatedReLUCV(BaseEstimator):  # type: ignore[misc]
         self.n_active_ = len(fit.solution.active)
         self.n_iter_ = fit.solution.n_iter
 
-    def _evaluate(self, X: Any) -> npt.NDArray[np.floating]:
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        output: npt.NDArray[np.floating] = self.network_.predict(X, n_threads=self.n_threads)
-        return output
-
 
 def held_out_losses(
     problem: GatedProblem, ratios: FloatArray, Z: FloatArray, targets: FloatArray, settings: dict[str, Any]
 ) -> FloatArray:
-    """Return the square errors, summed over outputs, of a whole path on samples held out: (n_samples, n_betas)."""
+    """Return the losses (square errors for the squared one) of a path on samples held out: (n_samples, n_betas)."""
     path = train_gated_path(problem, ratios, **settings)
     columns = []
     for solution in path:
         network = network_from_blocks(problem.patterns.gates[solution.active], solution.blocks, bias=problem.bias)
-        errors = (network.predict(Z, n_threads=settings["n_threads"]) - targets) ** 2
-        columns.append(errors.reshape(Z.shape[0], -1).sum(axis=1))
-    return np.stack(columns, axis=1)
+        values = np.asarray(network.predict(Z, n_threads=settings["n_threads"]), dtype=np.float64)
+        columns.append(sample_losses(problem.loss, targets, values, problem.delta))
+    return (2 if problem.loss == "squared" else 1) * np.stack(columns, axis=1)
 
 
-class GatedReLURegressorCV(RegressorMixin, _GatedReLUCV):  # type: ignore[misc]
+class GatedReLURegressorCV(GatedRegression, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network for regression whose penalty is chosen by cross-validation.
 
     The program is that of :class:`GatedReLURegressor`. For each fold a whole path of penalties is solved, each solution
-    from the one before and each to a certified gap; the penalty with the smallest error on the parts held out trains
+    from the one before and each to a certified gap; the penalty with the smallest loss on the parts held out trains
     the final network on all samples.
 
     Parameters
     ----------
+    loss : {{"squared", "huber", "poisson"}}, default "squared"
+        As in :class:`GatedReLURegressor`.
+    delta : float, default 1.0
+        Error from which on the Huber loss is linear, in units of the target.
 {_PARAMETERS}
 
     Examples
@@ -190,116 +194,53 @@ class GatedReLURegressorCV(RegressorMixin, _GatedReLUCV):  # type: ignore[misc]
     (5, 3)
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Choose the penalty and train the network.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Training samples.
-        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
-        sample_weight : array_like of shape (n_samples,), optional
-            Non-negative weights, in training and in the errors that choose the penalty.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-        """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
-        self._train(X, y, np.asarray(y, dtype=np.float64), sample_weight)
-        return self
-
-    def predict(self, X: Any) -> npt.NDArray[np.floating]:
-        """Predict targets.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            float32 where `X` is, else float64.
-        """
-        return self._evaluate(X)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+    def __init__(
+        self,
+        *,
+        loss: str = "squared",
+        delta: float = 1.0,
+        n_betas: int = 20,
+        beta_min_ratio: float = 1e-3,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        max_iter: int = 200,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            loss=loss,
+            n_betas=n_betas,
+            beta_min_ratio=beta_min_ratio,
+            cv=cv,
+            n_jobs=n_jobs,
+            n_gates=n_gates,
+            gates=gates,
+            fit_bias=fit_bias,
+            tol=tol,
+            max_iter=max_iter,
+            n_threads=n_threads,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.delta = delta
 
 
-class GatedReLUClassifierCV(ClassifierMixin, _GatedReLUCV):  # type: ignore[misc]
+class GatedReLUClassifierCV(GatedClassification, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network that classifies and whose penalty is chosen by cross-validation.
 
-    The program is that of :class:`GatedReLUClassifier`; the penalty is the one with the smallest square error of the
+    The program is that of :class:`GatedReLUClassifier`; the penalty is the one with the smallest loss of the
     scores on the parts held out, which is a steadier measure than accuracy.
 
     Parameters
     ----------
+    loss : {{"squared", "logistic", "softmax"}}, default "squared"
+        As in :class:`GatedReLUClassifier`.
 {_PARAMETERS}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     """
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Choose the penalty and train the network.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Training samples.
-        y : array_like of shape (n_samples,)
-            Labels of two classes or more.
-        sample_weight : array_like of shape (n_samples,), optional
-            Non-negative weights, in training and in the errors that choose the penalty.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-        """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        classes, labels = np.unique(y, return_inverse=True)
-        if classes.size < 2:
-            raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
-        self._train(X, y, one_against_rest(labels, classes.size), sample_weight)
-        self.classes_ = classes
-        return self
-
-    def decision_function(self, X: Any) -> npt.NDArray[np.floating]:
-        """Evaluate the network.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
-        """
-        return self._evaluate(X)
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels.
-        """
-        scores = self.decision_function(X)
-        labels: npt.NDArray[Any] = self.classes_[decide(scores)]
-        return labels

@@ -52,7 +52,8 @@ def train_gated(
     n_starts : int, default 20
         Random gates that the search of a round starts from, beside as many active ones at most.
     n_directions : int, optional
-        Circles for each start, every second one towards a single feature; by default 20 + 2 n_features.
+        Circles for each start, every second one towards a single feature; by default
+        20 + 2 n_features, and 100 at most.
     max_rounds : int, default 20
         Most rounds of searching.
     tol : float, default 1e-6
@@ -91,7 +92,7 @@ def train_gated(
     beta = as_scalar(beta, "beta", strict=True)
     tol = as_scalar(tol, "tol", strict=True)
     n_starts = as_count(n_starts, "n_starts")
-    n_directions = 20 + 2 * design.shape[1] if n_directions is None else as_count(n_directions, "n_directions")
+    n_directions = 20 + 2 * min(design.shape[1], 40) if n_directions is None else as_count(n_directions, "n_directions")
     max_rounds = as_count(max_rounds, "max_rounds", minimum=0)
     rng, threads = as_generator(random_state), as_threads(n_threads)
     if patterns is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from .row_blocks import is_rows, on_rows
 if TYPE_CHECKING:
     from .network import Network
 
+Result = TypeVar("Result")
 Callback = Callable[[dict[str, Any]], bool | None]
 
 
@@ -59,10 +60,15 @@ class GatedSolution:
         them, and Newton steps that factorised a matrix in sample space instead.
     solver : str
         The inner solver that was asked for.
+    loss : str
+        The loss.
     unpenalised_coef : ndarray of shape (q,) or (q, n_outputs), or None
         Coefficients of the unpenalised columns.
     patterns : ActivationPatterns
         The patterns that were given.
+    inner_solvers : tuple of str
+        What ended each working set, in their order: "newton", "dual" or "bcd". Where `solver` is "auto" this is what
+        was chosen.
     """
 
     beta: float
@@ -81,6 +87,8 @@ class GatedSolution:
     solver: str
     unpenalised_coef: npt.NDArray[np.floating[Any]] | None
     patterns: ActivationPatterns
+    loss: str = "squared"
+    inner_solvers: tuple[str, ...] = ()
 
     @property
     def dual_objective(self) -> float:
@@ -107,7 +115,8 @@ class GatedSolution:
         Returns
         -------
         ndarray of shape (m,) or (m, n_outputs)
-            Values of the gated network.
+            Values of the gated network: with another loss than the squared one log-odds, scores before the softmax, or
+            logarithms of means.
         """
         if is_rows(Z):
             return on_rows(self.predict, {"X": Z, "model": self})
@@ -193,13 +202,18 @@ def beta_max(
     sample_weight: npt.ArrayLike | None = None,
     group_weights: npt.ArrayLike | None = None,
     unpenalised: npt.ArrayLike | None = None,
+    loss: str = "squared",
+    delta: float = 1.0,
     n_threads: int | None = None,
 ) -> float:
-    """Return the smallest penalty whose solution is zero: max_i ||X' D_i y|| / group_weights[i].
+    """Return the smallest penalty whose solution is zero: max_i ||X' D_i r|| / group_weights[i].
+
+    Here r is minus the gradient of the loss at zero: y for "squared", y - 1/2 for "logistic" (y the probability of the
+    positive class), y - 1/c for "softmax", y cut off at +-delta for "huber", y - 1 for "poisson"; times the weights.
 
     Parameters
     ----------
-    X, y, patterns, sample_weight, group_weights, unpenalised, n_threads
+    X, y, patterns, sample_weight, group_weights, unpenalised, loss, delta, n_threads
         As in :func:`solve_gated`.
 
     Returns
@@ -208,8 +222,8 @@ def beta_max(
         The penalty.
     """
     if is_rows(X):
-        return on_rows(beta_max, locals())
-    program = _Program(X, y, patterns, sample_weight, group_weights, 0.0, unpenalised, n_threads)
+        return _on_rows(beta_max, locals())
+    program = _program(X, y, patterns, sample_weight, group_weights, 0.0, unpenalised, loss, delta, n_threads)
     return program.beta_max()
 
 
@@ -223,6 +237,8 @@ def solve_gated(
     group_weights: npt.ArrayLike | None = None,
     ridge: float = 0.0,
     unpenalised: npt.ArrayLike | None = None,
+    loss: str = "squared",
+    delta: float = 1.0,
     warm_start: GatedSolution | npt.ArrayLike | None = None,
     tol: float = 1e-6,
     max_iter: int = 200,
@@ -259,21 +275,39 @@ def solve_gated(
     ridge : float, default 0
         Factor of the additional squared penalty (elastic net).
     unpenalised : array_like of shape (n_samples, q), optional
-        Columns fitted beside the network without penalty, such as ones for an intercept or X for a linear skip.
+        Columns fitted beside the network without penalty, such as ones for an intercept or X for a linear skip. For
+        the squared loss only.
+    loss : {"squared", "logistic", "softmax", "huber", "poisson"}
+        The squared loss above, or in its place, each zero where the prediction f is perfect:
+
+        - "logistic": KL(y || 1 / (1 + exp(-f))), which is log(1 + exp(-f)) for the positive class. Targets are labels
+          -1 and +1, or probabilities of the positive class, such as 0 and 1. Several outputs are several labels.
+        - "softmax": KL(y || softmax(f)), which is the cross-entropy for one-hot rows of `y`, of shape (n_samples,
+          n_classes). Rows of probabilities are taken as well.
+        - "huber": (y - f)^2 / 2 up to an error of `delta`, linear beyond.
+        - "poisson": half the deviance, exp(f) - y f + y log y - y, for counts y (any number that is not negative) with
+          mean exp(f).
+
+        The relative gap is relative to this loss at f = 0: n log 2 for labels, n log c for one-hot rows. Where it is
+        zero (all targets zero, all counts one, all probabilities equal), so are the solution, its gap and the relative
+        gap.
+    delta : float, default 1.0
+        Error from which on the Huber loss is linear; positive.
     warm_start : GatedSolution or array_like, optional
         Coefficients to start from, of any earlier solution over the same patterns.
     tol : float, default 1e-6
         Duality gap to reach, relative to the objective of the zero solution.
     max_iter : int, default 200
         Most passes over all patterns.
-    solver : {"auto", "newton", "bcd"}
-        Inside a working set: sweeps of block-coordinate descent with Newton steps on the non-zero blocks ("auto",
-        "newton"), or block-coordinate descent with Anderson acceleration alone ("bcd").
+    solver : {"auto", "newton", "dual", "bcd"}
+        Inside a working set: sweeps of block-coordinate descent with Newton steps on the non-zero blocks ("newton"), a
+        semismooth Newton method in the dual ("dual"), block-coordinate descent with Anderson acceleration ("bcd"), or
+        Newton steps until their flops exceed what the dual method is expected to take, and then that ("auto").
     n_threads : int, optional
         Threads; by default what OpenMP would take. The same number gives the same bits.
     callback : callable, optional
-        Called after every pass with a dict of iteration, objective, gap, relative_gap and active; returning True
-        stops with the best certified solution so far.
+        Called after every pass with a dict of beta, iteration, objective, gap, relative_gap and active; returning
+        True stops with the best certified solution so far.
 
     Returns
     -------
@@ -314,8 +348,8 @@ def solve_gated(
     (True, True)
     """
     if is_rows(X):
-        return on_rows(solve_gated, locals())
-    program = _Program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
+        return _on_rows(solve_gated, locals())
+    program = _program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, loss, delta, n_threads)
     betas = np.array([as_scalar(beta, "beta", strict=True)])
     solutions, _ = program.solve(betas, warm_start, tol, max_iter, solver, callback)
     _warn(solutions, tol, callback)
@@ -334,6 +368,8 @@ def gated_path(
     group_weights: npt.ArrayLike | None = None,
     ridge: float = 0.0,
     unpenalised: npt.ArrayLike | None = None,
+    loss: str = "squared",
+    delta: float = 1.0,
     warm_start: GatedSolution | npt.ArrayLike | None = None,
     tol: float = 1e-6,
     max_iter: int = 200,
@@ -355,7 +391,9 @@ def gated_path(
         Length of the default path.
     beta_min_ratio : float, default 1e-2
         End of the default path.
-    sample_weight, group_weights, ridge, unpenalised, warm_start, tol, max_iter, solver, n_threads, callback
+    sample_weight, group_weights, ridge, unpenalised, loss, delta, warm_start
+        As in :func:`solve_gated`.
+    tol, max_iter, solver, n_threads, callback
         As in :func:`solve_gated`; `tol` and `max_iter` hold for every point. A callback that returns True ends the path
         with the point at hand.
     on_interrupt : {"raise", "return"}
@@ -367,8 +405,8 @@ def gated_path(
         The solutions, in the order of decreasing penalties.
     """
     if is_rows(X):
-        return on_rows(gated_path, locals())
-    program = _Program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
+        return _on_rows(gated_path, locals())
+    program = _program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, loss, delta, n_threads)
     grid = path_grid(betas, n_betas, beta_min_ratio, program.beta_max)
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
@@ -404,8 +442,39 @@ def _warn(solutions: list[GatedSolution], tol: float, callback: Callback | None)
             )
 
 
+def _on_rows(function: Callable[..., Result], arguments: dict[str, Any]) -> Result:
+    """Call the function of the same name for rows in chunks, whose loss is squared."""
+    loss, _ = arguments.pop("loss"), arguments.pop("delta")
+    if loss != "squared":
+        raise ValueError(f'rows in chunks need loss="squared", not {loss!r}')
+    return on_rows(function, arguments)
+
+
+def _program(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    patterns: ActivationPatterns,
+    sample_weight: npt.ArrayLike | None,
+    group_weights: npt.ArrayLike | None,
+    ridge: float,
+    unpenalised: npt.ArrayLike | None,
+    loss: str,
+    delta: float,
+    n_threads: int | None,
+) -> _Program:
+    if loss == "squared":
+        return _Program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
+    from .losses import LossProgram
+
+    if unpenalised is not None:
+        raise ValueError(f'unpenalised columns need loss="squared", not {loss!r}')
+    return LossProgram(X, y, patterns, sample_weight, group_weights, ridge, n_threads, loss=loss, delta=delta)
+
+
 class _Program:
     """The program in the core's terms: weights folded into the rows, powers of two taken out of X and y."""
+
+    loss = "squared"
 
     def __init__(
         self,
@@ -439,6 +508,8 @@ class _Program:
         self.targets, self.y_scale = _rescaled(np.asfortranarray(targets))
         # With X = a X', y = b y' the blocks are W = (b / a) W', and the penalties belong to a b and a^2.
         self.beta_scale = self.X_scale * self.y_scale
+        self.objective_scale = self.y_scale**2
+        self.dual_scale = self.y_scale
         self.ridge = as_scalar(ridge, "ridge") / self.X_scale**2
 
         self.extra: FloatArray | None = None
@@ -469,17 +540,11 @@ class _Program:
         callback: Callback | None,
         keep: bool = False,
     ) -> tuple[list[GatedSolution], bool]:
-        if solver not in ("auto", "newton", "bcd"):
-            raise ValueError(f'solver must be "auto", "newton" or "bcd", not {solver!r}')
+        if solver not in ("auto", "newton", "dual", "bcd"):
+            raise ValueError(f'solver must be "auto", "newton", "dual" or "bcd", not {solver!r}')
         tol = as_scalar(tol, "tol", strict=True)
-        points, interrupted = core.solve_group_lasso(
-            self.design,
-            self.patterns.words,
-            self.targets,
+        points, interrupted = self._path(
             [float(beta) for beta in betas / self.beta_scale],
-            self.omega,
-            self.ridge,
-            self.basis,
             self._start(warm_start),
             tol,
             as_count(max_iter, "max_iter"),
@@ -492,13 +557,26 @@ class _Program:
             self._solution(point, beta, tol, solver) for point, beta in zip(points, betas, strict=False)
         ], interrupted
 
+    def _path(self, betas: list[float], *settings: Any) -> tuple[list[dict[str, Any]], bool]:
+        problem = (self.design, self.patterns.words, self.targets, betas, self.omega, self.ridge, self.basis)
+        path: tuple[list[dict[str, Any]], bool] = core.solve_group_lasso(*problem, *settings)
+        return path
+
+    def _gap(self, beta: float, coef: FloatArray, dual: FloatArray) -> tuple[float, float, float]:
+        problem = (self.design, self.patterns.words, self.targets, beta, self.omega, self.ridge, self.basis)
+        gap: tuple[float, float, float] = core.group_lasso_gap(*problem, _to_core(coef), dual, self.threads)
+        return gap
+
+    def _at_zero(self) -> float:
+        return 0.5 * float(np.vdot(self.targets, self.targets))
+
     def _in_user_units(self, callback: Callback | None) -> Callback | None:
-        if callback is None or self.y_scale == 1:
-            return callback
-        factor = self.y_scale**2
+        if callback is None:
+            return None
+        factors = {"beta": self.beta_scale, "objective": self.objective_scale, "gap": self.objective_scale}
 
         def scaled(progress: dict[str, Any]) -> bool | None:
-            return callback(progress | {key: factor * progress[key] for key in ("objective", "gap")})
+            return callback(progress | {key: factor * progress[key] for key, factor in factors.items()})
 
         return scaled
 
@@ -523,7 +601,7 @@ class _Program:
         n_outputs = self.targets.shape[1]
         blocks = point["blocks"].T.reshape(-1, n_outputs, self.design.shape[1]).swapaxes(1, 2)
         objective, gap = point["objective"], point["gap"]
-        zero = 0.5 * float(np.vdot(self.targets, self.targets))
+        zero = self._at_zero()
         relative_gap, converged = point["relative_gap"], point["converged"]
         dual = point["dual"]
         factor = self.y_scale / self.X_scale
@@ -532,18 +610,7 @@ class _Program:
             blocks = (factor * blocks).astype(np.float32)
             coef = np.zeros((len(self.patterns), *blocks.shape[1:]))
             coef[point["active"]] = blocks.astype(np.float64) / factor
-            objective, gap, scale = core.group_lasso_gap(
-                self.design,
-                self.patterns.words,
-                self.targets,
-                point["beta"],
-                self.omega,
-                self.ridge,
-                self.basis,
-                _to_core(coef),
-                dual,
-                self.threads,
-            )
+            objective, gap, scale = self._gap(point["beta"], coef, dual)
             dual = scale * dual
             relative_gap = gap / zero if zero > 0 else 0.0
             converged = relative_gap <= tol
@@ -561,13 +628,13 @@ class _Program:
             )
             rest = self._unprojected - fitted
             extra_coef = np.asarray(np.linalg.lstsq(self.extra, rest * self.y_scale, rcond=None)[0], dtype=self.dtype)
-        dual = self.y_scale * (dual if self.root is None else self.root * dual)
+        dual = self.dual_scale * (dual if self.root is None else self.root * dual)
         return GatedSolution(
             beta=float(beta),
             active=point["active"],
             blocks=np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks),
-            objective=objective * self.y_scale**2,
-            gap=gap * self.y_scale**2,
+            objective=objective * self.objective_scale,
+            gap=gap * self.objective_scale,
             relative_gap=relative_gap,
             dual=dual[:, 0] if self.one_output else dual,
             converged=bool(converged),
@@ -579,6 +646,8 @@ class _Program:
             solver=solver,
             unpenalised_coef=extra_coef if extra_coef is None or not self.one_output else extra_coef[:, 0],
             patterns=self.patterns,
+            loss=self.loss,
+            inner_solvers=point["inner_solvers"],
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ._fitting import ClassificationMixin, Model, RegressionMixin
 from ._native import core
 from ._training import MergedSamples
 from ._validation import FloatArray, as_count, as_scalar, as_threads, as_weights
-from .kernels import ntk
+from .kernels import ntk, require_memory
 
 _KERNEL = """\
     kind : {"gated", "gated-both", "relu"}, default "gated"
@@ -151,8 +152,9 @@ class _NTKRidgeCV(_NTK):
             betas = np.geomspace(1e-6, 10, as_count(self.n_betas, "n_betas")) * _mean_diagonal(samples, X)
         else:
             betas = as_weights(self.betas, np.size(self.betas), "betas", positive=True)
+        require_memory(X.shape[0], X.shape[0], 4)  # the kernel, its eigenvectors, and what LAPACK works in
         root, K, targets = self._scaled(samples, X)
-        values, vectors = np.linalg.eigh(K)
+        values, vectors = _eigh(K)
         values = np.maximum(values, 0)  # what is below is rounding
         rotated = vectors.T @ targets
         diagonals = vectors**2 @ (1 / (values[:, None] + betas))
@@ -166,6 +168,29 @@ class _NTKRidgeCV(_NTK):
         alpha = vectors @ (rotated / (values + betas[best])[:, None])
         self.betas_, self.cv_errors_ = betas, errors
         self._keep(samples, X, root[:, None] * alpha, float(betas[best]))
+
+
+def _eigh(K: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues and eigenvectors, found in another thread, so that Ctrl-C is heard during this one call of LAPACK.
+
+    It cannot be stopped: after Ctrl-C the thread goes on in the background until it has its result, which is dropped.
+    """
+    outcome: list[tuple[FloatArray, FloatArray] | BaseException] = []
+
+    def work() -> None:
+        try:
+            values, vectors = np.linalg.eigh(K)
+            outcome.append((values, vectors))
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
 
 
 class NTKRegressor(RegressionMixin, _NTKRidge):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,8 @@ def ntk(
     ------
     ValueError
         For bad shapes, entries that are not finite, an unknown kind, a depth that the kind does not have.
+    MemoryError
+        For a matrix larger than the memory of the machine, before it is begun.
 
     Notes
     -----
@@ -90,6 +93,7 @@ def ntk(
         return masking_kernel(X, patterns, weights, Z, at="cell-average", n_threads=n_threads)
     X = as_design(X)
     other = None if Z is None else as_design(Z, "Z", X.shape[1])
+    require_memory(X.shape[0] if other is None else other.shape[0], X.shape[0])
     return _as_dtype(core.ntk(X, other, kinds[kind], depth, as_threads(n_threads)), dtype)
 
 
@@ -176,6 +180,8 @@ def masking_kernel(
     ValueError
         For bad shapes, weights that are negative or all zero, entries that are not finite, or a cell average of
         patterns that were not drawn.
+    MemoryError
+        For a matrix larger than the memory of the machine, before it is begun.
     """
     if is_dask(X) or is_dask(Z):
         return on_rows(masking_kernel, locals())
@@ -190,8 +196,10 @@ def masking_kernel(
         if block == "self":
             raise ValueError('block="self" needs Z')
         require_evaluation(at, patterns)
+        require_memory(X.shape[0], X.shape[0])
         return _as_dtype(core.masking_kernel(X, patterns.words, eta, threads), dtype)
     Z = as_design(Z, "Z", X.shape[1])
+    require_memory(Z.shape[0], Z.shape[0] if block == "self" else X.shape[0])
     gates, pattern, weights = evaluation_gates(patterns, eta, at, X, Z)
     z_words, _ = core.pack_patterns(Z, gates, threads)
     if block == "self":
@@ -248,6 +256,21 @@ def _parts_of_cells(
     parent = index[len(patterns) :]
     inside = parent < len(patterns)
     return refined.gates[inside], parent[inside], measure[inside]
+
+
+def require_memory(rows: int, columns: int, copies: int = 1) -> None:
+    """Raise before a kernel matrix, or so many, is begun that cannot fit into this machine's memory."""
+    try:
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return
+    needed = 8 * rows * columns * copies
+    if needed > available:
+        what = "a kernel matrix" if copies == 1 else f"{copies} kernel matrices"
+        raise MemoryError(
+            f"{what} of shape ({rows}, {columns}) would take {needed / 2**30:.3g} GiB, but this machine has "
+            f"{available / 2**30:.3g} GiB: take fewer samples, or solve_gated, which needs no kernel matrix"
+        )
 
 
 def _as_dtype(kernel: FloatArray, dtype: type[Any]) -> npt.NDArray[Any]:

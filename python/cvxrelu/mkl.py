@@ -23,7 +23,7 @@ from ._validation import (
 )
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback, _rescaled, _to_core, beta_max, solve_gated
-from .kernels import evaluation_gates, masking_kernel, ntk_weights
+from .kernels import evaluation_gates, masking_kernel, ntk_weights, require_memory
 from .patterns import ActivationPatterns
 from .row_blocks import is_rows, on_rows
 
@@ -410,6 +410,7 @@ class _Program:
         if max_iter == 0:
             shape = (len(self.patterns), self.X.shape[1], *self.y.shape[1:])
             return self.certified(np.zeros(shape)), False
+        require_memory(self.X.shape[0], self.X.shape[0], 2)
         # Powers of two are taken out: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
         design, a = _rescaled(self.design)
         targets, b = _rescaled(np.asfortranarray(self.y.reshape(self.y.shape[0], -1)))
@@ -441,7 +442,9 @@ class _Program:
     def finish(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
         callback = _shifted(callback, len(self.history), 1.0)
         if self.form == "beta":
-            return self.at_beta(self.beta, self.likely_support(start), callback)
+            # From beta_max on zero is the solution; what reweighting left could pass as one within the tolerance.
+            zero = self.beta >= beta_max(self.design, self.y, self.patterns, n_threads=self.threads)
+            return self.at_beta(self.beta, None if zero else self.likely_support(start), callback)
         return self.simplex_solution(start, callback)
 
     def at_beta(self, beta: float, warm_start: Any, callback: Callback | None) -> tuple[MKLSolution, bool]:

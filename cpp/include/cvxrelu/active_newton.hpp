@@ -20,12 +20,14 @@ namespace cvxrelu {
 
 class ActiveNewton {
  public:
-  ActiveNewton(const GroupLassoProblem& problem, BlockUpdate& blocks)
-      : problem_(problem), blocks_(blocks), space_(problem.design) {}
+  ActiveNewton(const GroupLassoProblem& problem, BlockUpdate& blocks, SampleSpace& space)
+      : problem_(problem), blocks_(blocks), space_(space) {}
 
   /// One step. Returns false, with the iterate unchanged, when no decrease could be found.
   bool step(Iterate& iterate);
 
+  /// Multiply-adds and bit-table additions so far, which take about the same time.
+  double work() const { return work_; }
   Index n_steps() const { return n_steps_; }
   Index n_cg() const { return n_cg_; }
   Index n_direct() const { return n_direct_; }
@@ -40,9 +42,10 @@ class ActiveNewton {
 
   const GroupLassoProblem& problem_;
   BlockUpdate& blocks_;
-  SampleSpace space_;
+  SampleSpace& space_;
   Index last_cg_ = 0;   // iterations of the last step by conjugate gradients
   bool single_ = true;  // float32 inside conjugate gradients; off once it has failed
+  double work_ = 0;
   Index n_steps_ = 0, n_cg_ = 0, n_direct_ = 0;
 };
 

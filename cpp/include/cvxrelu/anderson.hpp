@@ -8,6 +8,9 @@
 
 namespace cvxrelu {
 
+/// The objective of an iterate whose blocks outside `groups` are zero.
+double objective_over(const GroupLassoProblem& problem, const std::vector<Index>& groups, const Iterate& iterate);
+
 class Anderson {
  public:
   Anderson(const GroupLassoProblem& problem, const std::vector<Index>& groups, const Iterate& iterate);
@@ -16,7 +19,6 @@ class Anderson {
 
  private:
   static constexpr Index kDepth = 5;
-  double objective(const Iterate& iterate) const;
   void remember(const Iterate& iterate);
 
   const GroupLassoProblem& problem_;

@@ -100,8 +100,8 @@ void bit_product(BitRows bits, Index begin, Index end, Index width, const Fill& 
   }
 }
 
-/// Turns bits around: byte r / 8 of row k of `out` gets bit k of row r of `bits`, for k in [0, inner) and the rows
-/// padded by zeros to whole bytes. `out` has 8 * ceil(inner / 8) rows of ceil(rows / 8) bytes.
-void transpose_bits(BitRows bits, Index inner, std::uint8_t* out);
+/// Turns bits around: byte r / 8 of row k of `out` gets bit k of row r of `bits`, for the k in bytes [first, last) and
+/// the rows padded by zeros to whole bytes. Rows of `out` have ceil(rows / 8) bytes.
+void transpose_bits(BitRows bits, Index first, Index last, std::uint8_t* out);
 
 }  // namespace cvxrelu

@@ -37,9 +37,11 @@ class BlockUpdate {
   void minimise_block(const GroupLassoProblem& problem, Index group, const Matrix& correlation,
                       Eigen::Ref<Matrix> block);
   double step_curvature();
+  const Matrix& small_gram();
 
   const MaskedDesign& design_;
   std::unordered_map<Index, BlockSpectrum> spectra_;
+  Matrix small_gram_;  // X'X or XX', whichever is smaller: they share the largest eigenvalue
   double curvature_ = 0;
   double norm_bound_ = 0;
 };

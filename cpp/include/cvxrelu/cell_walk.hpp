@@ -36,8 +36,8 @@ class CellWalk {
     Vector point;
   };
   Vector correlation(const std::vector<Word>& pattern) const;
-  Cell crossed(const Cell& from, const std::vector<Index>& rows);
-  void evaluate(Cell& cell);
+  Cell crossed(const Cell& from, const std::vector<Index>& rows, double threshold);
+  void evaluate(Cell& cell, double threshold);
 
   RowMatrixView X_;
   const UnitRows& rows_;
@@ -46,10 +46,12 @@ class CellWalk {
   ConePool pool_;  // of the current cell: the signs of crossed rows are turned
 };
 
-/// Runs walks with both signs from each row of `starts`; returns the distinct patterns whose norm is above
-/// `threshold`, best first, and in `best` the largest norm found at all.
+/// Runs walks from each row of `starts`, with its sign where `signs` has it (an entry per start, 0 for both) and with
+/// both otherwise; returns the distinct patterns whose norm is above `threshold`, best first, and in `best` the largest
+/// norm found at all. No walk begins after `max_seconds`.
 std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, const VectorView& theta,
-                                const RowMatrixView& starts, double threshold, Monitor& monitor, double& best);
+                                const RowMatrixView& starts, const std::vector<int>& signs, double threshold,
+                                double max_seconds, Monitor& monitor, double& best);
 
 /// For each pattern the shortest z with s_j x_j.z >= bounds(i, j), bounds >= 0 and not all 0; zero where there is none
 /// that floating point can see. With bounds ||x_j|| it points to where the cell is widest: a gate in its interior.

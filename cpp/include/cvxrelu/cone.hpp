@@ -8,6 +8,7 @@
 //
 // Rows that were ever violated are remembered in a pool for each cone; only when the pool is satisfied are all rows
 // looked at. Cost: O(d k) for a step with k <= d active rows, O(n d) for a look at all rows, a few of which suffice.
+// A projector that is asked to start from the rows that it ended with keeps their factorisation.
 #pragma once
 
 #include <vector>
@@ -73,6 +74,7 @@ class ConeProjector {
 
  private:
   Index size() const { return static_cast<Index>(support_.size()); }
+  void begin(const std::vector<Index>& support);
   bool append(Index row);
   void truncate(Index length);
   void keep_only(const std::vector<char>& keep);
@@ -88,6 +90,7 @@ class ConeProjector {
   ThinQr qr_;
   Vector Qc_, multipliers_, trial_, point_, products_;
   std::vector<Index> support_;
+  std::vector<double> signs_;  // of the rows in the support, as the factorisation has them
   bool complete_ = false;
 };
 

@@ -60,12 +60,12 @@ class ConeNewton {
   VectorView y_;
   double beta_;
   Index n_, d_;
-  ConeProjector projector_;
   ConeProjector::Check check_ = ConeProjector::Check::all;
 
   // The working set, by columns.
   std::vector<SignedCone> cones_;
   std::vector<std::vector<Index>> faces_;
+  std::vector<ConeProjector> projectors_;     // one for each, since they keep the factorisations of the faces
   std::unique_ptr<RestrictedDesign> design_;  // of the distinct patterns
   std::vector<Index> position_;               // of each block's pattern there
   Matrix values_, proposal_, projected_;      // u_b, their update, P_b(u_b + sigma s_b A_b'theta)

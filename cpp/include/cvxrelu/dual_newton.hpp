@@ -20,10 +20,13 @@ namespace cvxrelu {
 
 class DualNewton {
  public:
-  explicit DualNewton(const MaskedDesign& design) : space_(design) {}
+  explicit DualNewton(SampleSpace& space) : space_(space) {}
 
   /// Lowers the gap over `groups` to `tol`, or as far as the arithmetic allows.
   void solve(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate, double tol);
+
+  /// Multiply-adds and bit-table additions that `solve` is expected to take for so many groups.
+  double expected_work(const GroupLassoProblem& problem, Index n_groups) const;
 
   Index n_steps() const { return n_steps_; }
   Index n_cg() const { return n_cg_; }
@@ -31,11 +34,12 @@ class DualNewton {
 
  private:
   static constexpr Index kMostFactorised = 3000;  // samples, up to which a factorisation beats conjugate gradients
+  static bool factorises(const GroupLassoProblem& problem);
   struct Point;
   Matrix direction(const GroupLassoProblem& problem, const RestrictedDesign& active, const Matrix& unit,
                    const Vector& q, double scale, const Matrix& gradient);
 
-  SampleSpace space_;
+  SampleSpace& space_;
   Index n_steps_ = 0, n_cg_ = 0, n_direct_ = 0;
 };
 

@@ -10,6 +10,7 @@
 
 #include <vector>
 
+#include "cvxrelu/prime_field.hpp"
 #include "cvxrelu/types.hpp"
 
 namespace cvxrelu {
@@ -32,12 +33,18 @@ class ExactMinors {
   const Word* first_residues(Index row) const { return residues(0, row); }
 
  private:
+  static constexpr Index kMostColumns = 64;
+
   std::size_t primes_for(double bits) const;
+  double bits(const std::vector<int>& rows) const;
+  void gather(std::size_t prime, const std::vector<int>& rows, Word* a) const;
   const Word* residues(std::size_t prime, Index row) const { return residues_[prime].data() + row * n_columns_; }
 
   Index n_rows_, n_columns_;
   std::vector<double> bits_;
   std::vector<Word> primes_;
+  std::vector<PrimeField> fields_;
+  std::vector<std::vector<Word>> radix_;     // products of the primes before each of the earlier ones; inverse of all
   std::vector<std::vector<Word>> residues_;  // by prime, in Montgomery form
 };
 

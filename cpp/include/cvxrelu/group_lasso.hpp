@@ -45,7 +45,11 @@ struct Iterate {
   void refresh(const GroupLassoProblem& problem);
 };
 
-enum class InnerSolver { automatic, newton, bcd };
+/// Inside a working set: sweeps and Newton steps on the non-zero blocks (active_newton.hpp), the dual method
+/// (dual_newton.hpp), or sweeps alone. `automatic` takes Newton steps until they have cost what the dual method is
+/// expected to, and then that: not much more than twice the cheaper of both. Sweeps alone were dearer on the
+/// problems of bench/peers/gated.py at a tenth of beta_max and below; they remain as the reference.
+enum class InnerSolver { automatic, newton, dual, bcd };
 
 struct GroupLassoSettings {
   double tol = 1e-6;  // on the gap relative to the objective at zero
@@ -69,6 +73,7 @@ struct GroupLassoResult {
   Index n_cg = 0;      // conjugate-gradient iterations in all Newton steps
   Index n_direct = 0;  // Newton steps that factorised an n x n matrix
   bool converged = false;
+  std::vector<InnerSolver> inner;  // what ended each working set
 };
 
 /// Solves for each of `betas`, which take the place of `problem.beta`, every one from the solution before. `start` has

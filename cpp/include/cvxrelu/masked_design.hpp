@@ -52,6 +52,11 @@ class MaskedDesign {
   /// out.col(i) = vec(X' D_i V) for every pattern. V is (n, c), out (d c, p).
   void correlations(const MatrixView& V, Eigen::Ref<Matrix> out) const;
 
+  /// Lane additions of one product with m patterns and c outputs.
+  double product_work(Index m, Index c) const {
+    return static_cast<double>(n_samples() * n_features() * c) * (static_cast<double>(m) / 4 + 4);
+  }
+
   /// X' D_i X, both triangles.
   void gram(Index i, Eigen::Ref<Matrix> out) const;
 

@@ -12,6 +12,7 @@ struct Progress {
   double gap = 0;           // absolute duality gap
   double relative_gap = 0;  // gap over the objective at zero
   Index active = 0;         // non-zero blocks, or items finished so far
+  double beta = 0;          // penalty; 0 where there is none to tell
 };
 
 class Monitor {

@@ -16,6 +16,12 @@ class SampleSpace {
 
   explicit SampleSpace(const MaskedDesign& design) : design_(design) {}
 
+  /// Multiply-adds of a sum over m blocks and its Cholesky factorisation.
+  double factorisation_work(Index m) const {
+    const double n = static_cast<double>(design_.n_samples());
+    return n * n * (n / 3 + static_cast<double>(m));
+  }
+
   /// Lower triangle of I + sum_a eta_a A_a A_a'.
   Matrix sum_of_blocks(const std::vector<Index>& groups, const Vector& eta);
 

@@ -1,6 +1,15 @@
 """Pictures, in the manner of scikit-learn's displays: computed once, plotted on any axes. Need matplotlib."""
 
+from ._arrangement import ArrangementDisplay
 from ._convergence import ConvergenceDisplay
+from ._kernel_matrix import KernelMatrixDisplay
+from ._kernel_weights import KernelWeightsDisplay
 from ._regularization_path import RegularizationPathDisplay
 
-__all__ = ["ConvergenceDisplay", "RegularizationPathDisplay"]
+__all__ = [
+    "ArrangementDisplay",
+    "ConvergenceDisplay",
+    "KernelMatrixDisplay",
+    "KernelWeightsDisplay",
+    "RegularizationPathDisplay",
+]

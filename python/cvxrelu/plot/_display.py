@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.lines import Line2D
+
+    from ..mkl import MKLSolution
 
 
 class Display:
@@ -19,10 +21,21 @@ class Display:
 
     def _axes(self, ax: Axes | None) -> Axes:
         if ax is None:
-            try:
-                from matplotlib import pyplot
-            except ImportError as error:
-                raise ImportError("plots need matplotlib: pip install 'cvxrelu[plot]'") from error
-            _, ax = pyplot.subplots()
+            (ax,) = new_axes(1)
         self.ax_, self.figure_ = ax, ax.figure
         return ax
+
+
+def new_axes(count: int, **settings: Any) -> list[Axes]:
+    """Return the axes of a new figure, side by side."""
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 'cvxrelu[plot]'") from error
+    _, axes = pyplot.subplots(1, count, squeeze=False, **settings)
+    return list(axes[0])
+
+
+def tangent_name(solution: MKLSolution) -> str:
+    """Return what the kernel before learning is: drawn gates need not be Gaussian, and are finitely many."""
+    return "neural tangent kernel" if solution.patterns.counts is None else "tangent kernel of the drawn gates"

@@ -1,0 +1,60 @@
+#include "border.hpp"
+#include "cvxrelu/proximal_newton.hpp"
+#include "solved_path.hpp"
+
+namespace cvxrelu {
+
+void bind_losses(py::module_& m) {
+  m.def(
+      "solve_with_loss",
+      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, const VectorView& sample_weight,
+         const std::string& name, double delta, const std::vector<double>& betas, const VectorView& group_weights,
+         double ridge, const MatrixView& start, double tol, Index max_iter, const std::string& solver, int n_threads,
+         py::object callback, bool keep) {
+        PyMonitor monitor(std::move(callback));
+        GroupLassoSettings settings;
+        settings.tol = tol;
+        settings.max_iter = max_iter;
+        settings.solver = inner_solver(solver);
+        return solved_path(keep, [&](std::vector<GroupLassoResult>& path) {
+          const MaskedDesign design(X, words, n_threads, monitor);
+          const auto loss = make_loss(name, Y, sample_weight, delta);
+          solve_with_loss({design, *loss, 0.0, group_weights, ridge}, betas, settings, start, monitor, path);
+        });
+      },
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(),
+      py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"), py::arg("betas"),
+      py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("start").noconvert(), py::arg("tol"),
+      py::arg("max_iter"), py::arg("solver"), py::arg("n_threads"), py::arg("callback"), py::arg("keep"),
+      "As solve_group_lasso, for a loss that is not squared.");
+  m.def(
+      "loss_gap",
+      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, const VectorView& sample_weight,
+         const std::string& name, double delta, double beta, const VectorView& group_weights, double ridge,
+         const MatrixView& coef, const MatrixView& dual, int n_threads) {
+        PyMonitor monitor{py::none()};
+        DualityGap gap;
+        {
+          const py::gil_scoped_release release;
+          const MaskedDesign design(X, words, n_threads, monitor);
+          const auto loss = make_loss(name, Y, sample_weight, delta);
+          gap = duality_gap(LossProblem{design, *loss, beta, group_weights, ridge}, coef, dual);
+        }
+        return py::make_tuple(gap.primal, gap.gap, gap.scale);
+      },
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(),
+      py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"), py::arg("beta"),
+      py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("coef").noconvert(), py::arg("dual").noconvert(),
+      py::arg("n_threads"), "Objective, duality gap and the factor that makes the dual point feasible.");
+  m.def(
+      "loss_residual",
+      [](const MatrixView& Y, const VectorView& sample_weight, const std::string& name, double delta,
+         const MatrixView& fitted) {
+        const auto loss = make_loss(name, Y, sample_weight, delta);
+        return py::make_tuple(loss->residual(fitted), loss->value(fitted));
+      },
+      py::arg("Y").noconvert(), py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"),
+      py::arg("fitted").noconvert(), "Minus the gradient of a loss, and its value.");
+}
+
+}  // namespace cvxrelu
