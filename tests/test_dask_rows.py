@@ -209,3 +209,29 @@ if __name__ == "__main__":
     script.write_text(code)
     result = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
     assert "cvxrelu is not installed on 1 nodes of the cluster: tcp://" in result.stderr
+
+
+def test_estimators_take_collections(problem, client):
+    pytest.importorskip("sklearn")
+    X, y, *_ = problem
+    settings = {"n_gates": 50, "gates": "gaussian", "random_state": 0, "beta_ratio": 0.05}
+    plain = cvxrelu.GatedReLURegressor(**settings).fit(X, y)
+    model = cvxrelu.GatedReLURegressor(**settings).fit(in_blocks(X), in_blocks(y))
+    assert model.objective_ == pytest.approx(plain.objective_, rel=1e-5)
+    predicted = model.predict(in_blocks(X))
+    assert isinstance(predicted, da.Array)
+    np.testing.assert_allclose(predicted.compute(), plain.predict(X), atol=0.05)
+    labels = np.digitize(y, np.quantile(y, [0.3, 0.6]))
+    for few in (labels, labels > 1):
+        classifier = cvxrelu.GatedReLUClassifier(**settings).fit(in_blocks(X), in_blocks(few))
+        plain = cvxrelu.GatedReLUClassifier(**settings).fit(X, few)
+        assert (classifier.predict(in_blocks(X)).compute() == plain.predict(X)).mean() > 0.99
+
+
+@pytest.mark.parametrize("degenerate", [False, True])
+def test_cells_are_counted_on_the_workers(client, degenerate):
+    rng = np.random.default_rng(0)
+    X = rng.integers(-1, 2, (14, 4)).astype(float) if degenerate else rng.standard_normal((14, 4))
+    assert cvxrelu.count_patterns(da.from_array(X)) == cvxrelu.count_patterns(X)
+    with pytest.raises(ValueError, match="decimals, tol and closed"):
+        cvxrelu.count_patterns(da.from_array(X), decimals=3)

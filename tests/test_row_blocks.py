@@ -221,3 +221,26 @@ def test_where_masks_are_kept(problem):
         rows = RowChunks([X[:1000], X[1000:]], masks=masks)
         cvxrelu.beta_max(rows, y, patterns)
         assert rows.masks_used == used
+
+
+def test_estimators_take_memory_maps(problem, tmp_path):
+    pytest.importorskip("sklearn")
+    X, y, *_ = problem
+    rows = as_memmap(tmp_path, X)
+    settings = {"n_gates": 50, "gates": "gaussian", "random_state": 0, "beta_ratio": 0.05}
+    plain = cvxrelu.GatedReLURegressor(**settings).fit(X, y)
+    model = cvxrelu.GatedReLURegressor(**settings).fit(rows, y)
+    assert model.objective_ == pytest.approx(plain.objective_, rel=1e-5)
+    assert model.n_features_in_ == D
+    np.testing.assert_allclose(model.predict(rows), plain.predict(X), atol=0.05)
+    np.testing.assert_array_equal(model.predict(X[:9]), model.predict(rows)[:9])
+    labels = np.where(y > np.quantile(y, 0.7), "high", np.where(y < np.median(y), "low", "middle"))
+    for few in (labels, np.where(labels == "low", "low", "other")):
+        plain = cvxrelu.GatedReLUClassifier(**settings).fit(X, few)
+        model = cvxrelu.GatedReLUClassifier(**settings).fit(rows, few)
+        assert (model.classes_ == plain.classes_).all()
+        assert (model.predict(rows) == plain.predict(X)).mean() > 0.99
+    with pytest.raises(ValueError, match="one class only"):
+        cvxrelu.GatedReLUClassifier(**settings).fit(rows, np.ones(N))
+    with pytest.raises(ValueError, match="X has 5 features, but GatedReLUClassifier is expecting 6"):
+        cvxrelu.GatedReLUClassifier(**settings).fit(np.hstack([X, X[:, :1]]), few).predict(rows)

@@ -21,6 +21,7 @@ from .mkl import MKLHistory, MKLSolution, solve_mkl
 from .network import Network
 from .patterns import ActivationPatterns
 from .pricing import Certificate, certify
+from .row_blocks import RowChunks
 from .sampling import sample_patterns
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ __all__ = [
     "MKLSolution",
     "Network",
     "ReLUSolution",
+    "RowChunks",
     "beta_max",
     "certify",
     "cone_measure",

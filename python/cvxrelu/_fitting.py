@@ -11,11 +11,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from ._table_model import decide, one_against_rest
+from ._table_model import one_against_rest
 from ._training import MergedSamples, merge_samples
 from ._validation import FloatArray
 from .losses import probabilities
 from .network import Network, append_ones
+from .row_blocks import is_rows
+from .row_estimators import evaluate_on_rows, fit_on_rows, labels_of_scores
 
 
 def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
@@ -32,6 +34,7 @@ class Model:
     """What the mixins need: `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended."""
 
     fit_bias: bool
+    _takes_rows = False  # in chunks: memory maps and dask collections
 
     def _targets_of(self, labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
         return one_against_rest(labels, n_classes)
@@ -75,6 +78,8 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         self
             The fitted estimator.
         """
+        if self._takes_rows and is_rows(X):
+            return fit_on_rows(self, X, y, sample_weight)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
         if not self.__sklearn_tags__().target_tags.multi_output:
             y = column_or_1d(y, warn=True)
@@ -125,6 +130,8 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         self
             The fitted estimator.
         """
+        if self._takes_rows and is_rows(X):
+            return fit_on_rows(self, X, y, sample_weight)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
@@ -163,8 +170,7 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         ndarray of shape (n_samples,)
             Labels.
         """
-        scores = self.decision_function(X)
-        labels: npt.NDArray[Any] = self.classes_[decide(scores)]
+        labels: npt.NDArray[Any] = labels_of_scores(self.decision_function(X), self.classes_)
         return labels
 
 
@@ -183,6 +189,8 @@ class GatedModel(Model):
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
+        if is_rows(X):
+            return evaluate_on_rows(self, X)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return self.network_.predict(X, n_threads=self.n_threads)
 

@@ -17,6 +17,7 @@ from ._validation import FloatArray, WordArray, as_count, as_design, as_scalar, 
 from .arrangement_closed import closed_faces
 from .exceptions import ArrangementTooLargeError
 from .patterns import ActivationPatterns
+from .row_blocks import is_dask, on_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -308,6 +309,8 @@ def count_patterns(
     ArrangementTooLargeError
         When there can be 2^63 cells or more.
     """
+    if is_dask(X):
+        return on_rows(count_patterns, locals())
     data, mode, width = _prepare(X, decimals, tol)
     threads = as_threads(n_threads)
     _refuse_rounded(closed, mode)

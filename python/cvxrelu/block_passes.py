@@ -60,8 +60,8 @@ class SparseBlocks:
     blocks: FloatArray
 
 
-def checked_chunk(X: Any, index: int, first: int, n_features: int) -> Chunk:
-    """Return rows as float64, or say which chunk and which row is no good."""
+def checked_chunk(X: Any, index: int, first: int, n_features: int, ones: bool = False) -> Chunk:
+    """Return rows as float64, with ones appended if asked for, or say which chunk and which row is no good."""
     rows = np.asarray(X)
     if rows.ndim != 2 or rows.shape[1] != n_features:
         raise ValueError(f"chunk {index} of X has shape {rows.shape}, but {n_features} features are expected")
@@ -74,7 +74,7 @@ def checked_chunk(X: Any, index: int, first: int, n_features: int) -> Chunk:
             f"X must be finite, but row {row} of chunk {index}, row {first + row} of all, has {rows[row, column]} "
             f"in column {column}"
         )
-    return Chunk(rows, first)
+    return Chunk(np.hstack([rows, np.ones((rows.shape[0], 1))]) if ones else rows, first)
 
 
 def pack_chunk(chunk: Chunk, gates: FloatArray, n_threads: int) -> WordArray:
@@ -113,11 +113,15 @@ def dual_rows(block: Block, coef: SparseBlocks, scale: float, n_threads: int) ->
     return R if block.root is None else block.root * R
 
 
-def sample_rows(block: Block, share: float) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
-    """Return X, Y and masks (k, p) of a pseudo-random share of the rows; smaller shares are subsets of larger ones."""
+def sample_rows(block: Block, share: float) -> tuple[FloatArray, FloatArray, npt.NDArray[np.uint8]]:
+    """Return X, Y and masks of a pseudo-random share of the rows; smaller shares are subsets of larger ones.
+
+    Masks are packed along patterns: (k, ceil(p / 8)).
+    """
     rows = np.flatnonzero(uniform_of_rows(block.first, block.X.shape[0]) < share)
-    bits = (block.words[:, rows // 64] >> (rows % 64).astype(np.uint64)) & np.uint64(1)
-    return block.X[rows], block.Y[rows], bits.T.astype(bool)
+    octets = block.words.astype("<u8", copy=False).view(np.uint8)
+    bits = (octets[:, rows // 8] >> (rows % 8).astype(np.uint8)) & np.uint8(1)
+    return block.X[rows], block.Y[rows], np.packbits(bits, axis=0, bitorder="little").T
 
 
 def uniform_of_rows(first: int, size: int) -> FloatArray:

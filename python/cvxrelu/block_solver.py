@@ -97,10 +97,13 @@ class BlockProgram:
         self.threads = as_threads(n_threads)
         n, d = self.rows.shape
         most = n if sample_size is None else as_count(sample_size, "sample_size")
-        self.most_rows = min(n, most if sample_size is not None else max(_FIRST_ROWS, _SAMPLE_BYTES // (8 * d)))
+        self.most_rows = min(
+            n, most if sample_size is not None else max(_FIRST_ROWS, _SAMPLE_BYTES // (8 * d + len(patterns) // 8))
+        )
         gates = np.ascontiguousarray(patterns.gates)
         self.blocks: Parts[Block] = self.rows.masked(y, sample_weight, gates)
         self.model: SampleModel | None = None
+        self.share = 0.0
         self.history: list[Iterate] = []
         self.zero = self._pass(SparseBlocks(np.zeros(0, dtype=np.int64), np.zeros((0, 0), order="F")))
 
@@ -147,7 +150,7 @@ class BlockProgram:
         self.history = [at]
         work = np.zeros(4, dtype=np.int64)
         groups = np.zeros(0, dtype=np.int64)
-        previous = np.inf
+        gaps = [np.inf, np.inf]
         for iteration in range(1, max_iter + 1):
             stop = callback is not None and callback(
                 {
@@ -160,8 +163,8 @@ class BlockProgram:
             )
             if bound.gap <= target or stop or iteration == max_iter:
                 break
-            grow = bound.gap > 0.5 * previous
-            previous = bound.gap
+            grow = bound.gap > 0.5 * gaps[-2]
+            gaps.append(bound.gap)
             proposal, groups, counts = self._propose(at, beta, bound.gap, target, groups, grow)
             work += counts
             at = self._pass(proposal)
@@ -194,14 +197,20 @@ class BlockProgram:
             # Nothing is known yet: the sample as it is, roughly.
             everything = np.arange(p)
             centre = np.zeros((at.correlations.shape[0], p))
-            coef, solved = self.model.solve(centre, everything, beta, self.omega, self.ridge, 1e-2 * gap)
+            coef, solved = self.model.solve(centre, None, everything, beta, self.omega, self.ridge, 1e-2 * gap)
         else:
             centre, gradient = self._best_combination(beta)
             groups = self._working_set(at, centre, gradient, beta, groups)
-            if self.model.n_rows < self.rows.shape[0]:
-                self.model.match(centre[:, groups], gradient[:, groups], groups)
-            accuracy = max(0.03 * gap, 0.1 * target)
-            coef, solved = self.model.solve(centre[:, groups], groups, beta, self.omega, self.ridge, accuracy)
+            exact = self.model.n_rows == self.rows.shape[0]
+            coef, solved = self.model.solve(
+                centre[:, groups],
+                None if exact else gradient[:, groups],
+                groups,
+                beta,
+                self.omega,
+                self.ridge,
+                max(0.03 * gap, 0.1 * target),
+            )
         if self.dtype == np.float32:  # what is returned is what a pass certifies
             coef = SparseBlocks(coef.active, np.asfortranarray(coef.blocks.astype(np.float32).astype(np.float64)))
         counts = np.array([solved.n_sweeps, solved.n_newton, solved.n_cg, solved.n_direct])
@@ -217,10 +226,14 @@ class BlockProgram:
         wanted = min(n if 2 * wanted > n else wanted, self.most_rows)
         if self.model is not None and (wanted <= 1.2 * held or held >= n):
             return
-        share = 1.0 if wanted >= n else wanted / n
+        self.take_sample(1.0 if wanted >= n else wanted / n)
+
+    def take_sample(self, share: float) -> None:
+        """Bring a share of the rows here; it is the same rows for the same share."""
         parts = self.blocks.collect(sample_rows, share)
         X, Y, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        self.model = SampleModel(X, Y, masks, X.shape[0] / n, self.patterns.gates, self.threads)
+        self.share = share
+        self.model = SampleModel(X, Y, masks, X.shape[0] / self.rows.shape[0], self.patterns.gates, self.threads)
 
     @property
     def n_outputs(self) -> int:

@@ -6,6 +6,7 @@ is lost with a worker is made again from the collection. Without a client dask's
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,13 @@ class DaskRows(Rows):
         self._chunks = [make(pieces[index], index, int(starts[index]), self.shape[1]) for index in self._used]
         self.chunks: DaskParts[Chunk] = DaskParts(self._chunks)
 
+    def with_ones(self) -> DaskRows:
+        rows = copy.copy(self)
+        rows.shape = (self.shape[0], self.shape[1] + 1)
+        rows._chunks = [dask.delayed(_append_ones, pure=False)(chunk) for chunk in self._chunks]
+        rows.chunks = DaskParts(rows._chunks)
+        return rows
+
     def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[Block]:
         targets = self._aligned(y, "y")
         weights = None if sample_weight is None else self._aligned(sample_weight, "sample_weight")
@@ -117,6 +125,10 @@ class DaskRows(Rows):
             for part, index in zip(blocks._mapped(function, *args), self._used, strict=True)
         ]
         return da.concatenate(rows)
+
+
+def _append_ones(chunk: Chunk) -> Chunk:
+    return Chunk(np.hstack([chunk.X, np.ones((chunk.X.shape[0], 1))]), chunk.first)
 
 
 def _make_block(chunk: Chunk, targets: Any, weights: Any, gates: FloatArray, n_threads: int) -> Block:

@@ -87,6 +87,8 @@ _DEFAULT_MAX_ITER = 200
 
 
 class _GatedReLU(CallbackSupportMixin, GatedModel, BaseEstimator):  # type: ignore[misc]
+    _takes_rows = True
+
     def __init__(
         self,
         *,

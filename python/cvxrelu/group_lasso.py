@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -377,6 +378,7 @@ def gated_path(
     n_threads: int | None = None,
     callback: Callback | None = None,
     on_interrupt: str = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> GatedPath:
     """Solve :func:`solve_gated`'s program for a sequence of penalties, each from the solution before.
 
@@ -398,13 +400,17 @@ def gated_path(
         with the point at hand.
     on_interrupt : {"raise", "return"}
         On Ctrl-C raise KeyboardInterrupt, or return the points that are finished.
+    checkpoint : str or path-like, optional
+        A file that is written after every point, whole or not at all, with the one before as ``<checkpoint>.previous``.
+        Where it exists the path goes on from it, to the numbers that it would have had without the interruption. An
+        array is then treated as rows in chunks (:class:`RowChunks`).
 
     Returns
     -------
     GatedPath
         The solutions, in the order of decreasing penalties.
     """
-    if is_rows(X):
+    if is_rows(X) or checkpoint is not None:
         return _on_rows(gated_path, locals())
     program = _program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, loss, delta, n_threads)
     grid = path_grid(betas, n_betas, beta_min_ratio, program.beta_max)

@@ -4,6 +4,8 @@ it here, and returns what that one returns. What needs all rows in one place is 
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import warnings
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy.typing as npt
 from ._validation import FloatArray, as_count, as_design, as_generator, as_patterns, as_scalar
 from .block_passes import Chunk, network_residual, network_sums, pattern_digests, uniform_of_rows
 from .block_solver import BlockProgram
+from .checkpoint import PathCheckpoint
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback, GatedPath, GatedSolution
 from .mkl import MKLHistory, MKLSolution
@@ -153,6 +156,7 @@ def gated_path(
     solver: str = "auto",
     callback: Callback | None = None,
     on_interrupt: str = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
     **settings: Any,
 ) -> GatedPath:
     """As :func:`cvxrelu.gated_path`."""
@@ -163,22 +167,44 @@ def gated_path(
     grid = path_grid(betas, n_betas, beta_min_ratio, program.beta_max)
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
+    file = None
+    if checkpoint is not None:
+        scalars = (program.zero.yy, program.beta_max(), program.ridge, float(program.omega.sum()), tol)
+        file = PathCheckpoint(checkpoint, program.patterns, np.array([*program.rows.shape, *scalars]), grid)
     solutions: list[GatedSolution] = []
     stop = Stop(callback)
     interrupted = False
     try:
-        at = program.start(warm_start)
-        for beta in grid:
-            solutions.append(program.solve(float(beta), at, tol, max_iter, None if callback is None else stop))
+        if file is not None:
+            solutions = _restored(program, *file.load())
+        at = program.start(solutions[-1] if solutions else warm_start)
+        for beta in grid[len(solutions) :]:
+            solution = program.solve(float(beta), at, tol, max_iter, None if callback is None else stop)
+            solutions.append(solution)
             at = program.history[-1]
             if stop.stopped:
                 break
+            if file is not None:
+                file.save(solutions, {"share": program.share})
     except KeyboardInterrupt:
         if on_interrupt == "raise":
             raise
         interrupted = True
     _warn(solutions if callback is None else solutions[:-1], tol)
     return GatedPath(tuple(solutions), complete=not interrupted and len(solutions) == grid.size)
+
+
+def _restored(program: BlockProgram, points: list[GatedSolution], state: dict[str, Any]) -> list[GatedSolution]:
+    """Bring the program into the state after the points of a checkpoint; duals that were in blocks are made again."""
+    if state and float(state["share"]) > 0:
+        program.take_sample(float(state["share"]))
+    restored = []
+    for point in points:
+        if point.dual.size == 0:
+            at = program.start(point)
+            point = dataclasses.replace(point, dual=program.dual(at, program.bound(at, point.beta).scale))
+        restored.append(point)
+    return restored
 
 
 def _checked(beta: Any, tol: Any, max_iter: Any, solver: str) -> tuple[float, float, int]:
@@ -316,6 +342,22 @@ def masking_kernel(X: Any, patterns: ActivationPatterns, eta: Any, Z: Any = None
     from .dask_kernels import masking_kernel
 
     return masking_kernel(X, patterns, eta, Z, **settings)
+
+
+def count_patterns(
+    X: Any,
+    *,
+    decimals: int | None = None,
+    tol: float | None = None,
+    closed: bool = False,
+    n_threads: int | None = None,
+) -> int:
+    """As :func:`cvxrelu.count_patterns`, a task for each row of a dask array."""
+    from .dask_arrangement import count_patterns
+
+    if decimals is not None or tol is not None or closed:
+        raise ValueError("on a cluster cells are counted on the numbers given: decimals, tol and closed do not apply")
+    return count_patterns(X, n_threads)
 
 
 def certify(

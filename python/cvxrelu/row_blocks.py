@@ -6,6 +6,7 @@ on every block. Here both go through the blocks one after the other; `dask_rows`
 
 from __future__ import annotations
 
+import copy
 import importlib
 import mmap
 import shutil
@@ -59,6 +60,10 @@ class Rows(ABC):
     dtype: np.dtype[Any]
     chunks: Parts[Chunk]
     n_threads: int
+
+    @abstractmethod
+    def with_ones(self) -> Rows:
+        """Return the rows with a column of ones appended."""
 
     @abstractmethod
     def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[Block]:
@@ -121,7 +126,9 @@ class RowChunks(Rows):
         if masks not in ("auto", "disk", "recompute"):
             raise ValueError(f'masks must be "auto", "disk" or "recompute", not {masks!r}')
         self._masks = masks
+        self._ones = False
         self.masks_used: str | None = None
+        self._masked: tuple[FloatArray, Callable[[int, Chunk], WordArray]] | None = None
         self.n_threads = as_threads(n_threads)
         sources = [chunks] if isinstance(chunks, np.ndarray) else list(chunks)
         # Where rows come from: (source, first of its rows, one past the last).
@@ -151,6 +158,14 @@ class RowChunks(Rows):
         self.dtype = np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
         self.chunks = LocalParts(lambda: (self._load(index) for index in range(len(self._pieces))))
 
+    def with_ones(self) -> RowChunks:
+        rows = copy.copy(self)
+        rows._ones = True
+        rows._masked = None
+        rows.shape = (self.shape[0], self.shape[1] + 1)
+        rows.chunks = LocalParts(lambda: (rows._load(index) for index in range(len(rows._pieces))))
+        return rows
+
     def _load(self, index: int) -> Chunk:
         source, first, last = self._pieces[index]
         if callable(source):
@@ -159,8 +174,7 @@ class RowChunks(Rows):
                 raise ValueError(f"chunk {index} of X had {last - first} rows in the first pass, now {rows.shape[0]}")
         else:
             rows = source[first:last]
-        chunk = checked_chunk(rows, index, int(self._starts[index]), self.shape[1])
-        return chunk
+        return checked_chunk(rows, index, int(self._starts[index]), self.shape[1] - self._ones, self._ones)
 
     def _done_with(self, index: int) -> None:
         """Take the pages of a memory map out of this process; the system's cache keeps them while it has room."""
@@ -187,7 +201,14 @@ class RowChunks(Rows):
         return LocalParts(blocks)
 
     def _words(self, gates: FloatArray) -> Callable[[int, Chunk], WordArray]:
-        """Return the function that gives the masks of a chunk."""
+        """Return the function that gives the masks of a chunk, the last one if the gates are the same."""
+        if self._masked is not None and np.array_equal(self._masked[0], gates):
+            return self._masked[1]
+        words = self._new_words(gates)
+        self._masked = gates, words
+        return words
+
+    def _new_words(self, gates: FloatArray) -> Callable[[int, Chunk], WordArray]:
         widths = -(-np.diff(self._starts) // 64)
         starts = len(gates) * np.cumsum([0, *widths])
         room = shutil.disk_usage(tempfile.gettempdir()).free
@@ -230,14 +251,14 @@ def is_dask(X: Any) -> bool:
 
 
 def as_rows(X: Any, n_threads: int | None = None) -> Rows:
-    """Return the rows of `X`, for which :func:`is_rows` holds."""
+    """Return the rows of `X`, also of an array."""
     if isinstance(X, Rows):
         return X
     if is_dask(X):
         from .dask_rows import DaskRows
 
         return DaskRows(X, n_threads)
-    return RowChunks(X, n_threads=n_threads)
+    return RowChunks(X if isinstance(X, np.memmap) else np.asarray(X), n_threads=n_threads)
 
 
 def on_rows(function: Callable[..., Result], arguments: dict[str, Any]) -> Result:

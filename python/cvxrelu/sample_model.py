@@ -1,16 +1,15 @@
 """A sample of the rows as a model of the program over all of them.
 
 The program over a sample of n_S of n rows, its penalties shrunk by n_S / n, has nearly the curvature of the whole
-one. Its gradient is off by the sampling error, which is taken out: targets y_S + v with ``A_S' v = l`` shift the
-gradient by l, so that at a given point it is exactly that of all rows. Then every solution of the whole program is
-one of the model built at it, and models built one after the other at their predecessors' solutions converge at a rate
-of about sqrt(m d / n_S), m non-zero blocks, however many rows there are. (The idea of Shamir, Srebro and Zhang,
-"Communication-efficient distributed optimization using an approximate Newton-type method", ICML 2014, with a sample
-in the place of the machine's own rows and, instead of a linear term, the targets, so that any solver of the program
-solves the model.)
+one. Its gradient is off by the sampling error l at the point where the model is built, which a linear term takes out:
+then every solution of the whole program is that of the model built at it, and models built one after the other at
+their predecessors' solutions converge at a rate that depends on m d / n_S, m non-zero blocks, however many rows there
+are (Shamir, Srebro and Zhang, "Communication-efficient distributed optimization using an approximate Newton-type
+method", ICML 2014, with a sample in the place of a machine's own rows).
 
-v is the sum of A_S z over the models so far, z by conjugate gradients on ``A_S' A_S z = l - A_S' v``: l changes ever
-less, so a few digits of z suffice each time.
+The linear term is rows like others, so that any solver of the program solves the model: for block i the d rows
+e I, which pattern i alone has, with targets e V_i + l_i / e, V the point. They add e^2/2 ||W_i - V_i||^2 - <l_i, W_i>
+and a constant. The first of these keeps steps short where the sample has too little curvature.
 """
 
 from __future__ import annotations
@@ -21,14 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ._native import core
-from ._validation import FloatArray
+from ._validation import FloatArray, WordArray
 from .block_passes import SparseBlocks
 from .exceptions import ConvergenceWarning
 from .group_lasso import GatedSolution, solve_gated
 from .patterns import ActivationPatterns
 
-_MATCHED = 0.03  # of the change of the gradient's error is left in the model
-_MOST_ITERATIONS = 60
+_DAMPING = 0.03  # e^2 relative to the mean curvature of a block
 
 
 class SampleModel:
@@ -38,85 +36,83 @@ class SampleModel:
     ----------
     X, Y : ndarray of shape (n_S, n_features) and (n_S, n_outputs)
         Sampled rows with the weights folded in.
-    masks : ndarray of shape (n_S, n_patterns), bool
-        Their masks.
+    masks : ndarray of shape (n_S, ceil(n_patterns / 8)), uint8
+        Their masks, packed along patterns.
     share : float
         n_S / n.
     """
 
     def __init__(
-        self, X: FloatArray, Y: FloatArray, masks: npt.NDArray[np.bool_], share: float, gates: FloatArray, threads: int
+        self, X: FloatArray, Y: FloatArray, masks: npt.NDArray[np.uint8], share: float, gates: FloatArray, threads: int
     ) -> None:
-        self.X = np.ascontiguousarray(X)
-        self.Y = np.asfortranarray(Y)
+        self.n_rows = X.shape[0]
         self.share = share
         self._gates = gates
         self._threads = threads
-        packed = np.zeros((masks.shape[1], 8 * -(-masks.shape[0] // 64)), dtype=np.uint8)
-        octets = np.packbits(masks.T, axis=1, bitorder="little")
-        packed[:, : octets.shape[1]] = octets
-        self._words = packed.view(np.uint64)
-
-    @property
-    def n_rows(self) -> int:
-        """Sampled rows."""
-        return int(self.X.shape[0])
-
-    def match(self, centre: FloatArray, gradient: FloatArray, groups: npt.NDArray[np.int64]) -> None:
-        """Make ``A_i' R`` of the model equal to its share of `gradient` at `centre`, for the groups i given.
-
-        Columns of `centre` and `gradient` are vec(W_i) and vec(A_i' R) of the groups.
-        """
-        error = self.share * gradient - self._correlations(self.Y - self._fitted(centre, groups), groups)
-        direction, squared = error.copy(), float(np.vdot(error, error))
-        target = _MATCHED**2 * squared
-        for _ in range(_MOST_ITERATIONS):
-            if squared <= target or squared == 0:
-                break
-            image = self._fitted(direction, groups)
-            step = squared / float(np.vdot(image, image))
-            self.Y = self.Y + step * image
-            error = error - step * self._correlations(image, groups)
-            squared, previous = float(np.vdot(error, error)), squared
-            direction = error + (squared / previous) * direction
+        p, d = gates.shape
+        # Padded with rows of zeros, so that others can follow from a whole word of masks on.
+        padding = -self.n_rows % 64
+        self._X = np.vstack([X, np.zeros((padding, d))])
+        self._Y = np.asfortranarray(np.vstack([Y, np.zeros((padding, Y.shape[1]))]))
+        octets = np.zeros((p, self._X.shape[0] // 8), dtype=np.uint8)
+        for column, byte in enumerate(masks.T):
+            bits = np.unpackbits(byte[:, None], axis=1, bitorder="little")[:, : p - 8 * column]
+            octets[8 * column : 8 * column + 8, : -(-self.n_rows // 8)] = np.packbits(bits.T, axis=1, bitorder="little")
+        self._words = octets.view("<u8").astype(np.uint64, copy=False)
+        # Half of a block's rows are active, more or less.
+        self._unit = float(np.sqrt(_DAMPING * 0.5 * np.vdot(X, X) / d)) or 1.0
 
     def solve(
         self,
-        start: FloatArray,
+        centre: FloatArray,
+        gradient: FloatArray | None,
         groups: npt.NDArray[np.int64],
         beta: float,
         omega: FloatArray,
         ridge: float,
         gap: float,
     ) -> tuple[SparseBlocks, GatedSolution]:
-        """Solve the model over some groups from `start` (d c, m), to a gap in the units of the whole program."""
-        n_outputs, d = self.Y.shape[1], self.X.shape[1]
-        at_zero = 0.5 * float(np.vdot(self.Y, self.Y))
-        patterns = ActivationPatterns(
-            gates=self._gates[groups], words=np.ascontiguousarray(self._words[groups]), n_samples=self.n_rows
-        )
+        """Solve the model over some groups, to a gap in the units of the whole program.
+
+        Columns of `centre` and `gradient` (d c, m) are vec(W_i) and vec(A_i' R) of the groups at the point where the
+        model's gradient is to be that of all rows; without `gradient` it is the sample as it is.
+        """
+        X, Y, words = self._X, self._Y, np.ascontiguousarray(self._words[groups])
+        n_outputs, d = Y.shape[1], X.shape[1]
+        start = _blocks(centre, n_outputs)
+        if gradient is not None:
+            residual = Y - core.masked_fitted(X, words, np.asfortranarray(centre), n_outputs, self._threads)
+            sampled = core.masked_correlations(X, words, np.asfortranarray(residual), self._threads)
+            shift = _blocks(self.share * gradient - sampled, n_outputs)
+            X = np.vstack([X, np.tile(self._unit * np.eye(d), (groups.size, 1))])
+            Y = np.vstack([Y, (self._unit * start + shift / self._unit).reshape(-1, n_outputs)])
+            words = np.hstack([words, _own_rows(groups.size, d)])
+        at_zero = 0.5 * float(np.vdot(Y, Y))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             solution = solve_gated(
-                self.X,
-                self.Y,
-                patterns,
+                X,
+                Y,
+                ActivationPatterns(gates=self._gates[groups], words=words, n_samples=X.shape[0]),
                 self.share * beta,
                 group_weights=omega[groups],
                 ridge=self.share * ridge,
-                warm_start=start.T.reshape(-1, n_outputs, d).swapaxes(1, 2),
+                warm_start=start,
                 tol=max(self.share * gap / at_zero, 1e-13) if at_zero > 0 else 1.0,
                 n_threads=self._threads,
             )
         blocks = solution.blocks.swapaxes(1, 2).reshape(solution.active.size, -1).T
         return SparseBlocks(groups[solution.active], np.asfortranarray(blocks)), solution
 
-    def _fitted(self, coef: FloatArray, groups: npt.NDArray[np.int64]) -> FloatArray:
-        words = np.ascontiguousarray(self._words[groups])
-        fitted: FloatArray = core.masked_fitted(self.X, words, np.asfortranarray(coef), self.Y.shape[1], self._threads)
-        return fitted
 
-    def _correlations(self, R: FloatArray, groups: npt.NDArray[np.int64]) -> FloatArray:
-        words = np.ascontiguousarray(self._words[groups])
-        out: FloatArray = core.masked_correlations(self.X, words, np.asfortranarray(R), self._threads)
-        return out
+def _blocks(columns: FloatArray, n_outputs: int) -> FloatArray:
+    """From columns vec(W_i) to blocks (m, d, c)."""
+    return columns.T.reshape(columns.shape[1], n_outputs, -1).swapaxes(1, 2)
+
+
+def _own_rows(n_groups: int, d: int) -> WordArray:
+    """Masks of n_groups * d rows, the first d of which pattern 0 alone has, the next d pattern 1, and so on."""
+    octets = np.zeros((n_groups, 8 * -(-n_groups * d // 64)), dtype=np.uint8)
+    bits = np.repeat(np.eye(n_groups, dtype=bool), d, axis=1)
+    octets[:, : -(-n_groups * d // 8)] = np.packbits(bits, axis=1, bitorder="little")
+    return octets.view("<u8").astype(np.uint64, copy=False)

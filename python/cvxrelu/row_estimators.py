@@ -1,0 +1,109 @@
+"""fit and predict of the gated estimators for rows in chunks: memory maps, dask arrays and data frames."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin
+
+from ._table_model import decide, one_against_rest
+from ._training import GatedFit
+from ._validation import as_count, as_scalar
+from .block_solver import BlockProgram
+from .network import network_from_blocks
+from .on_rows import predict
+from .row_blocks import Rows, as_rows, is_dask
+from .sampling import sample_patterns
+
+Estimator = TypeVar("Estimator")
+
+
+def fit_on_rows(estimator: Estimator, X: Any, y: Any, sample_weight: Any) -> Estimator:
+    """Fit a GatedReLURegressor or GatedReLUClassifier; equal samples are not merged, and there is no warm start."""
+    _fit(estimator, X, y, sample_weight)
+    return estimator
+
+
+def _fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
+    if estimator.loss != "squared":
+        raise ValueError(f'rows in chunks need loss="squared", not {estimator.loss!r}')
+    if estimator.warm_start:
+        raise ValueError("warm_start=True is not available for rows in chunks")
+    classes = None
+    if isinstance(estimator, ClassifierMixin):
+        y, classes = _coded(y)
+    rows = _described(estimator, X)
+    design: Any = rows.with_ones() if estimator.fit_bias else rows
+    settings: dict[str, Any] = {"gates": estimator.gates, "random_state": estimator.random_state}
+    if isinstance(estimator.gates, str):
+        settings["n_gates"] = as_count(estimator.n_gates, "n_gates")
+    patterns = sample_patterns(design, **settings)
+    program = BlockProgram(design, y, patterns, sample_weight=sample_weight, n_threads=estimator.n_threads)
+    largest = program.beta_max()
+    if estimator.beta is None:
+        beta = as_scalar(estimator.beta_ratio, "beta_ratio", strict=True) * (largest or 1.0)
+    else:
+        beta = as_scalar(estimator.beta, "beta", strict=True)
+    tol, max_iter = as_scalar(estimator.tol, "tol"), as_count(estimator.max_iter, "max_iter")
+    solution = program.solve(beta, program.zero, tol, max_iter, estimator._progress(None, X, y))
+    network = network_from_blocks(patterns.gates[solution.active], solution.blocks, bias=estimator.fit_bias)
+    for name, value in estimator._results(GatedFit(network, solution, beta, largest, 0.0)).items():
+        setattr(estimator, name, value)
+    if classes is not None:
+        estimator.classes_ = classes
+
+
+def evaluate_on_rows(estimator: Any, X: Any) -> npt.NDArray[np.floating]:
+    """Return the network's values on rows: a dask array for dask collections, else an array."""
+    rows = as_rows(X)
+    if rows.shape[1] != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {rows.shape[1]} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
+            "features as input"
+        )
+    values: npt.NDArray[np.floating] = predict(rows, estimator.network_)
+    return values
+
+
+def labels_of_scores(scores: Any, classes: Any) -> Any:
+    """Return the labels that belong to scores."""
+    if not is_dask(scores):
+        return classes[decide(scores)]
+    drop = [1] if scores.ndim == 2 else None
+    return scores.map_blocks(lambda block: classes[decide(block)], drop_axis=drop, dtype=classes.dtype)
+
+
+def _described(estimator: Any, X: Any) -> Rows:
+    rows = as_rows(X, estimator.n_threads)
+    estimator.n_features_in_ = rows.shape[1]
+    if hasattr(X, "columns"):
+        estimator.feature_names_in_ = np.asarray(list(X.columns), dtype=object)
+    return rows
+
+
+def _coded(y: Any) -> tuple[Any, Any]:
+    """Return targets -1 and +1 for labels, and the labels."""
+    if not is_dask(y):
+        classes, labels = np.unique(np.asarray(y), return_inverse=True)
+        _require_two(classes)
+        return one_against_rest(labels, classes.size), classes
+    y = y.to_dask_array(lengths=True) if hasattr(y, "to_dask_array") else y
+    pieces = y.map_blocks(lambda block: np.unique(block), dtype=y.dtype)
+    import dask
+
+    classes = np.unique(np.concatenate(dask.compute(*pieces.to_delayed().ravel())))
+    _require_two(classes)
+
+    def code(block: Any) -> Any:
+        return one_against_rest(np.searchsorted(classes, block), classes.size)
+
+    if classes.size == 2:
+        return y.map_blocks(code, dtype=np.float64), classes
+    return y.map_blocks(code, dtype=np.float64, new_axis=1, chunks=(*y.chunks, (classes.size,))), classes
+
+
+def _require_two(classes: Any) -> None:
+    if classes.size < 2:
+        raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
