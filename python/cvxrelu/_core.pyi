@@ -391,6 +391,8 @@ def search_gates(
 ]:
     """
     Moves gates along circles to cells with larger ||X' D theta||; returns the gates and the norms.
+    """
+
 def solid_angles(
     rows: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
