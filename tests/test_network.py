@@ -175,7 +175,7 @@ def test_files_that_are_no_network(tmp_path):
     with pytest.raises(ValueError, match=r"is not a cvxrelu\.network file: it is empty or damaged"):
         Network.load(path)
     path.write_text("hello")
-    with pytest.raises(ValueError, match=r"it is no \.npz archive"):
+    with pytest.raises(ValueError, match="it holds no plain arrays"):
         Network.load(path)
     with open(path, "wb") as file:
         np.save(file, np.eye(2))
@@ -203,7 +203,7 @@ def test_files_that_are_no_network(tmp_path):
         Network.load(path)
     with open(path, "wb") as file:
         np.savez(file, format=np.array(["cvxrelu.network"], dtype=object))
-    with pytest.raises(ValueError, match="archive of plain arrays"):
+    with pytest.raises(ValueError, match="it holds no plain arrays"):
         Network.load(path)
     good = tmp_path / "good"
     Network(np.eye(2), np.ones(2)).save(good)

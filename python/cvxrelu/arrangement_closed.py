@@ -16,7 +16,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from ._native import core
 from ._validation import FloatArray, WordArray
@@ -81,6 +80,8 @@ def _pieces(cells: Any, n: int, d: int, threads: int) -> Iterator[tuple[WordArra
 
 def _half_space(rows: FloatArray) -> bool:
     """Whether some v has rows @ v > 0 everywhere, for rows that are not zero; exactly."""
+    from scipy.optimize import nnls  # here: the package itself needs NumPy only
+
     rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     target = np.zeros(rows.shape[1] + 1)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 
 from ._native import core
 from ._validation import FloatArray, WordArray, as_count, as_design, as_generator, as_threads
@@ -143,6 +142,8 @@ def _center(normals: FloatArray, gate: FloatArray) -> FloatArray:
     It is the point of the convex hull of the normals that is nearest to 0. In cones too thin for that, which are far
     from filling a half-space, the gate serves as well.
     """
+    from scipy.optimize import nnls  # here: the package itself needs NumPy only
+
     target = np.zeros(normals.shape[1] + 1)
     target[-1] = 1.0
     weights, _ = nnls(np.vstack([normals.T, np.ones(len(normals))]), target, maxiter=100 * len(normals))

@@ -12,13 +12,13 @@ from joblib import Parallel, delayed
 from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 
-from ._fitting import ClassificationMixin, RegressionMixin
+from ._fitting import ClassificationMixin, RegressionMixin, checked_weights
 from ._table_model import decide
 from ._training import MergedSamples, merge_samples
 from ._validation import FloatArray, as_count, as_scalar
 from .column_generation import train_relu
 from .cone_program import ReLUSolution
-from .estimators import checked_weights, generator_of
+from .estimators import generator_of
 from .exceptions import ConvergenceWarning
 from .network import append_ones
 from .relu_estimators import N_STARTS, ReLUModel, joined_networks, largest_penalty, scaled_samples
