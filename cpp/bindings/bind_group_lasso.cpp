@@ -22,6 +22,8 @@ const char* name_of(InnerSolver solver) {
   return "";
 }
 
+}  // namespace
+
 InnerSolver inner_solver(const std::string& name) {
   for (const InnerSolver s : {InnerSolver::automatic, InnerSolver::newton, InnerSolver::dual, InnerSolver::bcd})
     if (name == name_of(s)) return s;
