@@ -251,6 +251,7 @@ class Solver {
     counts_.n_newton += model.n_newton;
     counts_.n_cg += model.n_cg;
     counts_.n_direct += model.n_direct;
+    counts_.inner.insert(counts_.inner.end(), model.inner.begin(), model.inner.end());
     Matrix next = Matrix::Zero(W.rows(), W.cols());
     for (std::size_t a = 0; a < model.active.size(); ++a)
       next.col(model.active[a]) = model.blocks.col(static_cast<Index>(a));
