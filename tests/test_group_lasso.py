@@ -1,5 +1,4 @@
 import concurrent.futures
-import multiprocessing
 import pickle
 
 import cvxrelu
@@ -374,26 +373,6 @@ def test_the_same_number_of_threads_gives_the_same_bits():
         first, second = (cvxrelu.solve_gated(X, y, patterns, beta, n_threads=n_threads) for _ in range(2))
         assert first.coef.tobytes() == second.coef.tobytes()
         check_certificate(X, y, first, 1e-6)
-
-
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer Pythons warn of forks beside threads
-def test_a_forked_child_solves_on_several_threads():
-    X, y, patterns = teacher(1500, 20, 300)
-    beta = 0.2 * cvxrelu.beta_max(X, y, patterns)
-    expected = cvxrelu.solve_gated(X, y, patterns, beta, n_threads=2).objective
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-
-    def solve():
-        sender.send(cvxrelu.solve_gated(X, y, patterns, beta, n_threads=2).objective)
-
-    child = multiprocessing.get_context("fork").Process(target=solve)
-    child.start()
-    try:
-        assert receiver.poll(60) and receiver.recv() == expected
-    finally:
-        child.kill()
-        child.join()
 
 
 def test_solves_may_run_side_by_side():

@@ -12,8 +12,6 @@ namespace {
 
 // Below so many multiply-adds of the explicit product, waking threads costs more than they save.
 constexpr Index kParallelWork = 4'000'000;
-// The steps of a sweep follow each other so closely that helpers are still awake, and no table saves work in them.
-constexpr Index kParallelStep = 100'000;
 
 const std::uint8_t* as_bytes(const Word* words) { return reinterpret_cast<const std::uint8_t*>(words); }
 
@@ -203,7 +201,7 @@ void MaskedDesign::update_and_correlate(Index a, const double* W, Eigen::Ref<Mat
   const Index d = n_features(), c = R.cols(), width = padded<double>(d);
   const Word* mask_a = a >= 0 ? pattern(a) : nullptr;
   const Word* mask_b = b >= 0 ? pattern(b) : nullptr;
-  const int threads = n_samples() * d >= kParallelStep ? n_threads_ : 1;
+  const int threads = 16 * n_samples() * d >= kParallelWork ? n_threads_ : 1;  // no table saves work here
 
   AlignedArray<double> weights(c * width), sums(threads * c * width);
   std::fill_n(weights.data(), c * width, 0.0);
