@@ -159,8 +159,12 @@ class Solver {
       ++counts_.n_iter;
       result.converged = result.gap.gap <= target;
       const std::vector<Index> active = iterate.active();
-      const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
-                              static_cast<Index>(active.size())};
+      const Progress progress{counts_.n_iter,
+                              result.gap.primal,
+                              result.gap.gap,
+                              relative(result.gap.gap),
+                              static_cast<Index>(active.size()),
+                              problem.beta};
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) return result;
 
