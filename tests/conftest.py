@@ -1,9 +1,16 @@
-"""Hypothesis profiles: the same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further."""
+"""What every test relies on: Hypothesis's profile, and that Ctrl-C is heard.
+
+The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further.
+"""
 
 import os
+import signal
 
 from hypothesis import settings
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=40, database=None)
 settings.register_profile("explore", deadline=None, max_examples=400)
 settings.load_profile(os.environ.get("CVXRELU_HYPOTHESIS", "fixed"))
+
+# Jobs in the background of a shell ignore Ctrl-C from birth, and Python leaves it so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
