@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 QUICK = {"n_betas": 3, "beta_min_ratio": 3e-2, "n_threads": 1, "random_state": 0}
 
 
-CHECKED = {"cv": 3, "n_betas": 2, "beta_min_ratio": 0.3, "n_threads": 1, "max_seconds": None, "max_rounds": 2}
+CHECKED = {"cv": 3, "n_betas": 2, "beta_min_ratio": 0.3, "n_threads": 1, "max_seconds": None}
 
 
 @parametrize_with_checks(

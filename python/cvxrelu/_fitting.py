@@ -34,7 +34,10 @@ class Model:
     """What the mixins need: `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended."""
 
     fit_bias: bool
-    _takes_rows = False  # in chunks: memory maps and dask collections
+
+    def _fits_chunks(self, X: Any) -> bool:
+        """Say whether `X` holds rows in chunks that `fit` goes through one by one."""
+        return False
 
     def _targets_of(self, labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
         return one_against_rest(labels, n_classes)
@@ -78,7 +81,7 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         self
             The fitted estimator.
         """
-        if self._takes_rows and is_rows(X):
+        if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
         if not self.__sklearn_tags__().target_tags.multi_output:
@@ -130,7 +133,7 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         self
             The fitted estimator.
         """
-        if self._takes_rows and is_rows(X):
+        if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         y = column_or_1d(y, warn=True)

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from ._fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
 from ._training import GatedFit, logger, train_gated
 from ._validation import FloatArray, as_count, as_generator, as_scalar
+from .row_blocks import is_rows
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -87,8 +88,6 @@ _DEFAULT_MAX_ITER = 200
 
 
 class _GatedReLU(CallbackSupportMixin, GatedModel, BaseEstimator):  # type: ignore[misc]
-    _takes_rows = True
-
     def __init__(
         self,
         *,
@@ -119,6 +118,10 @@ class _GatedReLU(CallbackSupportMixin, GatedModel, BaseEstimator):  # type: igno
         self.warm_start = warm_start
         self.callback = callback
         self.verbose = verbose
+
+    def _fits_chunks(self, X: Any) -> bool:
+        # A memory map is an array, too, where there is no solver for its chunks.
+        return is_rows(X) and (self.loss == "squared" or not isinstance(X, np.memmap))
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
         loss = self._checked_loss()
