@@ -134,12 +134,12 @@ def test_stopping_early_has_a_status_of_its_own(houses, capsys):
 
 
 def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
-    train = cvxrelu.cli.train.train_gated
+    train = cvxrelu.cli.train.fit_gated
 
     def interrupted(*arguments, **settings):
         return train(*arguments, **settings | {"callback": lambda state: os.kill(os.getpid(), signal.SIGINT)})
 
-    monkeypatch.setattr(cvxrelu.cli.train, "train_gated", interrupted)
+    monkeypatch.setattr(cvxrelu.cli.train, "fit_gated", interrupted)
     assert main(["--tol", "1e-14", *FAST]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 

@@ -130,7 +130,7 @@ def _posed(
     return GatedProblem(samples, X, patterns, largest, bias, loss, delta)
 
 
-def train_gated(
+def fit_gated(
     X: FloatArray,
     y: FloatArray,
     *,
@@ -189,7 +189,7 @@ def train_gated(
     return problem.fit_of(solution)
 
 
-def train_gated_path(
+def fit_gated_path(
     problem: GatedProblem, ratios: FloatArray, *, tol: float, max_iter: int, n_threads: int | None
 ) -> GatedPath:
     """Solve a problem for penalties relative to its `beta_max`, decreasing, each from the solution before."""

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from ._fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
-from ._training import GatedFit, logger, train_gated
+from ._training import GatedFit, fit_gated, logger
 from ._validation import FloatArray, as_count, as_generator, as_scalar
 from .row_blocks import is_rows
 
@@ -130,7 +130,7 @@ class _GatedReLU(CallbackSupportMixin, GatedModel, BaseEstimator):  # type: igno
         if context is not None:
             context.call_on_fit_task_begin(estimator=self, X=X, y=targets)
         with log_to_console(self.verbose):
-            fit = train_gated(
+            fit = fit_gated(
                 np.asarray(X, dtype=np.float64),
                 targets,
                 n_gates=as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None,

@@ -12,7 +12,7 @@ from sklearn.model_selection import check_cv
 
 from ._fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
 from ._table_model import decide
-from ._training import GatedProblem, pose_gated, train_gated_path
+from ._training import GatedProblem, fit_gated_path, pose_gated
 from ._validation import FloatArray, as_count, as_scalar
 from .estimators import generator_of, log_to_console
 from .losses import sample_losses
@@ -137,7 +137,7 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
             raise ValueError("sample_weight is zero for every sample that is held out")
         best = int(np.argmin(np.sum(sums, axis=0)))
 
-        path = train_gated_path(whole, ratios[: best + 1], **settings)
+        path = fit_gated_path(whole, ratios[: best + 1], **settings)
         with log_to_console(self.verbose):
             fit = whole.fit_of(path[-1])
         self.beta_ratios_ = ratios
@@ -159,7 +159,7 @@ def held_out_losses(
     problem: GatedProblem, ratios: FloatArray, Z: FloatArray, targets: FloatArray, settings: dict[str, Any]
 ) -> FloatArray:
     """Return the losses (square errors for the squared one) of a path on samples held out: (n_samples, n_betas)."""
-    path = train_gated_path(problem, ratios, **settings)
+    path = fit_gated_path(problem, ratios, **settings)
     columns = []
     for solution in path:
         network = network_from_blocks(problem.patterns.gates[solution.active], solution.blocks, bias=problem.bias)

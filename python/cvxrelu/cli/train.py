@@ -13,7 +13,7 @@ import numpy as np
 from .._baselines import fit_mlp, fit_ridge
 from .._table_model import Scaling, TableModel, decide, one_against_rest
 from .._tables import TableError, read_table
-from .._training import GatedFit, train_gated
+from .._training import GatedFit, fit_gated
 from .._validation import FloatArray
 from ..datasets import load_yacht
 from . import _options
@@ -147,7 +147,7 @@ def _fit(problem: _Problem, train: Any, arguments: argparse.Namespace) -> tuple[
     ratio = arguments.beta_ratio
     start = time.perf_counter()
     with Progress(quiet=arguments.json) as progress:
-        fit = train_gated(
+        fit = fit_gated(
             features.apply(problem.X[train]),
             y,
             n_gates=arguments.gates,
