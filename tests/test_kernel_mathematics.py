@@ -158,3 +158,23 @@ def test_both_kernels_between_new_points_are_positive_semidefinite(n, m, seed):
             ]
         )
         assert np.linalg.eigvalsh(whole).min() >= -1e-10 * np.trace(whole)
+
+
+@pytest.mark.parametrize("eps", [1e-2, 1e-4, 1e-6])
+def test_smoothed_reweighting_is_monotone_and_biased_by_no_more_than_its_bound(eps):
+    """F_eps decreases along eta_i = sqrt(||u_i||^2 + eps), and GL* <= min F_eps <= GL* + beta p sqrt(eps)."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((12, 3)), rng.standard_normal(12)
+    patterns = cvxrelu.sample_patterns(X, 20, random_state=0)
+    masks, p = patterns.to_dense(), len(patterns)
+    beta = 0.1 * cvxrelu.beta_max(X, y, patterns)
+    optimum = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-12)
+    eta, values = np.full(p, 1 / p), []
+    for _ in range(2000):
+        alpha, _ = reference.ridge(X, y, masks, eta, beta)
+        lengths = eta * np.sqrt((masked_design.correlations(X, masks, alpha) ** 2).sum(axis=(1, 2)))
+        eta = np.sqrt(lengths**2 + eps)
+        values.append(0.5 * beta**2 * np.sum(alpha**2) + beta * eta.sum())
+    assert (np.diff(values) <= 1e-12 * values[0]).all()
+    assert optimum.dual_objective <= values[-1] <= optimum.objective + beta * p * np.sqrt(eps) * (1 + 1e-9)
+    assert values[-1] > optimum.objective  # a bias indeed
