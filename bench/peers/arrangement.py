@@ -164,7 +164,7 @@ def masks(X, total, repeats=3):
     words = np.zeros((2 * total, (len(X) + 63) // 64), dtype=np.uint64)
 
     def run():
-        cells, done = core.Arrangement(X, 0.0, False), 0
+        cells, done = core.Arrangement(np.ascontiguousarray(X), 0.0, False), 0
         while not cells.finished:
             done += cells.fill(words[done:], np.empty((0, 0)), 1)
         assert done == total
