@@ -349,11 +349,16 @@ def _affordable(cells: Any, data: FloatArray, tol: float, limit: int | None, row
     most = in_memory if limit is None else min(limit, in_memory)
     if bound <= most:
         return bound
-    counter = core.Arrangement(data, tol, False)
-    count = counter.count(min(most, (1 << 62)), threads)
-    if count <= most:
-        return int(count) + int(cells.room)
-    exact = f"{count}" if counter.finished else f"more than {most} and at most {bound}"
+    # Independent rows have 2^rank cells, and every further hyperplane is cut into 2^(rank - 1) cells or more.
+    least = (cells.n_hyperplanes - cells.rank + 2) * 2 ** (cells.rank - 1)
+    if least > most:
+        exact = f"at least {least} and at most {bound}"
+    else:
+        counter = core.Arrangement(data, tol, False)
+        count = counter.count(min(most, (1 << 62)), threads)
+        if count <= most:
+            return int(count) + int(cells.room)
+        exact = f"{count}" if counter.finished else f"more than {most} and at most {bound}"
     reason = f"max_patterns is {limit}" if limit is not None and most == limit else f"{in_memory} fit into memory"
     raise ArrangementTooLargeError(
         f"X has {exact} patterns, {row_bytes} bytes each ({bound * row_bytes:.3g} bytes at most), but {reason}: "
