@@ -336,7 +336,7 @@ def test_too_many_patterns_are_a_sentence(points, capsys):
     np.save(wide, np.random.default_rng(0).standard_normal((200, 60)))
     assert "too many to count" in complaint(capsys, "enumerate", wide, "--count")
     np.save(wide, np.load(wide)[:, :8])
-    assert "has more than 1000 and at most" in complaint(capsys, "enumerate", wide, "--max-patterns", "1000")
+    assert "has at least 24832 and at most" in complaint(capsys, "enumerate", wide, "--max-patterns", "1000")
 
 
 def test_certify(points, capsys):
