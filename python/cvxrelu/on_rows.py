@@ -185,7 +185,7 @@ def gated_path(
             if stop.stopped:
                 break
             if file is not None:
-                file.save(solutions, {"share": program.share})
+                file.save(solutions, program.state())
     except KeyboardInterrupt:
         if on_interrupt == "raise":
             raise
@@ -196,8 +196,8 @@ def gated_path(
 
 def _restored(program: BlockProgram, points: list[GatedSolution], state: dict[str, Any]) -> list[GatedSolution]:
     """Bring the program into the state after the points of a checkpoint; duals that were in blocks are made again."""
-    if state and float(state["share"]) > 0:
-        program.take_sample(float(state["share"]))
+    if state:
+        program.restore(state)
     restored = []
     for point in points:
         if point.dual.size == 0:
