@@ -62,10 +62,13 @@ class SparseBlocks:
     blocks: FloatArray
 
 
-def checked_chunk(X: Any, index: int, first: int, n_features: int, *, offset: int = 0, ones: bool = False) -> Chunk:
+def checked_chunk(
+    X: Any, index: int, first: int, n_features: int, *, offset: int = 0, ones: bool = False, seen: bool = False
+) -> Chunk:
     """Return rows as float64, with ones appended if asked for, or say which chunk and which row is no good.
 
-    `index` is that of the user's chunk, `offset` the row of it where these begin.
+    `index` is that of the user's chunk, `offset` the row of it where these begin. Rows that were `seen` before are not
+    looked through again.
     """
     rows = np.asarray(X)
     if rows.ndim != 2 or rows.shape[1] != n_features:
@@ -73,7 +76,7 @@ def checked_chunk(X: Any, index: int, first: int, n_features: int, *, offset: in
     if rows.dtype.kind not in "biuf" or rows.dtype.itemsize > 8:
         raise TypeError(f"chunk {index} of X must be an array of real numbers, not of dtype {rows.dtype}")
     rows = np.ascontiguousarray(rows, dtype=np.float64)
-    if not np.isfinite(rows).all():
+    if not seen and not np.isfinite(rows).all():
         row, column = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
         raise ValueError(
             f"X must be finite, but row {offset + row} of chunk {index}, row {first + row} of all, "

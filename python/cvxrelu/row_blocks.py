@@ -162,6 +162,7 @@ class RowChunks(Rows):
             raise ValueError("X has no rows")
         assert n_features is not None
         self._starts = np.cumsum([0] + [last - first for *_, first, last in self._pieces])
+        self._seen = np.zeros(len(self._pieces), dtype=bool)
         self.shape = (int(self._starts[-1]), n_features)
         self.dtype = np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
         self.overhead = self.shape[0] * n_features * self.dtype.itemsize / _READ_RATE
@@ -188,9 +189,17 @@ class RowChunks(Rows):
                 raise ValueError(f"chunk {chunk} of X had {last - first} rows in the first pass, now {rows.shape[0]}")
         else:
             rows = source[first:last]
-        return checked_chunk(
-            rows, chunk, int(self._starts[index]), self.shape[1] - self._ones, offset=first, ones=self._ones
+        checked = checked_chunk(
+            rows,
+            chunk,
+            int(self._starts[index]),
+            self.shape[1] - self._ones,
+            offset=first,
+            ones=self._ones,
+            seen=bool(self._seen[index]),
         )
+        self._seen[index] = True
+        return checked
 
     def _done_with(self, index: int) -> None:
         """Take the pages of a memory map out of this process; the system's cache keeps them while it has room."""
