@@ -228,6 +228,31 @@ def test_estimators_take_collections(problem, client):
         assert (classifier.predict(in_blocks(X)).compute() == plain.predict(X)).mean() > 0.99
 
 
+def test_estimators_that_need_all_rows_bring_them_here(problem, client, monkeypatch):
+    pytest.importorskip("sklearn")
+    X, y = problem[0][:60], problem[1][:60]
+    labels = np.digitize(y, np.quantile(y, [0.3, 0.6]))
+    rows, sizes = in_blocks(X, (20, 0, 25, 15)), (30, 30)
+    for kind, settings in [
+        (cvxrelu.NTKRegressor, {}),
+        (cvxrelu.NTKRegressorCV, {"n_betas": 3}),
+        (cvxrelu.MKLRegressor, {"random_state": 0}),
+        (cvxrelu.ReLURegressor, {"random_state": 0, "certificate": "given patterns"}),
+        (cvxrelu.NTKClassifier, {}),
+        (cvxrelu.ReLUClassifier, {"random_state": 0, "certificate": "given patterns"}),
+    ]:
+        target = labels if kind.__name__.endswith("Classifier") else y
+        plain = kind(**settings).fit(X, target, sample_weight=np.ones(60))
+        weights = da.ones(60, chunks=7)
+        model = kind(**settings).fit(rows, in_blocks(target, sizes), sample_weight=weights)
+        predicted = model.predict(rows)
+        assert isinstance(predicted, da.Array) and predicted.shape == (60,)
+        np.testing.assert_allclose(predicted.compute(), plain.predict(X), rtol=1e-7, atol=1e-7)
+    monkeypatch.setattr("cvxrelu.row_estimators.machine_memory", lambda: 1000.0)
+    with pytest.raises(MemoryError, match="needs all rows in one place"):
+        cvxrelu.NTKRegressor().fit(rows, y)
+
+
 @pytest.mark.parametrize("degenerate", [False, True])
 def test_cells_are_counted_on_the_workers(client, degenerate):
     rng = np.random.default_rng(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ._native import core
 from ._validation import FloatArray, as_count, as_design, as_patterns, as_threads, as_weights, result_dtype
 from .arrangement import enumerate_patterns
 from .patterns import ActivationPatterns, merge_patterns
-from .row_blocks import is_dask, on_rows
+from .row_blocks import is_dask, machine_memory, on_rows
 
 EVALUATIONS = ("representative", "cell-average", "refined")
 
@@ -260,10 +259,7 @@ def _parts_of_cells(
 
 def require_memory(rows: int, columns: int, copies: int = 1) -> None:
     """Raise before a kernel matrix, or so many, is begun that cannot fit into this machine's memory."""
-    try:
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not every system tells
-        return
+    available = machine_memory()
     needed = 8 * rows * columns * copies
     if needed > available:
         what = "a kernel matrix" if copies == 1 else f"{copies} kernel matrices"

@@ -20,6 +20,8 @@ from .cone_program import ReLUSolution, balanced_layers
 from .estimators import generator_of
 from .group_lasso import Callback
 from .network import Network
+from .row_blocks import is_dask
+from .row_estimators import evaluate_on_rows
 
 _PARAMETERS = """\
     beta : float, optional
@@ -167,6 +169,8 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
+        if is_dask(X):
+            return evaluate_on_rows(self, X)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return self.network_.predict(X, n_threads=self.n_threads)
 
