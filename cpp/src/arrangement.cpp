@@ -14,6 +14,7 @@ namespace cvxrelu {
 namespace {
 
 constexpr double kTaskPairs = 1 << 13;    // no task should be larger: some milliseconds
+constexpr double kPiecePairs = 1 << 11;   // tasks in a row that belong to the same part
 constexpr double kWindowPairs = 1 << 18;  // tasks that run between two looks at the clock of a window
 constexpr std::size_t kWindowTasks = 4096;
 
@@ -123,8 +124,28 @@ double Arrangement::task_bound() const {
   return pairs_bound(rank(), prefix, below, task_.subtree) + (axis ? 1 : 0);
 }
 
-/// The next task in the order of the depth-first search: prefixes with decreasing elements, shorter ones first.
+void Arrangement::restrict(Index part, Index parts) {
+  require(0 <= part && part < parts, "part must be below the number of parts");
+  require(counts_.pairs == 0 && piece_ == 0 && position_.empty(), "cells were already asked for");
+  part_ = part;
+  parts_ = parts;
+  if (!finished_ && part_ > 0) advance();
+}
+
+/// The next task of this part.
 void Arrangement::advance() {
+  do {
+    piece_bound_ += task_bound();
+    if (piece_bound_ >= kPiecePairs) {
+      ++piece_;
+      piece_bound_ = 0;
+    }
+    step();
+  } while (!finished_ && piece_ % parts_ != part_);
+}
+
+/// The next task in the order of the depth-first search: prefixes with decreasing elements, shorter ones first.
+void Arrangement::step() {
   do {
     if (static_cast<int>(position_.size()) < prefix_size_ && (position_.empty() || position_.back() > 0)) {
       position_.push_back((position_.empty() ? n_hyperplanes() : position_.back()) - 1);
