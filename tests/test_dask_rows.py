@@ -251,12 +251,3 @@ def test_estimators_that_need_all_rows_bring_them_here(problem, client, monkeypa
     monkeypatch.setattr("cvxrelu.row_estimators.machine_memory", lambda: 1000.0)
     with pytest.raises(MemoryError, match="needs all rows in one place"):
         cvxrelu.NTKRegressor().fit(rows, y)
-
-
-@pytest.mark.parametrize("degenerate", [False, True])
-def test_cells_are_counted_on_the_workers(client, degenerate):
-    rng = np.random.default_rng(0)
-    X = rng.integers(-1, 2, (14, 4)).astype(float) if degenerate else rng.standard_normal((14, 4))
-    assert cvxrelu.count_patterns(da.from_array(X)) == cvxrelu.count_patterns(X)
-    with pytest.raises(ValueError, match="decimals, tol and closed"):
-        cvxrelu.count_patterns(da.from_array(X), decimals=3)

@@ -78,7 +78,7 @@ class DaskRows(Rows):
         self.dtype = np.dtype(X.dtype)
         # A worker runs as many tasks at a time as it has threads: a task takes one, unless told otherwise.
         self.n_threads = 1 if n_threads is None else as_count(n_threads, "n_threads")
-        self.n_parallel = _n_threads_of_cluster() * self.n_threads
+        self.n_parallel = n_threads_of_cluster() * self.n_threads
         self._sizes = X.chunks[0]
         starts = np.cumsum([0, *self._sizes])
         self._used = [index for index, size in enumerate(self._sizes) if size > 0]
@@ -161,7 +161,8 @@ def _as_array(X: Any, name: str) -> Any:
     return X
 
 
-def _client() -> Any:
+def client_at_hand() -> Any:
+    """Return the `distributed` client in use, None where there is none."""
     try:
         from distributed import default_client
 
@@ -170,14 +171,15 @@ def _client() -> Any:
         return None
 
 
-def _n_threads_of_cluster() -> int:
-    client = _client()
+def n_threads_of_cluster() -> int:
+    """Return the threads that work at a time: of all workers, or those of this process."""
+    client = client_at_hand()
     return as_threads(None) if client is None else max(1, sum(client.nthreads().values()))
 
 
 def _require_package() -> None:
     """Say at once when the cluster at hand cannot run this package's functions."""
-    client = _client()
+    client = client_at_hand()
     if client is None:
         return
 

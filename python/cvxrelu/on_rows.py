@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from ._validation import FloatArray, as_count, as_design, as_generator, as_patte
 from .block_passes import Chunk, network_residual, network_sums, pattern_digests, uniform_of_rows
 from .block_solver import BlockProgram
 from .checkpoint import PathCheckpoint
+from .cone_measure import ConeMeasure
+from .cone_measure import cone_measure as cone_measure_here
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback, GatedPath, GatedSolution
 from .mkl import MKLHistory, MKLSolution
@@ -344,20 +347,41 @@ def masking_kernel(X: Any, patterns: ActivationPatterns, eta: Any, Z: Any = None
     return masking_kernel(X, patterns, eta, Z, **settings)
 
 
-def count_patterns(
-    X: Any,
-    *,
-    decimals: int | None = None,
-    tol: float | None = None,
-    closed: bool = False,
-    n_threads: int | None = None,
-) -> int:
-    """As :func:`cvxrelu.count_patterns`, a task for each row of a dask array."""
+def count_patterns(X: Any, **settings: Any) -> int:
+    """As :func:`cvxrelu.count_patterns`, counted in parts."""
     from .dask_arrangement import count_patterns
 
+    return count_patterns(X, **_of_numbers_given(settings))
+
+
+def iter_patterns(X: Any, **settings: Any) -> Iterator[ActivationPatterns]:
+    """As :func:`cvxrelu.iter_patterns`, searched in parts."""
+    from .dask_arrangement import iter_patterns
+
+    return iter_patterns(X, **_of_numbers_given(settings))
+
+
+def enumerate_patterns(X: Any, **settings: Any) -> ActivationPatterns:
+    """As :func:`cvxrelu.enumerate_patterns`, searched in parts."""
+    from .dask_arrangement import enumerate_patterns
+
+    return enumerate_patterns(X, **_of_numbers_given(settings))
+
+
+def _of_numbers_given(settings: dict[str, Any]) -> dict[str, Any]:
+    decimals, tol, closed = (settings.pop(name) for name in ("decimals", "tol", "closed"))
     if decimals is not None or tol is not None or closed:
-        raise ValueError("on a cluster cells are counted on the numbers given: decimals, tol and closed do not apply")
-    return count_patterns(X, n_threads)
+        raise ValueError("on a cluster cells are those of the numbers given: decimals, tol and closed do not apply")
+    return settings
+
+
+def cone_measure(X: Any, patterns: ActivationPatterns | None, **settings: Any) -> ConeMeasure:
+    """As :func:`cvxrelu.cone_measure`; all cells are measured in parts, given ones here."""
+    from .dask_arrangement import measure_cells
+
+    if patterns is None:
+        return measure_cells(X, **settings)
+    return cone_measure_here(X.compute(), patterns, **settings)
 
 
 def certify(
