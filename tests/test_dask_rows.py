@@ -158,9 +158,12 @@ def test_kernel_learning_and_certificates(problem, client):
     solution = cvxrelu.solve_mkl(in_blocks(X), y, patterns, beta, tol=1e-8)
     assert solution.objective == pytest.approx(reference.objective, rel=1e-8)
     network = (np.eye(D)[:3], np.ones(3))
-    bounded = cvxrelu.certify(in_blocks(X), in_blocks(y), network, beta)
+    bounded = cvxrelu.certify(in_blocks(X), in_blocks(y), network, beta, max_nodes=10)
     assert bounded.upper_bound == pytest.approx(cvxrelu.Network(*network).objective(X, y, beta))
     assert bounded.lower_bound < bounded.upper_bound
+    few = cvxrelu.train_relu(X[:40], y[:40], 2.0, random_state=0).to_network()
+    priced = cvxrelu.certify(in_blocks(X[:40], (15, 0, 25)), in_blocks(y[:40], (30, 10)), few, 2.0)
+    assert priced.exact and priced.scope == "all patterns" and priced.relative_gap < 1e-5
 
 
 def test_bad_input_is_one_clear_sentence(problem, client):

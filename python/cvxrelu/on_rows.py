@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._native import core
 from ._validation import FloatArray, as_count, as_design, as_generator, as_patterns, as_scalar
 from .block_passes import Chunk, network_residual, network_sums, pattern_digests, uniform_of_rows
 from .block_solver import BlockProgram
@@ -26,8 +27,10 @@ from .mkl import _Program as MKLProgram
 from .mkl import _Stop as Stop
 from .patterns import ActivationPatterns
 from .pricing import Certificate, as_relu_layers
-from .row_blocks import Rows, as_rows
+from .pricing import certify as certify_here
+from .row_blocks import Rows, as_rows, is_dask
 
+_GATHERED_BYTES = 1 << 27  # of rows that may be brought here where nothing else will do
 _FINE_ROWS = 1 << 16  # a sample of the values of a column, for thresholds
 
 
@@ -393,21 +396,45 @@ def certify(
     patterns: ActivationPatterns | None = None,
     dual: Any = None,
     tol: float = 1e-6,
-    max_nodes: int = 1_000_000,
-    max_seconds: float | None = None,
     n_threads: int | None = None,
+    **limits: Any,
 ) -> Certificate:
-    """As :func:`cvxrelu.certify`, by the bounds that are sums over rows: weaker than pricing, and `exact` is False.
+    """As :func:`cvxrelu.certify`, first by bounds that are sums over rows.
 
-    For all patterns it is that of :func:`cvxrelu.pricing.masked_norm_bound`, for given ones max_i ||X' D_i t||. The
-    dual point is the scaled residual of the network.
+    Where these leave a gap above `tol` and all rows fit into `_GATHERED_BYTES`, they are brought here and priced as
+    rows in memory are. Beyond that the bounds are what is returned, weaker than pricing, and `exact` is False.
     """
-    if dual is not None:
-        raise ValueError("dual cannot be given for rows in chunks: the residual of the network is what is used")
+    rows = as_rows(X, n_threads)
+    fits = 8 * rows.shape[0] * rows.shape[1] <= _GATHERED_BYTES
+    if dual is None:
+        summed = _certify_by_sums(rows, y, network, beta, patterns, tol)
+        if not fits or summed.relative_gap <= tol:
+            return summed
+    elif not fits:
+        raise ValueError("dual cannot be given for so many rows in chunks: the residual of the network is what is used")
+    data = np.concatenate(rows.chunks.collect(_rows_of))
+    y, dual = (a.compute() if is_dask(a) else a for a in (y, dual))
+    if patterns is not None:
+        words, _ = core.pack_patterns(data, np.ascontiguousarray(patterns.gates), rows.n_threads)
+        patterns = ActivationPatterns(patterns.gates, words, rows.shape[0])
+    settings = {"patterns": patterns, "dual": dual, "tol": tol, "n_threads": n_threads}
+    return certify_here(data, y, network, beta, **settings, **limits)
+
+
+def _rows_of(chunk: Chunk) -> FloatArray:
+    return chunk.X
+
+
+def _certify_by_sums(
+    rows: Rows, y: Any, network: Any, beta: float, patterns: ActivationPatterns | None, tol: float
+) -> Certificate:
+    """Bound by :func:`cvxrelu.pricing.masked_norm_bound` for all patterns, by max_i ||X' D_i t|| for given ones.
+
+    The dual point is the scaled residual of the network.
+    """
     as_scalar(tol, "tol", strict=True)
     beta = as_scalar(beta, "beta")
     W1, w2, bias = as_relu_layers(network)
-    rows = as_rows(X, n_threads)
     if W1.shape[1] != rows.shape[1] + bias:
         raise ValueError(f"the network takes {W1.shape[1] - bias} features, but X has {rows.shape[1]}")
     if patterns is not None and bias:
