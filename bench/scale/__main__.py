@@ -70,7 +70,7 @@ def run(kind: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
     else:
         import dask
         import dask.array as da
-        from distributed import Client, LocalCluster
+        from distributed import Client, LocalCluster, wait
 
         cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0)
         client = Client(cluster)
@@ -79,6 +79,7 @@ def run(kind: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
         X = da.concatenate(
             [da.from_delayed(load(path, a, b), (b - a, options.d), dtype=np.float64) for a, b in shapes]
         ).persist()
+        wait(X)
 
     def clocks() -> np.ndarray:
         workers = [] if client is None else client.run(time.process_time).values()
