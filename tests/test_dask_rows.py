@@ -65,6 +65,21 @@ def test_solutions_are_those_in_memory(problem, client):
     np.testing.assert_allclose(path.objectives, cvxrelu.gated_path(X, y, patterns, n_betas=3).objectives, rtol=1e-5)
 
 
+def test_gram_statistics_are_gathered_where_tasks_are_many(client):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20_000, D))
+    y = np.maximum(X @ rng.standard_normal((D, 4)), 0) @ rng.standard_normal(4) + 0.1 * rng.standard_normal(len(X))
+    patterns = cvxrelu.sample_patterns(X, P, random_state=0)
+    beta = 0.05 * cvxrelu.beta_max(X, y, patterns)
+    reference = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-10)
+    solution = cvxrelu.solve_gated(in_blocks(X, (500,) * 40), y, patterns, beta, tol=1e-9)
+    assert "gram" in solution.inner_solvers and solution.converged
+    assert solution.objective == pytest.approx(reference.objective, rel=1e-9)
+    few = cvxrelu.solve_gated(in_blocks(X, (10_000,) * 2), y, patterns, beta, tol=1e-9)
+    assert few.objective == pytest.approx(reference.objective, rel=1e-9)
+    assert solution.n_iter < few.n_iter or "gram" in few.inner_solvers
+
+
 def test_the_order_of_the_rows_does_not_matter(problem, client):
     X, y, patterns, beta, reference = problem
     order = np.random.default_rng(1).permutation(N)
