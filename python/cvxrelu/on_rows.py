@@ -18,9 +18,9 @@ from .block_solver import BlockProgram
 from .checkpoint import PathCheckpoint
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback, GatedPath, GatedSolution
-from .mkl import MKLHistory, MKLSolution
 from .mkl import _Program as MKLProgram
 from .mkl import _Stop as Stop
+from .mkl_solution import MKLHistory, MKLSolution
 from .patterns import ActivationPatterns
 from .pricing import Certificate, as_relu_layers
 from .row_blocks import Rows, as_rows
