@@ -16,7 +16,7 @@ class Search final : public CellWriter<kArithmetic> {
   using Base::extend, Base::determinant_sign, Base::exact_row_sign, Base::exact_lambda_sign;
   using Base::in_span, Base::same_side, Base::functional, Base::cut;
   using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_;
-  using Base::nodes_, Base::path_, Base::everywhere_, Base::counts, Base::output_, Base::written_, Base::check_;
+  using Base::nodes_, Base::path_, Base::everywhere_, Base::counts, Base::output_, Base::first_pair_, Base::check_;
   using Base::store_masks, Base::finish_gate;
   using typename Base::S;
   static constexpr Compare kCompare = !kInteger                          ? Compare::kBounded
@@ -34,7 +34,7 @@ class Search final : public CellWriter<kArithmetic> {
 
   std::int64_t run(const SearchTask& task, CellOutput output) override {
     output_ = output;
-    written_ = 0;
+    first_pair_ = counts.pairs;
     // Nodes of the previous task that lie on the way to this one are still there.
     const auto base = static_cast<std::size_t>(base_);
     if (everywhere_ != (output.gates != nullptr)) {
@@ -62,9 +62,8 @@ class Search final : public CellWriter<kArithmetic> {
       }
       path_.resize(base + task.prefix.size());
     }
-    counts.pairs += written_;
     counts.exact_gate_signs = check_.exact_signs;
-    return written_;
+    return counts.pairs - first_pair_;
   }
 
   bool is_candidate(int row) override {
@@ -185,7 +184,7 @@ class Search final : public CellWriter<kArithmetic> {
     std::array<L, kLanes<double>> threshold;
     threshold.fill(L(0.5));
     for (int block = 0; block < end; block += kLanes<double>) {
-      pulse_.beat();
+      pulse_.beat(counts.pairs, 1);
       const std::uint32_t undecided = lambda_signs(view, block, lambda);
       if constexpr (kKind == Compare::kBounded) view.thresholds(block, threshold.data());
       const int stop = std::min(end, block + kLanes<double>);
@@ -289,7 +288,7 @@ class Search final : public CellWriter<kArithmetic> {
 
   /// In odd rank: the cell that contains the line where all functionals but the last vanish.
   void axis_cell() {
-    ++written_;
+    ++counts.pairs;
     if (output_.words == nullptr) return;
     const int level = r_ - 1 - base_;
     const Node<double>& line = cut(nodes_[static_cast<std::size_t>(base_)], base_, level, 0);

@@ -85,7 +85,7 @@ class Elimination : public CellSearch {
 
   /// Eliminates row s from node k into node k + 1; false when S + s contains a broken circuit, unless that is allowed.
   bool extend(int k, int s, bool allow_broken = false) {
-    pulse_.beat();
+    pulse_.beat(counts.pairs, 1);
     const Node<S>& from = nodes_[static_cast<std::size_t>(k)];
     Node<S>& to = nodes_[static_cast<std::size_t>(k + 1)];
     Step<S>& step = step_;
@@ -207,15 +207,20 @@ class Elimination : public CellSearch {
     return members_;
   }
 
-  bool exactly_independent(int k, int i, int j) {
+  void count_exact_decision() {
     ++counts.exact_decisions;
+    pulse_.beat(counts.pairs, 64);
+  }
+
+  bool exactly_independent(int k, int i, int j) {
+    count_exact_decision();
     members(k, i);
     members_.push_back(j);
     return rows_.exact->independent(members_);
   }
 
   int determinant_sign(std::vector<int> rows) {
-    ++counts.exact_decisions;
+    count_exact_decision();
     const int sign = rows_.exact->determinant_sign(rows);
     if (sign == 0) throw FlagNotGeneric();
     return sign;

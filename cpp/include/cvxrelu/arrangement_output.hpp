@@ -40,7 +40,7 @@ class CellWriter : public Elimination<kArithmetic> {
   template <class L, Compare kKind>
   void emit(const LeafView<L>& view, int k, int i, int words, bool last,
             const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated) {
-    const std::int64_t pair = written_++;
+    const std::int64_t pair = counts.pairs++ - first_pair_;
     if (output_.words == nullptr) return;
     const bool flip = store_masks(pair, words);
     if (output_.gates == nullptr) return;
@@ -233,7 +233,7 @@ class CellWriter : public Elimination<kArithmetic> {
   Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_scratch_;
   Matrix double_scratch_;
   CellOutput output_;
-  std::int64_t written_ = 0;
+  std::int64_t first_pair_ = 0;       // pairs found before this task
   std::vector<double> column_scale_;  // turns gates for scaled columns into gates for those given
 };
 
