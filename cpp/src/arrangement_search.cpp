@@ -14,7 +14,7 @@ class Search final : public CellWriter<kArithmetic> {
   using Base = CellWriter<kArithmetic>;
   using Base::base_, Base::free_, Base::first_free_, Base::outside_, Base::dependent_, Base::cell_;
   using Base::extend, Base::determinant_sign, Base::exact_row_sign, Base::exact_lambda_sign;
-  using Base::in_span, Base::same_side, Base::functional, Base::cut;
+  using Base::in_span, Base::same_side, Base::coordinate_norms, Base::functional, Base::cut;
   using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_;
   using Base::nodes_, Base::path_, Base::everywhere_, Base::counts, Base::output_, Base::first_pair_, Base::check_;
   using Base::store_masks, Base::finish_gate;
@@ -30,6 +30,7 @@ class Search final : public CellWriter<kArithmetic> {
     for (Words* mask : {&positive_, &small_, &dead_, &lowest_}) mask->assign(padded_words, 0);
     if (skip_.empty()) skip_ = rows.zero;
     turning_.assign(padded_words * ArrangementRows::kMaxRank, 0);
+    norms_.assign(static_cast<std::size_t>(r_), 0);
   }
 
   std::int64_t run(const SearchTask& task, CellOutput output) override {
@@ -120,10 +121,9 @@ class Search final : public CellWriter<kArithmetic> {
     const double u = kRoundoff, rounding = (16 + 4 * r_) * u;
     NodeBounds bounds = node.bounds;
     if (!floating) bounds = NodeBounds();
-    const double R = rows_.row_bound;
-    const ColumnNorms norms =
-        floating ? ColumnNorms{node.bounds.null_norm / R, node.bounds.dual_norm_max / R} : column_norms(node, 2);
-    const double x = norms.null, t = norms.dual;
+    if (!floating) coordinate_norms(node, norms_);
+    const std::vector<double>& norms = floating ? node.norms : norms_;
+    const double R = rows_.row_bound, x = std::max(norms[0], norms[1]);
     const double null_error = bounds.null_threshold(), dual_error = bounds.dual_threshold();
     view.omega = g1 * h2 - h1 * g2;
     view.omega_error = 4 * x * null_error / R + 2 * rounding * x * x;
@@ -132,6 +132,7 @@ class Search final : public CellWriter<kArithmetic> {
       const double g = functional(node, level, r_ - 1 - l), h = functional(node, level + 1, r_ - 1 - l);
       view.alpha[at] = g2 * h - h2 * g;
       view.beta[at] = g1 * h - h1 * g;
+      const double t = norms[static_cast<std::size_t>(r_ - 1 - l)];
       view.lambda_error[at] = 6 * (2 * x * t * null_error + x * x * dual_error + rounding * R * x * x * t);
       if (tol_ > 0) view.lambda_error[at] = 0;
     }
@@ -321,6 +322,7 @@ class Search final : public CellWriter<kArithmetic> {
   }
 
   Words skip_, positive_, small_, dead_;
+  std::vector<double> norms_;
   Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
 };
 

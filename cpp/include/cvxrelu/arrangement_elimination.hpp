@@ -45,6 +45,7 @@ class Elimination : public CellSearch {
       root.lanes(size_ + k, k) = 1;
     }
     root.closure = rows_.zero;
+    root.norms.assign(static_cast<std::size_t>(r_), 1);
     root.bounds.null_norm = rows_.row_bound;
     root.bounds.null_error = 1e-300;
     flag_.setZero(padded(r_, kLanes<double>), r_);
@@ -55,6 +56,7 @@ class Elimination : public CellSearch {
   template <class T>
   void prepare(Node<T>& node, int size) {
     node.lanes.setZero(size + padded(r_, kLanes<T>), r_);
+    node.norms.assign(static_cast<std::size_t>(r_), 0);
     for (Words* mask : {&node.closure, &node.positive, &node.negative}) {
       mask->assign(static_cast<std::size_t>(words_), 0);
     }
@@ -114,7 +116,8 @@ class Elimination : public CellSearch {
       if (q != step.pivot) eliminate(q, size_, size_ + coordinates);
     }
     if constexpr (!kInteger) {
-      update_bounds(step, from.bounds, rows_.row_bound, column_norms(to, step.nulls - 1), to.bounds);
+      coordinate_norms(to, to.norms);
+      update_bounds(step, from.bounds, rows_.row_bound, to.norms, to.bounds);
     }
 
     const Vec<S> limit = broadcast(null_limit(to));
@@ -177,6 +180,19 @@ class Elimination : public CellSearch {
     }
     if (!kInteger && best < 0) best = 0;  // an independent row whose values have all vanished: unreliable from here
     return best;
+  }
+
+  /// Norms of the columns' coordinates, or a little more.
+  template <class T>
+  void coordinate_norms(const Node<T>& node, std::vector<double>& norms) const {
+    const int length = padded(r_, kLanes<T>);
+    for (int q = 0; q < r_; ++q) {
+      const T* x = node.column(q) + node.lanes.rows() - length;
+      Vec<T> square{};
+      for (int c = 0; c < length; c += kLanes<T>) square += load(x + c) * load(x + c);
+      norms[static_cast<std::size_t>(q)] = static_cast<double>(total<T>(square));
+    }
+    for (double& norm : norms) norm = 1.001 * std::sqrt(norm);
   }
 
   /// Splits the rows that came into the span by the sign of their coefficient on s.
@@ -325,7 +341,8 @@ class Elimination : public CellSearch {
         eliminate(0, q < step.nulls ? size : q >= r_ - k ? dual_end : 0);
         eliminate(size, length);
       }
-      update_bounds(step, now->bounds, rows_.row_bound, column_norms(next, step.nulls - 1), next.bounds);
+      coordinate_norms(next, next.norms);
+      update_bounds(step, now->bounds, rows_.row_bound, next.norms, next.bounds);
       // A functional is summed from coordinates, which a lane is not.
       next.bounds.null_error += (r_ + 4) * kRoundoff * now->bounds.null_norm;
       next.bounds.dual_error += (r_ + 4) * kRoundoff * now->bounds.dual_norm_max;
@@ -344,11 +361,18 @@ class Elimination : public CellSearch {
       for (int j = 0; j < n_; ++j) out[j] = static_cast<double>(in[j]) * scale;
       for (int c = 0; c < r_; ++c) out[size + c] = static_cast<double>(in[size + c - shift]) * scale;
     }
-    const ColumnNorms norms = column_norms(result, r_ - k);
+    coordinate_norms(result, result.norms);
     NodeBounds& bounds = result.bounds;
     bounds = NodeBounds();
-    bounds.null_norm = rows_.row_bound * norms.null;
-    bounds.set_dual_norm(rows_.row_bound * norms.dual, k);
+    for (int q = 0; q < r_; ++q) {
+      const double norm = rows_.row_bound * result.norms[static_cast<std::size_t>(q)];
+      if (q < r_ - k) {
+        bounds.null_norm = std::max(bounds.null_norm, norm);
+      } else {
+        bounds.dual_norm_sum += norm;
+        bounds.dual_norm_max = std::max(bounds.dual_norm_max, norm);
+      }
+    }
     bounds.null_error = 8 * kRoundoff * bounds.null_norm;
     bounds.dual_error = 8 * kRoundoff * bounds.dual_norm_max;
     bounds.reliable = r_ * bounds.dual_error <= 0.25;

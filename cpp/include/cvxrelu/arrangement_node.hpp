@@ -27,15 +27,9 @@ struct NodeBounds {
   double null_error = 0;     // E
   double null_norm = 0;      // N
   double dual_error = 0;     // as E, for the dual columns
-  double dual_norm_sum = 0;  // sum of ||T_l||, at most
-  double dual_norm_max = 0;  // largest ||T_l||, at most
-  bool reliable = true;      // the duals are good to 1/4
-
-  /// From the norm of all dual columns together.
-  void set_dual_norm(double norm, int duals) {
-    dual_norm_max = norm;
-    dual_norm_sum = std::sqrt(static_cast<double>(duals)) * norm;
-  }
+  double dual_norm_sum = 0;  // sum of ||T_l||
+  double dual_norm_max = 0;
+  bool reliable = true;  // the duals are good to 1/4
 
   /// Largest |lane - exact| in a null column, and in a dual column.
   double null_threshold() const { return slack(null_error); }
@@ -54,6 +48,7 @@ struct Node {
   std::vector<Word> positive, negative;  // rows that came in with the last element, by the sign of their coefficient
   double pivot = 1;
   NodeBounds bounds;
+  std::vector<double> norms;  // of the columns' coordinates, or a little more; not kept in integer kinds
 
   S* column(int q) { return lanes.data() + static_cast<Index>(q) * lanes.rows(); }
   const S* column(int q) const { return lanes.data() + static_cast<Index>(q) * lanes.rows(); }
@@ -70,41 +65,29 @@ struct Step {
   int dual() const { return nulls - 1; }
 };
 
-/// Upper bounds of the norms of columns: of all null columns together, of all dual ones, and of the newest of these.
-struct ColumnNorms {
-  double null = 0, dual = 0, newest = 0;
-};
-
-template <class S>
-ColumnNorms column_norms(const Node<S>& node, int nulls) {
-  const int r = static_cast<int>(node.lanes.cols()), length = padded(r, kLanes<S>);
-  Vec<S> null{}, dual{}, newest{};
-  const auto add = [&](int q, Vec<S>& sum) {
-    const S* x = node.column(q) + node.lanes.rows() - length;
-    for (int c = 0; c < length; c += kLanes<S>) sum += load(x + c) * load(x + c);
-  };
-  for (int q = 0; q < nulls; ++q) add(q, null);
-  if (nulls < r) add(nulls, newest);
-  for (int q = nulls + 1; q < r; ++q) add(q, dual);
-  const auto norm = [](Vec<S> squares) { return 1.001 * std::sqrt(static_cast<double>(total<S>(squares))); };
-  return {norm(null), norm(dual + newest), norm(newest)};
-}
-
-/// Error bounds of a floating-point node after a step, when its coordinates are in place.
+/// Norms and error bounds of a floating-point node after a step, when its coordinates are in place.
 inline void update_bounds(const Step<double>& step, const NodeBounds& before, double row_bound,
-                          const ColumnNorms& norms, NodeBounds& after) {
+                          const std::vector<double>& norms, NodeBounds& after) {
   const double u = kRoundoff, pivot = std::abs(step.row[static_cast<std::size_t>(step.pivot)]);
-  const int r = static_cast<int>(step.row.size());
-  after.null_norm = row_bound * norms.null;
+  const int r = static_cast<int>(norms.size());
+  after.null_norm = 0;
+  for (int q = 0; q < step.nulls - 1; ++q) {
+    after.null_norm = std::max(after.null_norm, row_bound * norms[static_cast<std::size_t>(q)]);
+  }
   const double largest = std::max(before.null_norm, after.null_norm);
   after.null_error = 2 * before.null_error + 20 * u * largest;
   double factor = 0;
   for (int q = step.nulls; q < r; ++q) factor = std::max(factor, std::abs(step.row[static_cast<std::size_t>(q)]));
-  const double new_norm = row_bound * norms.newest;
+  const double new_norm = row_bound * norms[static_cast<std::size_t>(step.dual())];
   const double new_error = (before.null_error + 8 * u * before.null_norm) / pivot + 4 * u * new_norm;
   after.dual_error = before.dual_error + factor * new_error + 10 * u * (before.dual_norm_max + factor * new_norm);
   after.dual_error = std::max(after.dual_error, new_error);
-  after.set_dual_norm(row_bound * norms.dual, r - step.dual());
+  after.dual_norm_sum = after.dual_norm_max = 0;
+  for (int q = step.dual(); q < r; ++q) {
+    const double norm = row_bound * norms[static_cast<std::size_t>(q)];
+    after.dual_norm_sum += norm;
+    after.dual_norm_max = std::max(after.dual_norm_max, norm);
+  }
   // Written so that NaN and infinity are unreliable.
   after.reliable = before.reliable && (r - step.dual()) * after.dual_error <= 0.25 &&
                    after.dual_norm_sum < std::numeric_limits<double>::max();
