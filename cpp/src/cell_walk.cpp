@@ -13,6 +13,8 @@ namespace {
 
 constexpr double kImprovement = 1 + 1e-10;
 constexpr int kMostSteps = 1000;
+constexpr int kMostAscents = 60;
+constexpr double kLeastAscent = 1e-3;
 constexpr int kStepsPerSum = 32;  // crossings add rounding errors to a correlation until it is summed anew
 
 bool active(const std::vector<Word>& pattern, Index j) {
@@ -52,11 +54,37 @@ CellWalk::Cell CellWalk::crossed(const Cell& from, const std::vector<Index>& row
   return cell;
 }
 
+// A few steps of ascent on the sphere, towards the correlation of the present cell: cheaper than crossing its rows.
+Vector CellWalk::ascended(const VectorView& start) const {
+  const double length = start.norm();
+  if (!(length > 0)) return start;
+  Vector point = start / length;
+  Vector products = X_ * point;
+  double value = signed_theta_.dot(products.cwiseMax(0.0)), step = 1;
+  for (int k = 0; k < kMostAscents && step > kLeastAscent; ++k) {
+    const Vector slope = X_.transpose() * (products.array() >= 0).select(signed_theta_, 0.0);
+    const double steepness = slope.norm();
+    if (!(steepness > 0)) break;
+    const Vector trial = ((1 - step) * point + (step / steepness) * slope).normalized();
+    const Vector trial_products = X_ * trial;
+    const double trial_value = signed_theta_.dot(trial_products.cwiseMax(0.0));
+    if (trial_value > value) {
+      point = trial;
+      products = trial_products;
+      value = trial_value;
+      step = std::min(1.0, 2 * step);
+    } else {
+      step *= 0.5;
+    }
+  }
+  return point;
+}
+
 WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start, Monitor& monitor) {
   signed_theta_ = sign * theta;
   Cell cell;
   cell.pattern.assign(static_cast<std::size_t>(words_for(X_.rows())), 0);
-  const Vector products = X_ * start;
+  const Vector products = X_ * ascended(start);
   for (Index j = 0; j < X_.rows(); ++j)
     if (products[j] >= 0) toggle(cell.pattern, j);
   pool_ = {};

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ._native import core
 from ._validation import FloatArray, WordArray, as_count, as_generator, as_patterns, as_scalar
-from .cone_program import ReLUProgram, ReLUSolution, prune_lengths, relu_blocks
+from .cone_program import ReLUProgram, ReLUSolution, relu_blocks
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback
 from .patterns import ActivationPatterns
@@ -160,6 +160,10 @@ def train_relu(
     return solution
 
 
+_FIRST_ACCURACY = 1e-3  # relative gaps over the list, from the first rounds on
+_SHARPENING = 0.1  # once no walk finds what would matter at the present one
+
+
 class _Generation:
     """Rounds of solving over the list and pricing patterns in."""
 
@@ -185,6 +189,7 @@ class _Generation:
         self.deadline = time.monotonic() + max_seconds
         self.rng = rng
         self.callback = callback
+        self.accuracy = 0.0  # of the present solves
         self.known: set[bytes] = set()
         self.stopped = False
         self.unfinished = False  # ended by a limit, where walks might still have found patterns
@@ -211,19 +216,27 @@ class _Generation:
     def run(self, *, exact: bool) -> ReLUSolution:
         program = self.program
         final = 0.3 * self.tol
-        accuracy = max(final, 1e-4)
+        self.accuracy = max(final, _FIRST_ACCURACY)
         while True:
-            program.solve(accuracy, self.max_iter, self._watch)
+            steps = program.n_newton
+            program.solve(self.accuracy, self.max_iter, self._watch)
+            program.prune()
             self.finished = program.solution(self.tol, scope="given patterns", n_rounds=self.rounds, n_nodes=self.nodes)
             last_round = self.rounds >= self.max_rounds
-            if self.stopped or self._seconds_left() <= 0 or (last_round and accuracy == final):
+            if self.stopped or self._seconds_left() <= 0 or (last_round and self.accuracy == final):
                 self.unfinished = not exact
                 return self._end(exact and not self.stopped)
-            self.rounds += 1
-            if self._walk():
-                accuracy = final if last_round else accuracy
-            elif accuracy > final:
-                accuracy = final
+            if last_round:
+                self.accuracy = final
+                continue
+            # Nothing to do after patterns have joined: at this accuracy they do not matter, and more would not.
+            settled = self.rounds > 0 and program.n_newton == steps
+            if self.accuracy == final or not settled:
+                self.rounds += 1
+                if self._walk():
+                    continue
+            if self.accuracy > final:
+                self.accuracy = max(final, _SHARPENING * self.accuracy)
             elif not exact or not self._search():
                 self.unfinished = not exact and self._seconds_left() <= 0
                 return self._end(exact)
@@ -240,7 +253,7 @@ class _Generation:
     def _threshold(self) -> float:
         program = self.program
         size = float(np.linalg.norm(program.blocks()[0], axis=1).sum())
-        return pricing_threshold(program.y, program.residual, size, program.beta, self.tol)
+        return pricing_threshold(program.y, program.residual, size, program.beta, max(self.tol, self.accuracy))
 
     def _walk(self) -> bool:
         """Look for violated patterns from random starts and from the neurons; tells whether some were added."""
@@ -306,17 +319,11 @@ class _Generation:
             self.program.append(patterns[np.array(new)])
 
     def _end(self, exact: bool) -> ReLUSolution:
-        """Prune the network and give it its certificate."""
+        """Give the network its certificate."""
         program = self.program
-        values, signs, active = program.blocks()
-        lengths = np.linalg.norm(values, axis=1)
-        if lengths.size:
-            units = values / lengths[:, None]
-            pruned = prune_lengths(np.maximum(program.X @ units.T, 0) * signs, lengths)
-            keep = pruned > 0
-            values, signs, active = units[keep] * pruned[keep, None], signs[keep], active[keep]
         dual = None
         if exact:
+            values, signs, _ = program.blocks()
             residual = program.y - np.maximum(program.X @ values.T, 0) @ signs
             pricer = _Pricer(program.X, program.threads, self.max_nodes, max(1.0, self._seconds_left()))
             size = float(np.linalg.norm(values, axis=1).sum())
@@ -326,7 +333,6 @@ class _Generation:
         return program.solution(
             self.tol,
             scope="all patterns" if exact else "given patterns",
-            blocks=(values, signs, active),
             dual=dual,
             n_rounds=self.rounds,
             n_nodes=self.nodes,

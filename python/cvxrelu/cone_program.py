@@ -281,6 +281,25 @@ class ReLUProgram:
         self.n_newton += self.point["n_newton"]
         return bool(self.point["stopped"])
 
+    def prune(self) -> None:
+        """Leave no more neurons than their outputs have dimensions: the same fit, and no larger penalty."""
+        blocks, signs = self.point["blocks"].T, self.point["signs"]
+        lengths = np.linalg.norm(blocks, axis=1)
+        if lengths.size < 2:
+            return
+        units = blocks / lengths[:, None]
+        pruned = prune_lengths(np.maximum(self.scaled_X @ units.T, 0) * signs, lengths)
+        keep = np.flatnonzero(pruned > 0)
+        if keep.size == lengths.size:
+            return
+        kept = {
+            "blocks": np.asfortranarray((units[keep] * pruned[keep, None]).T),
+            "signs": signs[keep],
+            "active": self.point["active"][keep],
+        }
+        self.point |= kept
+        self.core.start(kept["active"].tolist(), kept["signs"].tolist(), kept["blocks"])
+
     def _in_user_units(self, callback: Callback | None) -> Callback | None:
         if callback is None or self.y_scale == 1:
             return callback
@@ -381,21 +400,36 @@ def prune_lengths(outputs: FloatArray, lengths: FloatArray) -> FloatArray:
     """Return lengths with at most rank(outputs) non-zeros that give the same combination and no larger sum.
 
     `outputs` has a column for each neuron, its output per unit length. A null combination moves the lengths until
-    one is zero, in the direction in which their sum does not grow; at an optimum the sum cannot change.
+    one is zero, in the direction in which their sum falls fastest; at an optimum the sum cannot change.
     """
     lengths = lengths.copy()
-    while True:
-        kept = np.flatnonzero(lengths > 0)
-        columns = outputs[:, kept]
-        _, values, right = np.linalg.svd(columns, full_matrices=True)
-        rank = int((values > 1e-12 * values.max(initial=0.0)).sum())
-        if rank == kept.size:
-            return lengths
-        direction = right[-1]
-        if direction.sum() > 0:
+    if lengths.size < outputs.shape[0]:
+        outputs = np.linalg.qr(outputs, mode="r")  # has the same null combinations
+    _, values, right = np.linalg.svd(outputs, full_matrices=outputs.shape[0] < lengths.size)
+    null = right[int((values > 1e-12 * values.max(initial=0.0)).sum()) :].T.copy()
+    null = _vanishing_on(null, lengths <= 0)
+    while null.shape[1]:
+        falling = null @ null.sum(axis=0)
+        direction = -falling if np.abs(falling).max() > 1e-9 else null[:, 0]
+        if not (direction < 0).any():
             direction = -direction
-        shrinking = direction < 0
-        step = (lengths[kept][shrinking] / -direction[shrinking]).min()
-        moved = np.maximum(lengths[kept] + step * direction, 0)
-        moved[moved <= 1e-15 * moved.max()] = 0
-        lengths[kept] = moved
+        shrinking = np.flatnonzero(direction < 0)
+        ratios = lengths[shrinking] / -direction[shrinking]
+        lengths = np.maximum(lengths + ratios.min() * direction, 0)
+        lengths[shrinking[ratios.argmin()]] = 0
+        lengths[lengths <= 1e-15 * lengths.max()] = 0
+        null = _vanishing_on(null, (lengths == 0) & null.any(axis=1))
+    return lengths
+
+
+def _vanishing_on(basis: FloatArray, rows: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return an orthonormal basis of the part of a column space, given by one, that is zero on some rows."""
+    for row in np.flatnonzero(rows):
+        size = float(np.linalg.norm(basis[row]))
+        if basis.shape[1] and size > 1e-12:
+            # The reflection that turns the row into a multiple of its first entry; that column leaves.
+            mirror = basis[row].copy()
+            mirror[0] += np.copysign(size, mirror[0])
+            basis = (basis - np.outer(basis @ mirror, 2 / (mirror @ mirror) * mirror))[:, 1:]
+        basis[row] = 0
+    return basis

@@ -35,6 +35,7 @@ class CellWalk {
     std::vector<Index> support;
     Vector point;
   };
+  Vector ascended(const VectorView& start) const;
   Vector correlation(const std::vector<Word>& pattern) const;
   Cell crossed(const Cell& from, const std::vector<Index>& rows, double threshold);
   void evaluate(Cell& cell, double threshold);
