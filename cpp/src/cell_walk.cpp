@@ -1,7 +1,6 @@
 #include "cvxrelu/cell_walk.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
 #include "cvxrelu/bits.hpp"
@@ -22,6 +21,13 @@ bool active(const std::vector<Word>& pattern, Index j) {
 }
 
 void toggle(std::vector<Word>& pattern, Index j) { pattern[static_cast<std::size_t>(j / 64)] ^= Word(1) << (j % 64); }
+
+// Now and `seconds`, which may be more than a clock can count.
+CellWalk::Clock::time_point time_after(double seconds) {
+  constexpr double most = 1e9;
+  return CellWalk::Clock::now() +
+         std::chrono::duration_cast<CellWalk::Clock::duration>(std::chrono::duration<double>(std::min(seconds, most)));
+}
 
 }  // namespace
 
@@ -80,7 +86,8 @@ Vector CellWalk::ascended(const VectorView& start) const {
   return point;
 }
 
-WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start, Monitor& monitor) {
+WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start, Clock::time_point deadline,
+                      Monitor& monitor) {
   signed_theta_ = sign * theta;
   Cell cell;
   cell.pattern.assign(static_cast<std::size_t>(words_for(X_.rows())), 0);
@@ -90,7 +97,7 @@ WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start
   pool_ = {};
   cell.correlation = correlation(cell.pattern);
   evaluate(cell, 0);
-  for (int step = 0; step < kMostSteps; ++step) {
+  for (int step = 0; step < kMostSteps && Clock::now() < deadline; ++step) {
     monitor.poll();
     // A projection ends as soon as its bound says that the cell is not better.
     double better = cell.norm * kImprovement;
@@ -99,6 +106,7 @@ WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start
     if (!(best.norm > better)) {
       chosen.clear();
       for (const Index j : cell.support) {
+        if (Clock::now() >= deadline) break;
         Cell neighbour = crossed(cell, {j}, better);
         if (neighbour.norm > better) {
           better = neighbour.norm;
@@ -121,7 +129,7 @@ std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, co
                                 const RowMatrixView& starts, const std::vector<int>& signs, double threshold,
                                 double max_seconds, Monitor& monitor, double& best) {
   require(signs.empty() || static_cast<Index>(signs.size()) == starts.rows(), "signs must have one entry per start");
-  const auto begin = std::chrono::steady_clock::now();
+  const CellWalk::Clock::time_point deadline = time_after(max_seconds);
   CellWalk walk(X, rows);
   std::vector<WalkEnd> found;
   std::set<std::vector<Word>> seen;
@@ -129,9 +137,8 @@ std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, co
   for (Index k = 0; k < starts.rows(); ++k)
     for (int sign : {1, -1}) {
       if (!signs.empty() && signs[static_cast<std::size_t>(k)] == -sign) continue;
-      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-      if (seconds.count() > max_seconds) break;
-      WalkEnd end = walk.run(theta, sign, starts.row(k).transpose(), monitor);
+      if (CellWalk::Clock::now() >= deadline) break;
+      WalkEnd end = walk.run(theta, sign, starts.row(k).transpose(), deadline, monitor);
       best = std::max(best, end.norm);
       if (end.norm > threshold && seen.insert(end.pattern).second) found.push_back(std::move(end));
     }
