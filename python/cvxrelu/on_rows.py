@@ -366,20 +366,26 @@ def certify(
     network: Any,
     beta: float,
     *,
+    sample_weight: Any = None,
     patterns: ActivationPatterns | None = None,
     dual: Any = None,
     tol: float = 1e-6,
+    pricing: str = "auto",
     max_nodes: int = 1_000_000,
     max_seconds: float | None = None,
     n_threads: int | None = None,
 ) -> Certificate:
     """As :func:`cvxrelu.certify`, by the bounds that are sums over rows: weaker than pricing, and `exact` is False.
 
-    For all patterns it is that of :func:`cvxrelu.pricing.masked_norm_bound`, for given ones max_i ||X' D_i t||. The
+    For all patterns it is that of :func:`cvxrelu.dual_norm.masked_norm_bound`, for given ones max_i ||X' D_i t||. The
     dual point is the scaled residual of the network.
     """
     if dual is not None:
         raise ValueError("dual cannot be given for rows in chunks: the residual of the network is what is used")
+    if sample_weight is not None:
+        raise ValueError("sample_weight cannot be given for rows in chunks: scale X and y by its root")
+    if pricing != "auto":
+        raise ValueError("rows in chunks are not priced: pricing does not apply")
     as_scalar(tol, "tol", strict=True)
     beta = as_scalar(beta, "beta")
     W1, w2, bias = as_relu_layers(network)
@@ -415,4 +421,5 @@ def certify(
         dual_norm=nu,
         exact=False,
         n_nodes=0,
+        priced_by="closed form" if patterns is None else "given patterns",
     )
