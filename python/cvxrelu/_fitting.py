@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
+from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._table_model import one_against_rest
 from ._training import MergedSamples, merge_samples
 from ._validation import FloatArray
@@ -30,7 +31,7 @@ def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
     return weights
 
 
-class Model:
+class Model(CallbackSupportMixin):  # type: ignore[misc]
     """What the mixins need: `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended."""
 
     fit_bias: bool
@@ -42,16 +43,16 @@ class Model:
     def _targets_of(self, labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
         return one_against_rest(labels, n_classes)
 
-    def _train(self, samples: MergedSamples, X: FloatArray) -> None:
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         raise NotImplementedError
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         raise NotImplementedError
 
-    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
         samples = merge_samples(np.asarray(X, dtype=np.float64), targets, weights)
-        self._train(samples, append_ones(samples.X) if self.fit_bias else samples.X)
+        self._train(samples, append_ones(samples.X) if self.fit_bias else samples.X, tasks)
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
@@ -64,6 +65,7 @@ class Model:
 class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
     """fit and predict for targets that are numbers."""
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 
@@ -86,7 +88,9 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
         if not self.__sklearn_tags__().target_tags.multi_output:
             y = column_or_1d(y, warn=True)
-        self._fit(X, np.asarray(y, dtype=np.float64), sample_weight)
+        tasks = FitTasks(self, X, y, sample_weight)
+        self._fit(X, np.asarray(y, dtype=np.float64), sample_weight, tasks)
+        tasks.finish()
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.floating[Any]]:
@@ -116,6 +120,7 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
     By default by regression on targets -1 and +1: one output for two classes, else one each.
     """
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 
@@ -142,7 +147,9 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         if classes.size < 2:
             raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
         self.classes_ = classes
-        self._fit(X, self._targets_of(labels, classes.size), sample_weight)
+        tasks = FitTasks(self, X, y, sample_weight)
+        self._fit(X, self._targets_of(labels, classes.size), sample_weight, tasks)
+        tasks.finish()
         return self
 
     def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
+from joblib import delayed
 from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 
+from ._callbacks import FitTasks, folds_in_parallel
 from ._fitting import ClassificationMixin, RegressionMixin, checked_weights
 from ._table_model import decide
 from ._training import MergedSamples, merge_samples
@@ -97,7 +98,7 @@ class _ReLUCV(ReLUModel):
         self.n_threads = n_threads
         self.random_state = random_state
 
-    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
         smallest = as_scalar(self.beta_min_ratio, "beta_min_ratio", strict=True)
         if smallest >= 1:
@@ -119,9 +120,13 @@ class _ReLUCV(ReLUModel):
 
         labels = decide(targets) if is_classifier(self) else targets
         folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
-        errors = Parallel(n_jobs=self.n_jobs)(
-            delayed(held_out_errors)(merged(train), ratios, data[test], targets[test], seed, settings)
-            for train, test in folds
+        errors = folds_in_parallel(
+            [
+                delayed(held_out_errors)(merged(train), ratios, data[test], targets[test], seed, settings)
+                for train, test in folds
+            ],
+            self.n_jobs,
+            tasks,
         )
         held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
         sums = [weight @ error for weight, error in zip(held_out, errors, strict=True)]
@@ -135,7 +140,7 @@ class _ReLUCV(ReLUModel):
             self.loss_path_ = np.transpose(sums) / total
 
         samples, rng = merged(slice(None)), np.random.default_rng(seed)
-        self._solve(samples, samples.X, self.beta_ratio_ * largest_penalty(samples, samples.X, rng), rng)
+        self._solve(samples, samples.X, self.beta_ratio_ * largest_penalty(samples, samples.X, rng), rng, tasks)
 
 
 def held_out_errors(
@@ -168,7 +173,7 @@ def held_out_errors(
                     random_state=rng,
                     **settings | {"max_seconds": seconds},
                 )
-        network = joined_networks([solution for solution in last if solution is not None], targets.ndim == 1, False)
+        network = joined_networks([solution for solution in last if solution is not None], targets.shape[1:], False)
         errors = (network.predict(Z, n_threads=settings["n_threads"]) - targets) ** 2
         columns.append(errors.reshape(Z.shape[0], -1).sum(axis=1))
     return np.stack(columns, axis=1)
