@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,3 +147,17 @@ def result_dtype(*arrays: Any) -> type[np.float32] | type[np.float64]:
     """Return float32 when every array given is float32, else float64: what results are returned in."""
     dtypes = [getattr(array, "dtype", None) for array in arrays]
     return np.float32 if dtypes and all(dtype == np.float32 for dtype in dtypes) else np.float64
+
+
+def require_fit(rows: int, columns: int, what: str, advice: str, copies: int = 1) -> None:
+    """Raise MemoryError for so many float64 arrays of this shape where they cannot fit into this machine's memory."""
+    try:
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return
+    needed = 8 * rows * columns * copies
+    if needed > available:
+        raise MemoryError(
+            f"{what} of shape ({rows}, {columns}) would take {needed / 2**30:.3g} GiB, but this machine has "
+            f"{available / 2**30:.3g} GiB: {advice}"
+        )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._callbacks import FitTasks
 from ._certificate import TrainingCertificate
@@ -161,7 +161,7 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = self._checked(X, reset=False)
         return self.network_.predict(X, n_threads=self.n_threads)
 
 
