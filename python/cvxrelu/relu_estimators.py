@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,13 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
     callback: Callback | None = None
 
     def _solve(
-        self, samples: MergedSamples, X: FloatArray, beta: float, rng: np.random.Generator, tasks: FitTasks
+        self,
+        samples: MergedSamples,
+        X: FloatArray,
+        beta: float,
+        rng: np.random.Generator,
+        tasks: FitTasks,
+        warm_starts: Sequence[ReLUSolution] = (),
     ) -> None:
         design, targets = scaled_samples(samples, X)
         deadline = None
@@ -109,6 +116,7 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
                     design,
                     target,
                     beta,
+                    warm_start=warm_starts[k] if warm_starts else None,
                     tol=self.tol,
                     certificate=self.certificate,
                     n_starts=N_STARTS,
@@ -126,14 +134,7 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
         self.beta_ = beta
         self.n_active_ = self.network_.n_neurons
         self.n_iter_ = sum(solution.n_iter for solution in solutions)
-        self.solutions_ = tuple(
-            dataclasses.replace(
-                solution,
-                patterns=solution.patterns.reorder_samples(samples.appearance),
-                dual=solution.dual[samples.appearance],
-            )
-            for solution in solutions
-        )
+        self.solutions_ = tuple(in_order_of_appearance(solution, samples) for solution in solutions)
 
     def _progress(
         self, tasks: FitTasks, samples: MergedSamples, beta: float, before: list[ReLUSolution]
@@ -209,6 +210,15 @@ def scaled_samples(samples: MergedSamples, X: FloatArray) -> tuple[FloatArray, F
     """
     root = np.ones(X.shape[0]) if samples.weights is None else np.sqrt(samples.weights)
     return root[:, None] * X, samples.y.reshape(X.shape[0], -1) * root[:, None]
+
+
+def in_order_of_appearance(solution: ReLUSolution, samples: MergedSamples) -> ReLUSolution:
+    """Return a solution over the samples in the order in which they first appeared."""
+    return dataclasses.replace(
+        solution,
+        patterns=solution.patterns.reorder_samples(samples.appearance),
+        dual=solution.dual[samples.appearance],
+    )
 
 
 def largest_penalty(samples: MergedSamples, X: FloatArray, rng: np.random.Generator) -> float:
