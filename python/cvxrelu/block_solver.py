@@ -152,13 +152,17 @@ class BlockProgram:
         groups = np.zeros(0, dtype=np.int64)
         gaps = [np.inf, np.inf]
         for iteration in range(1, max_iter + 1):
+            support, blocks = self._user_blocks(at.coef)
             stop = callback is not None and callback(
                 {
+                    "beta": beta,
                     "iteration": iteration,
                     "objective": bound.objective,
                     "gap": bound.gap,
                     "relative_gap": self._relative(bound.gap),
-                    "active": int(at.coef.active.size),
+                    "active": int(support.size),
+                    "support": support,
+                    "blocks": blocks,
                 }
             )
             if bound.gap <= target or stop or iteration == max_iter:
@@ -292,14 +296,12 @@ class BlockProgram:
     def _solution(
         self, beta: float, at: Iterate, bound: Bound, target: float, n_iter: int, work: npt.NDArray[np.int64]
     ) -> GatedSolution:
-        d = self.rows.shape[1]
-        order = np.argsort(at.coef.active)
-        blocks = at.coef.blocks[:, order].T.reshape(-1, self.n_outputs, d).swapaxes(1, 2)
+        support, blocks = self._user_blocks(at.coef)
         held = 0 if self.model is None else self.model.n_rows
         return GatedSolution(
             beta=float(beta),
-            active=at.coef.active[order],
-            blocks=np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks).astype(self.dtype),
+            active=support,
+            blocks=blocks.astype(self.dtype),
             objective=bound.objective,
             gap=bound.gap,
             relative_gap=self._relative(bound.gap),
@@ -314,6 +316,12 @@ class BlockProgram:
             unpenalised_coef=None,
             patterns=self.patterns,
         )
+
+    def _user_blocks(self, coef: SparseBlocks) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """Indices of the blocks in increasing order, and the blocks (k, d[, c])."""
+        order = np.argsort(coef.active)
+        blocks = coef.blocks[:, order].T.reshape(-1, self.n_outputs, self.rows.shape[1]).swapaxes(1, 2)
+        return coef.active[order], np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks)
 
     def dual(self, at: Iterate, scale: float) -> Any:
         """The dual point: an array, or a dask array that is computed when it is wanted."""

@@ -90,8 +90,9 @@ def train_relu(
     n_threads : int, optional
         Threads; by default what OpenMP would take.
     callback : callable, optional
-        Called in every pass with a dict of iteration, objective, gap, relative_gap (these over the list) and active;
-        returning True stops with the network so far.
+        Called in every pass with a dict of iteration, objective, gap, relative_gap (these over the list), active, and
+        ``finished``, the solution over the list of the last round that has ended, or None. Returning True stops with
+        the network so far.
     on_interrupt : {"raise", "return"}
         On Ctrl-C raise KeyboardInterrupt, or return the last network that was finished, with its certificate over
         the list.
@@ -259,7 +260,7 @@ class _Generation:
 
     def _watch(self, progress: dict[str, Any]) -> bool:
         """Tell the user's callback of a pass; returns whether to stop, for the user or for the time limit."""
-        if self.callback is not None and self.callback(progress):
+        if self.callback is not None and self.callback(progress | {"finished": self.finished}):
             self.stopped = True
         return self.stopped or self._seconds_left() <= 0
 
