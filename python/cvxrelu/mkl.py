@@ -21,7 +21,8 @@ from ._validation import (
     result_dtype,
 )
 from .exceptions import ConvergenceWarning
-from .group_lasso import Callback, _rescaled, _to_core, beta_max, solve_gated
+from .gated_program import rescaled, to_core
+from .group_lasso import Callback, beta_max, solve_gated
 from .kernels import ntk_weights, require_memory
 from .mkl_solution import MKLHistory, MKLSolution, block_norms
 from .patterns import ActivationPatterns
@@ -224,8 +225,8 @@ class _Program:
             return self.certified(np.zeros(shape)), False
         require_memory(self.X.shape[0], self.X.shape[0], 2)
         # Powers of two are taken out: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
-        design, a = _rescaled(self.design)
-        targets, b = _rescaled(np.asfortranarray(self.y.reshape(self.y.shape[0], -1)))
+        design, a = rescaled(self.design)
+        targets, b = rescaled(np.asfortranarray(self.y.reshape(self.y.shape[0], -1)))
         simplex = self.form == "simplex"
         out = core.reweight_kernels(
             design,
@@ -330,7 +331,7 @@ class _Program:
         """Coefficients with objective and gap of the form at hand, the gap a sum of non-negative terms."""
         targets = np.asfortranarray(self.y.reshape(self.y.shape[0], -1))
         n_outputs = targets.shape[1]
-        blocks = _to_core(coef.reshape(coef.shape[0], coef.shape[1], n_outputs).astype(np.float64))
+        blocks = to_core(coef.reshape(coef.shape[0], coef.shape[1], n_outputs).astype(np.float64))
         fitted = core.masked_fitted(self.design, self.patterns.words, blocks, n_outputs, self.threads)
         residual = np.asfortranarray(targets - fitted)
         correlations = core.masked_correlations(self.design, self.patterns.words, residual, self.threads)

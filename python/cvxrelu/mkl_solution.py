@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ._native import core
 from ._validation import FloatArray, as_design, as_threads
-from .group_lasso import _to_core
+from .gated_program import to_core
 from .kernels import evaluation_gates, masking_kernel
 from .patterns import ActivationPatterns
 from .row_blocks import is_rows, on_rows
@@ -196,7 +196,7 @@ def masked_values(
     else:
         blocks = coef.reshape(*coef.shape[:2], n_outputs)[pattern] * shares[:, None, None]
         words, _ = core.pack_patterns(Z, gates, threads)
-        values = core.masked_fitted(Z, words, _to_core(blocks.astype(np.float64)), n_outputs, threads)
+        values = core.masked_fitted(Z, words, to_core(blocks.astype(np.float64)), n_outputs, threads)
     return (values[:, 0] if coef.ndim == 2 else values).astype(coef.dtype, copy=False)
 
 
