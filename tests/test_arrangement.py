@@ -397,12 +397,27 @@ def test_too_many_patterns_are_refused_first():
         enumerate_patterns(gaussian(12, 4), max_patterns=463)
     assert len(enumerate_patterns(gaussian(12, 4), max_patterns=464)) == 464
     assert len(enumerate_patterns(resonance(4), max_patterns=370)) == 370  # the bound is 940
-    with pytest.raises(MemoryError, match="more than 9000 and at most"):
+    with pytest.raises(MemoryError, match=r"at least \d+ and at most"):
         enumerate_patterns(gaussian(200, 5), max_patterns=9000)
     with pytest.raises(MemoryError, match=f"at least {142 * 2**59} and at most"):
         enumerate_patterns(gaussian(200, 60), max_patterns=1000)  # one part of the search would take for ever
     with pytest.raises(cvxrelu.ArrangementTooLargeError, match="too many to count"):
         count_patterns(gaussian(400, 20))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("n, d", [(60, 14), (200, 9)])
+def test_counting_stops_within_a_part_of_the_search(n, d, threads):
+    cells = core.Arrangement(gaussian(n, d), 0.0, False)
+    assert 10**6 < cells.count(10**6, threads) < 10**7
+    assert not cells.finished
+
+
+def test_a_stopped_search_does_not_go_on():
+    cells = core.Arrangement(gaussian(40, 8), 0.0, False)
+    assert 2 * 10**5 < cells.count(2 * 10**5, 1) < 10**6
+    with pytest.raises(ValueError, match="stopped"):
+        cells.count(10**6, 1)
 
 
 def test_too_little_memory_is_seen_first(monkeypatch):

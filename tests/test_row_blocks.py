@@ -189,7 +189,8 @@ def test_certificates_of_networks_too_large_to_bring_here(problem, monkeypatch):
     assert bounded.upper_bound == pytest.approx(exact.upper_bound, rel=1e-12)
     assert bounded.lower_bound <= exact.lower_bound * (1 + 1e-9)
     assert bounded.dual_norm == pytest.approx(
-        cvxrelu.pricing.masked_norm_bound(X[:40], y[:40] - np.maximum(X[:40] @ network[0].T, 0) @ network[1]), rel=1e-9
+        cvxrelu.dual_norm.masked_norm_bound(X[:40], y[:40] - np.maximum(X[:40] @ network[0].T, 0) @ network[1]),
+        rel=1e-9,
     )
     given = cvxrelu.certify(in_chunks(X), y, network, beta, patterns=patterns)
     priced = cvxrelu.certify(X, y, network, beta, patterns=patterns)

@@ -396,7 +396,7 @@ def _affordable(cells: Any, data: FloatArray, tol: float, limit: int | None, row
         count = counter.count(min(most, (1 << 62)), threads)
         if count <= most:
             return int(count) + int(cells.room)
-        exact = f"{count}" if counter.finished else f"more than {most} and at most {bound}"
+        exact = f"{count}" if counter.finished else f"at least {count} and at most {bound}"
     reason = f"max_patterns is {limit}" if limit is not None and most == limit else f"{in_memory} fit into memory"
     raise ArrangementTooLargeError(
         f"X has {exact} patterns, {row_bytes} bytes each ({bound * row_bytes:.3g} bytes at most), but {reason}: "

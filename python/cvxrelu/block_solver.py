@@ -162,6 +162,7 @@ class BlockProgram:
         gaps = [np.inf, np.inf]
         inner_solvers: list[str] = []
         for iteration in range(1, max_iter + 1):
+            support, blocks = self._user_blocks(at.coef)
             stop = callback is not None and callback(
                 {
                     "beta": beta,
@@ -169,7 +170,9 @@ class BlockProgram:
                     "objective": bound.objective,
                     "gap": bound.gap,
                     "relative_gap": self._relative(bound.gap),
-                    "active": int(at.coef.active.size),
+                    "active": int(support.size),
+                    "support": support,
+                    "blocks": blocks,
                 }
             )
             if bound.gap <= target or stop or iteration == max_iter:
@@ -369,14 +372,12 @@ class BlockProgram:
         work: npt.NDArray[np.int64],
         inner_solvers: list[str],
     ) -> GatedSolution:
-        d = self.rows.shape[1]
-        order = np.argsort(at.coef.active)
-        blocks = at.coef.blocks[:, order].T.reshape(-1, self.n_outputs, d).swapaxes(1, 2)
+        support, blocks = self._user_blocks(at.coef)
         held = 0 if self.model is None else self.model.n_rows
         return GatedSolution(
             beta=float(beta),
-            active=at.coef.active[order],
-            blocks=np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks).astype(self.dtype),
+            active=support,
+            blocks=blocks.astype(self.dtype),
             objective=bound.objective,
             gap=bound.gap,
             relative_gap=self._relative(bound.gap),
@@ -392,6 +393,12 @@ class BlockProgram:
             patterns=self.patterns,
             inner_solvers=tuple(inner_solvers),
         )
+
+    def _user_blocks(self, coef: SparseBlocks) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """Indices of the blocks in increasing order, and the blocks (k, d[, c])."""
+        order = np.argsort(coef.active)
+        blocks = coef.blocks[:, order].T.reshape(-1, self.n_outputs, self.rows.shape[1]).swapaxes(1, 2)
+        return coef.active[order], np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks)
 
     def dual(self, at: Iterate, scale: float) -> Any:
         """The dual point: an array, or a dask array that is computed when it is wanted."""

@@ -72,11 +72,13 @@ class CheckpointFile:
 
     def save(self, arrays: dict[str, Any]) -> None:
         """Write the arrays."""
-        arrays = self._problem | {"format": f"cvxrelu.{self._kind}-checkpoint", "version": _VERSION} | arrays
+        kept: dict[str, Any] = (
+            self._problem | {"format": f"cvxrelu.{self._kind}-checkpoint", "version": _VERSION} | arrays
+        )
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name + ".")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **kept)
                 file.flush()
                 os.fsync(file.fileno())
             if self.path.exists():
@@ -173,7 +175,7 @@ class GenerationCheckpoint:
             return None
         numbers = json.loads(str(arrays["numbers"]))
         patterns = ActivationPatterns(arrays["gates"], arrays["words"], n_samples=arrays["dual"].size)
-        network = {name: arrays[name] for name in ("active", "signs", "blocks", "dual")}
+        network: dict[str, Any] = {name: arrays[name] for name in ("active", "signs", "blocks", "dual")}
         return ReLUSolution(**network, **numbers, patterns=patterns), json.loads(str(arrays["generator"]))
 
     def save(self, solution: ReLUSolution, generator: np.random.Generator) -> None:

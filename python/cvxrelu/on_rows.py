@@ -22,9 +22,9 @@ from .cone_measure import ConeMeasure
 from .cone_measure import cone_measure as cone_measure_here
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback, GatedPath, GatedSolution
-from .mkl import MKLHistory, MKLSolution
 from .mkl import _Program as MKLProgram
 from .mkl import _Stop as Stop
+from .mkl_solution import MKLHistory, MKLSolution
 from .patterns import ActivationPatterns
 from .pricing import Certificate, as_relu_layers
 from .pricing import certify as certify_here
@@ -393,9 +393,11 @@ def certify(
     network: Any,
     beta: float,
     *,
+    sample_weight: Any = None,
     patterns: ActivationPatterns | None = None,
     dual: Any = None,
     tol: float = 1e-6,
+    pricing: str = "auto",
     n_threads: int | None = None,
     **limits: Any,
 ) -> Certificate:
@@ -406,19 +408,22 @@ def certify(
     """
     rows = as_rows(X, n_threads)
     fits = 8 * rows.shape[0] * rows.shape[1] <= _GATHERED_BYTES
-    if dual is None:
+    if dual is None and sample_weight is None and pricing == "auto":
         summed = _certify_by_sums(rows, y, network, beta, patterns, tol)
         if not fits or summed.relative_gap <= tol:
             return summed
     elif not fits:
-        raise ValueError("dual cannot be given for so many rows in chunks: the residual of the network is what is used")
+        raise ValueError(
+            "dual, sample_weight and pricing cannot be given for so many rows in chunks: what bounds the networks "
+            "there is the residual of this one, by sums over the rows"
+        )
     data = np.concatenate(rows.chunks.collect(_rows_of))
-    y, dual = (a.compute() if is_dask(a) else a for a in (y, dual))
+    y, dual, sample_weight = (a.compute() if is_dask(a) else a for a in (y, dual, sample_weight))
     if patterns is not None:
         words, _ = core.pack_patterns(data, np.ascontiguousarray(patterns.gates), rows.n_threads)
         patterns = ActivationPatterns(patterns.gates, words, rows.shape[0])
-    settings = {"patterns": patterns, "dual": dual, "tol": tol, "n_threads": n_threads}
-    return certify_here(data, y, network, beta, **settings, **limits)
+    settings = {"sample_weight": sample_weight, "patterns": patterns, "dual": dual, "tol": tol, "pricing": pricing}
+    return certify_here(data, y, network, beta, **settings, **limits, n_threads=n_threads)
 
 
 def _rows_of(chunk: Chunk) -> FloatArray:
@@ -428,7 +433,7 @@ def _rows_of(chunk: Chunk) -> FloatArray:
 def _certify_by_sums(
     rows: Rows, y: Any, network: Any, beta: float, patterns: ActivationPatterns | None, tol: float
 ) -> Certificate:
-    """Bound by :func:`cvxrelu.pricing.masked_norm_bound` for all patterns, by max_i ||X' D_i t|| for given ones.
+    """Bound by :func:`cvxrelu.dual_norm.masked_norm_bound` for all patterns, by max_i ||X' D_i t|| for given ones.
 
     The dual point is the scaled residual of the network.
     """
@@ -466,4 +471,5 @@ def _certify_by_sums(
         dual_norm=nu,
         exact=False,
         n_nodes=0,
+        priced_by="closed form" if patterns is None else "given patterns",
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import importlib
 import mmap
-import os
 import shutil
 import sys
 import tempfile
@@ -308,14 +307,6 @@ class ArrayRows(Rows):
 
     def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
         return np.concatenate(blocks.collect(function, *args))
-
-
-def machine_memory() -> float:
-    """Return the bytes of memory of this machine, infinite where the system does not tell."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):
-        return np.inf
 
 
 def is_rows(X: Any) -> bool:

@@ -12,26 +12,32 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
 
+from ._callbacks import FitTasks
 from ._table_model import decide, one_against_rest
-from ._training import GatedFit
-from ._validation import FloatArray, as_count, as_scalar
+from ._training import GatedFit, telling_networks
+from ._validation import FloatArray, as_count, as_scalar, machine_memory
 from .block_passes import Chunk
 from .block_solver import BlockProgram
 from .network import network_from_blocks
 from .on_rows import predict
-from .row_blocks import Rows, as_rows, is_dask, machine_memory
+from .row_blocks import Rows, as_rows, is_dask
 from .sampling import sample_patterns
 
 Estimator = TypeVar("Estimator")
 
 
 def fit_on_rows(estimator: Estimator, X: Any, y: Any, sample_weight: Any) -> Estimator:
-    """Fit a GatedReLURegressor or GatedReLUClassifier; equal samples are not merged, and there is no warm start."""
-    _fit(estimator, X, y, sample_weight)
+    """Fit a GatedReLURegressor or GatedReLUClassifier; equal samples are not merged, and there is no warm start.
+
+    scikit-learn's callbacks are not given the data, which may not fit in memory.
+    """
+    tasks = FitTasks(estimator, None, None, None)
+    _fit(estimator, X, y, sample_weight, tasks)
+    tasks.finish()
     return estimator
 
 
-def _fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
+def _fit(estimator: Any, X: Any, y: Any, sample_weight: Any, tasks: FitTasks) -> None:
     if estimator.loss != "squared":
         raise ValueError(f'rows in chunks need loss="squared", not {estimator.loss!r}')
     if estimator.warm_start:
@@ -52,10 +58,11 @@ def _fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
     else:
         beta = as_scalar(estimator.beta, "beta", strict=True)
     tol, max_iter = as_scalar(estimator.tol, "tol"), as_count(estimator.max_iter, "max_iter")
-    solution = program.solve(beta, program.zero, tol, max_iter, estimator._progress(None, X, y))
+    tasks.begin("iteration")
+    callback = telling_networks(estimator._progress(tasks), patterns.gates, estimator.fit_bias)
+    solution = program.solve(beta, program.zero, tol, max_iter, callback)
     network = network_from_blocks(patterns.gates[solution.active], solution.blocks, bias=estimator.fit_bias)
-    for name, value in estimator._results(GatedFit(network, solution, beta, largest, 0.0)).items():
-        setattr(estimator, name, value)
+    estimator._keep(GatedFit(network, solution, beta, largest, 0.0))
     if classes is not None:
         estimator.classes_ = classes
 

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from ._native import core
 from ._validation import FloatArray, WordArray
 from .block_passes import SparseBlocks
-from .group_lasso import GatedSolution, _Program
+from .gated_program import GatedProgram
+from .gated_solution import GatedSolution
 from .patterns import ActivationPatterns
 
 _DAMPING = 0.03  # e^2 relative to the mean curvature of a block
@@ -87,7 +88,7 @@ class SampleModel:
         at_zero = 0.5 * float(np.vdot(Y, Y))
         patterns = ActivationPatterns(gates=self._gates[groups], words=words, n_samples=X.shape[0])
         # Not by way of solve_gated, which would take a sample of this sample where that is long.
-        program = _Program(X, Y, patterns, None, omega[groups], self.share * ridge, None, self._threads)
+        program = GatedProgram(X, Y, patterns, None, omega[groups], self.share * ridge, None, self._threads)
         tol = max(self.share * gap / at_zero, 1e-13) if at_zero > 0 else 1.0
         (solution,), _ = program.solve(np.array([self.share * beta]), start, tol, 200, "auto", None)
         blocks = solution.blocks.swapaxes(1, 2).reshape(solution.active.size, -1).T

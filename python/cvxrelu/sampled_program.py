@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .block_solver import BlockProgram
-from .group_lasso import _Program
+from .gated_program import GatedProgram
 from .patterns import ActivationPatterns
 from .row_blocks import ArrayRows
 
@@ -24,7 +24,7 @@ def sample_suffices(patterns: ActivationPatterns) -> bool:
     return patterns.n_samples >= max(_MIN_ROWS, _ROWS_PER_COEFFICIENT * patterns.n_features * len(patterns))
 
 
-class SampledProgram(_Program):
+class SampledProgram(GatedProgram):
     """As its base, with solver "auto" going by passes."""
 
     def _path(self, betas: list[float], *settings: Any) -> tuple[list[dict[str, Any]], bool]:

@@ -39,11 +39,12 @@ class Arrangement {
   bool finished() const { return finished_; }
   /// Writes the next cells, as many as surely fit; returns how many. Gates may be null.
   std::int64_t fill(Word* words, double* gates, std::int64_t capacity, int threads, Monitor& monitor);
-  /// Counts the cells that are left, or stops early once there are more than `limit`.
+  /// Counts the cells that are left, or stops early, and for good, once there are more than `limit`.
   std::int64_t count(std::int64_t limit, int threads, Monitor& monitor);
 
  private:
   class ThreadPulse;
+  struct Progress;
   struct Worker;
 
   void start();
@@ -51,7 +52,7 @@ class Arrangement {
   void step();
   double task_bound() const;
   std::int64_t run(std::vector<SearchTask>& tasks, const std::vector<std::int64_t>& offsets, Word* words, double* gates,
-                   int threads, Monitor& monitor);
+                   std::int64_t limit, int threads, Monitor& monitor);
 
   std::shared_ptr<const ArrangementRows> rows_;
   SearchSettings settings_;
@@ -60,6 +61,7 @@ class Arrangement {
   SearchTask task_;              // the next one
   std::vector<int> position_;    // of its elements among the candidates
   bool finished_ = false;
+  bool stopped_ = false;  // within a task, of which nothing is kept
   Index part_ = 0, parts_ = 1;
   Index piece_ = 0;         // tasks in a row, so that they share nodes, make a piece
   double piece_bound_ = 0;  // pairs in it so far, at most
