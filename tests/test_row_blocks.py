@@ -197,7 +197,7 @@ def test_certificates_of_networks_too_large_to_bring_here(problem, monkeypatch):
     assert given.scope == "given patterns" and given.lower_bound <= priced.lower_bound + 1e-9 * abs(priced.upper_bound)
     biased = cvxrelu.Network(rng.standard_normal((3, D + 1)), rng.standard_normal(3), bias=True)
     assert cvxrelu.certify(in_chunks(X), y, biased, 5.0).upper_bound == pytest.approx(biased.objective(X, y, 5.0))
-    with pytest.raises(ValueError, match="dual cannot be given for so many rows"):
+    with pytest.raises(ValueError, match=r"dual, .* are not for so many rows"):
         cvxrelu.certify(in_chunks(X), y, network, beta, dual=y)
 
 
@@ -215,6 +215,9 @@ def test_rows_that_fit_are_priced_as_in_memory(problem):
     priced = cvxrelu.certify(rows, targets, network, 2.0, patterns=drawn)
     expected = cvxrelu.certify(few, targets, network, 2.0, patterns=cvxrelu.sample_patterns(few, gates=drawn.gates))
     assert priced.exact and priced.lower_bound == pytest.approx(expected.lower_bound, rel=1e-12)
+    layers, Y = (network.W1, np.stack([network.w2, -network.w2], axis=1)), np.stack([targets, -targets], axis=1)
+    several = cvxrelu.certify(rows, Y, layers, 2.0)
+    assert several.lower_bound == pytest.approx(cvxrelu.certify(few, Y, layers, 2.0).lower_bound, rel=1e-9)
 
 
 def test_bad_rows_are_named(problem, tmp_path):

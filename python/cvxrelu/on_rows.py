@@ -408,14 +408,15 @@ def certify(
     """
     rows = as_rows(X, n_threads)
     fits = 8 * rows.shape[0] * rows.shape[1] <= _GATHERED_BYTES
-    if dual is None and sample_weight is None and pricing == "auto":
+    one_output = len(getattr(y, "shape", np.shape(y))) == 1
+    if one_output and dual is None and sample_weight is None and pricing == "auto":
         summed = _certify_by_sums(rows, y, network, beta, patterns, tol)
         if not fits or summed.relative_gap <= tol:
             return summed
     elif not fits:
         raise ValueError(
-            "dual, sample_weight and pricing cannot be given for so many rows in chunks: what bounds the networks "
-            "there is the residual of this one, by sums over the rows"
+            "several outputs, dual, sample_weight and pricing are not for so many rows in chunks: what bounds the "
+            "networks there is the residual of this one, by sums over the rows"
         )
     data = np.concatenate(rows.chunks.collect(_rows_of))
     y, dual, sample_weight = (a.compute() if is_dask(a) else a for a in (y, dual, sample_weight))

@@ -292,8 +292,8 @@ class ArrayRows(Rows):
         n = self.shape[0]
         return (slice(first, min(first + self._step, n)) for first in range(0, n, self._step))
 
-    def with_ones(self) -> Rows:
-        raise NotImplementedError("patterns of rows without the ones are given")
+    def with_ones(self) -> ArrayRows:
+        return ArrayRows(np.hstack([self._X, np.ones((self.shape[0], 1))]), self._words, self.n_threads)
 
     def masked(self, y: FloatArray, sample_weight: None, gates: FloatArray) -> Parts[Block]:
         targets = y.reshape(self.shape[0], -1)
