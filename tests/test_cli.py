@@ -125,6 +125,12 @@ def test_the_same_seed_gives_the_same_report(houses, capsys):
     assert reports[0] == reports[1]
 
 
+def test_seeds_of_any_size(houses, capsys):
+    command = ["train", str(houses), "--target", "price", "--ignore", "kind", "--seed", "9" * 20, "--json", *FAST]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["scores"]["mlp"] is not None
+
+
 def test_stopping_early_has_a_status_of_its_own(houses, capsys):
     command = ["train", str(houses), "--target", "price", "--ignore", "kind", "--max-iter", "1", "--tol", "1e-14"]
     assert main([*command, *FAST]) == 3
@@ -203,9 +209,57 @@ def test_models_that_are_none(tmp_path, capsys, houses):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("version", np.array(99), "has version 99 of its format"),
+        ("version", np.array([1, 2]), "its version is"),
+        ("W1", np.full((2, 3), np.nan), "damaged: W1 has entries that are not finite"),
+        ("W1", np.eye(3).astype(complex), "damaged: W1 must be an array of real numbers"),
+        ("w2", np.zeros(0), "damaged: W1 has .* neurons, but w2 has 0"),
+        ("bias", np.array(["q"]), "damaged: bias must be true or false"),
+        ("feature_names", np.array(["size"]), "damaged: it names 1 features, but its network takes 2"),
+        ("feature_mean", np.zeros((3, 1)), r"damaged: means and scales must have shape \(2,\)"),
+        ("feature_scale", np.array([1.0, 0.0]), "damaged: means must be finite, and scales finite and positive"),
+        ("feature_scale", np.array(["q", "q"]), "damaged: scale must be an array of real numbers"),
+        ("target_mean", np.array(np.nan), "damaged: means must be finite"),
+        ("classes", np.array(["a", "b"]), "damaged: it needs a scaling of its target, or classes"),
+    ],
+)
+def test_damaged_models(tmp_path, capsys, houses, name, value, message):
+    model = tmp_path / "model.npz"
+    main(["train", str(houses), "--target", "price", "--ignore", "id,kind", "--no-compare", "--out", str(model), *FAST])
+    capsys.readouterr()
+    np.savez(model, **dict(np.load(model)) | {name: value})
+    assert re.search(message, complaint(capsys, "predict", model, houses))
+
+
+def test_classes_that_are_not_those_of_the_network(tmp_path, capsys, houses):
+    model = tmp_path / "model.npz"
+    main(["train", str(houses), "--target", "kind", "--ignore", "id", "--no-compare", "--out", str(model), *FAST])
+    capsys.readouterr()
+    np.savez(model, **dict(np.load(model)) | {"classes": np.array(["a", "b", "c"])})
+    assert "its network has 1 outputs" in complaint(capsys, "predict", model, houses)
+
+
+def test_numbers_too_large_to_compute_with(tmp_path, capsys):
+    path = tmp_path / "table.csv"
+    path.write_text("a,y\n1e308,1\n-1e308,2\n1,3\n2,4\n3,5\n")
+    assert "too large or too small" in complaint(capsys, "train", path, "--target", "y", *FAST)
+    network = tmp_path / "network.npz"
+    cvxrelu.Network(np.eye(1), np.ones(1)).save(network)
+    assert "too large or too small" in complaint(capsys, "certify", network, path, "--target", "y", "--beta", "1")
+
+
+def test_more_threads_than_a_system_can_start(houses, capsys):
+    command = ("train", houses, "--target", "price", "--ignore", "kind", "--threads", "100000")
+    assert "n_threads must be at most 4096" in complaint(capsys, *command)
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["--gates", "0"],
+        ["--gates", "9" * 20],
         ["--gates", "many"],
         ["--beta", "-1"],
         ["--beta", "nan"],

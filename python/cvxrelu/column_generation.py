@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from ._native import core
 from ._validation import WordArray, as_count, as_generator, as_scalar
+from .checkpoint import GenerationCheckpoint
 from .cone_program import ReLUProgram, ReLUSolution, relu_blocks
 from .dual_norm import DualNorm, Pricer, as_pricing
 from .exceptions import ConvergenceWarning
@@ -43,6 +45,7 @@ def train_relu(
     n_threads: int | None = None,
     callback: Callback | None = None,
     on_interrupt: str = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> ReLUSolution:
     r"""Train a two-layer ReLU network to the global optimum over all networks of all widths.
 
@@ -90,11 +93,16 @@ def train_relu(
     n_threads : int, optional
         Threads; by default what OpenMP would take.
     callback : callable, optional
-        Called in every pass with a dict of iteration, objective, gap, relative_gap (these over the list) and active;
-        returning True stops with the network so far.
+        Called in every pass with a dict of iteration, objective, gap, relative_gap (these over the list), active, and
+        ``finished``, the solution over the list of the last round that has ended, or None. Returning True stops with
+        the network so far.
     on_interrupt : {"raise", "return"}
         On Ctrl-C raise KeyboardInterrupt, or return the last network that was finished, with its certificate over
         the list.
+    checkpoint : str or path-like, optional
+        A file that is written after every round, whole or not at all, with the one before as
+        ``<checkpoint>.previous``: the network, its dual point and the list of patterns. Where it exists the generation
+        goes on from it, in the place of `patterns` and `warm_start`, to the same certified optimum.
 
     Returns
     -------
@@ -145,7 +153,10 @@ def train_relu(
         rng=as_generator(random_state),
         callback=callback,
     )
-    generation.begin(patterns, warm_start)
+    if checkpoint is not None:
+        generation.keep_in(checkpoint)
+    if generation.finished is None:
+        generation.begin(patterns, warm_start)
     try:
         solution = generation.run(exact=certificate == "all patterns")
     except KeyboardInterrupt:
@@ -207,6 +218,20 @@ class _Generation:
         self.norm: DualNorm | None = None  # over all patterns, for the last residual
         self.rounds = 0
         self.nodes = 0
+        self.checkpoint: GenerationCheckpoint | None = None
+
+    def keep_in(self, path: str | os.PathLike[str]) -> None:
+        """Save every round, and go on from what is there."""
+        program = self.program
+        self.checkpoint = GenerationCheckpoint(path, program.X, program.y, program.beta)
+        saved = self.checkpoint.load()
+        if saved is None:
+            return
+        self.finished, state = saved
+        if type(self.rng.bit_generator).__name__ == state["bit_generator"]:
+            self.rng.bit_generator.state = state
+        self.rounds, self.nodes = self.finished.n_rounds, self.finished.n_nodes
+        self.begin(self.finished.patterns, self.finished)
 
     def begin(self, patterns: ActivationPatterns | None, warm_start: Any) -> None:
         program = self.program
@@ -235,6 +260,8 @@ class _Generation:
             program.solve(self.accuracy, self.max_iter, self._watch)
             program.prune()
             self.finished = program.solution(self.tol, scope="given patterns", n_rounds=self.rounds, n_nodes=self.nodes)
+            if self.checkpoint is not None:
+                self.checkpoint.save(self.finished, self.rng)
             last_round = self.rounds >= self.max_rounds
             if self.stopped or self._seconds_left() <= 0 or (last_round and self.accuracy == final):
                 self.unfinished = not exact
@@ -259,7 +286,7 @@ class _Generation:
 
     def _watch(self, progress: dict[str, Any]) -> bool:
         """Tell the user's callback of a pass; returns whether to stop, for the user or for the time limit."""
-        if self.callback is not None and self.callback(progress):
+        if self.callback is not None and self.callback(progress | {"finished": self.finished}):
             self.stopped = True
         return self.stopped or self._seconds_left() <= 0
 

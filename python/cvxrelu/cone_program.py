@@ -20,7 +20,7 @@ from ._validation import (
     result_dtype,
 )
 from .exceptions import ConvergenceWarning
-from .group_lasso import Callback, _rescaled
+from .gated_program import Callback, rescaled
 from .patterns import ActivationPatterns
 from .pricing import as_relu_layers, as_target, checked_patterns, network_gap, weighted
 
@@ -239,8 +239,8 @@ class ReLUProgram:
         self.X, self.y, self.root = weighted(self.design, as_target(y, self.design.shape[0]), sample_weight)
         self.beta = as_scalar(beta, "beta", strict=True)
         self.threads = as_threads(n_threads)
-        self.scaled_X, X_scale = _rescaled(self.X)
-        self.scaled_y, y_scale = _rescaled(self.y)
+        self.scaled_X, X_scale = rescaled(self.X)
+        self.scaled_y, y_scale = rescaled(self.y)
         # With X = a X', y = b y' the blocks are u = (b / a) u', and the penalty belongs to a b.
         self.block_scale = y_scale / X_scale
         self.scaled_beta = self.beta / (X_scale * y_scale)
