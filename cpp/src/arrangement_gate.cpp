@@ -55,6 +55,7 @@ GateCheck::GateCheck(const ArrangementRows& rows) : rows_(rows), unscaled_(stati
   const int lanes = kLanes<double>, size = (rows.n + lanes - 1) / lanes * lanes;
   lanes_.setZero(size, rows.rank);
   lanes_.topRows(rows.n) = rows.scaled;
+  for (int k = 0; k < rows.rank; ++k) columns_.push_back(lanes_.col(k).data());
 }
 
 bool GateCheck::inside(const double* gate, const Word* mask) {
@@ -66,14 +67,14 @@ bool GateCheck::inside(const double* gate, const Word* mask) {
   const int size = static_cast<int>(lanes_.rows());
   for (int w = 0; 64 * w < size; ++w) {
     Word positive = 0, negative = 0;
-    for (int j = 64 * w; j < std::min(size, 64 * w + 64); j += kLanes<double>) {
-      Vec<double> dot = broadcast(gate[0]) * load(lanes_.data() + j);
-      for (int k = 1; k < rows_.rank; ++k) {
-        dot += broadcast(gate[k]) * load(lanes_.data() + static_cast<Index>(k) * size + j);
+    in_blocks<double>(64 * w, std::min(size, 64 * w + 64), [&](auto block, int j) {
+      Vec<double> dot[block];
+      combine<block>(columns_.data(), gate, rows_.rank, j, dot);
+      for (int b = 0; b < block; ++b, j += kLanes<double>) {
+        positive |= static_cast<Word>(less_bits(above, dot[b])) << (j % 64);
+        negative |= static_cast<Word>(less_bits(dot[b], below)) << (j % 64);
       }
-      positive |= static_cast<Word>(less_bits(above, dot)) << (j % 64);
-      negative |= static_cast<Word>(less_bits(dot, below)) << (j % 64);
-    }
+    });
     const Word all = rows_.all[static_cast<std::size_t>(w)];
     if ((positive & ~mask[w] & all) | (negative & mask[w] & all)) return false;
     for (Word open = all & ~(positive | negative); open != 0; open &= open - 1) {

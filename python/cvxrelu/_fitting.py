@@ -18,8 +18,8 @@ from ._training import MergedSamples, merge_samples
 from ._validation import FloatArray, require_fit
 from .losses import probabilities
 from .network import Network, append_ones
-from .row_blocks import is_rows
-from .row_estimators import evaluate_on_rows, fit_on_rows, labels_of_scores
+from .row_blocks import is_dask, is_rows
+from .row_estimators import evaluate_on_rows, fit_on_rows, gathered, labels_of_scores
 
 
 def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
@@ -76,6 +76,8 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
+        if is_dask(X):
+            return evaluate_on_rows(self, X)
         X = self._checked(X, reset=False)
         design = np.asarray(X, dtype=np.float64)
         values = self._values(append_ones(design) if self.fit_bias else design)
@@ -105,6 +107,7 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         """
         if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
+        X, y, sample_weight = gathered(X, y, sample_weight)
         X, y = self._checked(X, y=y, multi_output=True, y_numeric=True)
         if not self.__sklearn_tags__().target_tags.multi_output:
             y = column_or_1d(y, warn=True)
@@ -160,6 +163,7 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         """
         if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
+        X, y, sample_weight = gathered(X, y, sample_weight)
         X, y = self._checked(X, y=y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)

@@ -149,12 +149,17 @@ def result_dtype(*arrays: Any) -> type[np.float32] | type[np.float64]:
     return np.float32 if dtypes and all(dtype == np.float32 for dtype in dtypes) else np.float64
 
 
+def machine_memory() -> float:
+    """Return the bytes of memory of this machine, infinite where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return np.inf
+
+
 def require_fit(rows: int, columns: int, what: str, advice: str, copies: int = 1) -> None:
     """Raise MemoryError for so many float64 arrays of this shape where they cannot fit into this machine's memory."""
-    try:
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not every system tells
-        return
+    available = machine_memory()
     needed = 8 * rows * columns * copies
     if needed > available:
         raise MemoryError(

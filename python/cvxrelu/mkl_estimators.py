@@ -20,7 +20,8 @@ from ._validation import FloatArray, as_count, as_generator, as_scalar, as_weigh
 from .exceptions import ConvergenceWarning
 from .group_lasso import beta_max, gated_path
 from .kernels import require_evaluation
-from .mkl import MKLSolution, masked_values, solve_mkl
+from .mkl import solve_mkl
+from .mkl_solution import MKLSolution, masked_values
 from .network import network_from_blocks
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns

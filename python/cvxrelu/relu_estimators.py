@@ -23,6 +23,8 @@ from .cone_program import ReLUSolution, balanced_layers
 from .estimators import generator_of
 from .group_lasso import Callback
 from .network import Network
+from .row_blocks import is_dask
+from .row_estimators import evaluate_on_rows
 
 _PARAMETERS = """\
     beta : float, optional
@@ -162,6 +164,8 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
+        if is_dask(X):
+            return evaluate_on_rows(self, X)
         X = self._checked(X, reset=False)
         return self.network_.predict(X, n_threads=self.n_threads)
 

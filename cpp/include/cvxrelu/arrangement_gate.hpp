@@ -34,6 +34,7 @@ class GateCheck {
 
   const ArrangementRows& rows_;
   Matrix lanes_;  // padded rows x rank
+  std::vector<const double*> columns_;
   std::vector<double> unscaled_;
 };
 
