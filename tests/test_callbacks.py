@@ -130,11 +130,20 @@ def test_callbacks_change_nothing():
     np.testing.assert_array_equal(alone.predict(X), heard.fit(X, y).predict(X))
 
 
-def test_folds_are_told_whatever_the_backend():
+@pytest.mark.parametrize("backend", ["threading", "loky", "dask"])
+def test_folds_are_told_whatever_the_backend(backend):
     X, y = data("Regressor")
-    recorder = Recorder()
-    with joblib.parallel_config("threading", n_jobs=2):
-        GatedReLURegressorCV(n_gates=30, n_betas=3, cv=3, random_state=0).set_callbacks(recorder).fit(X, y)
+    recorder, client = Recorder(), None
+    if backend == "dask":
+        distributed = pytest.importorskip("distributed")
+        client = distributed.Client(processes=False, dashboard_address=None, n_workers=2, threads_per_worker=1)
+    model = GatedReLURegressorCV(n_gates=30, n_betas=3, cv=3, random_state=0, n_threads=1)
+    alone = model.fit(X, y).loss_path_
+    with joblib.parallel_config(backend, n_jobs=2):
+        model.set_callbacks(recorder).fit(X, y)
+    if client is not None:
+        client.close()
+    np.testing.assert_array_equal(model.loss_path_, alone)
     assert recorder.tasks.count("end fold") == 3
 
 

@@ -71,8 +71,9 @@ class FitTasks:
 
 def folds_in_parallel(jobs: list[Any], n_jobs: int | None, tasks: FitTasks) -> list[Any]:
     """Return the results of delayed calls, one for each fold; callbacks hear of a fold when its result is there."""
-    # Not every backend of joblib hands out results one by one, so that it is asked to only where somebody listens.
-    results = Parallel(n_jobs=n_jobs, return_as="generator" if tasks.observed else "list")(jobs)
+    # Not every backend of joblib, nor every version, hands out results one by one: asked for where somebody listens.
+    one_by_one = {"return_as": "generator"} if tasks.observed else {}
+    results = Parallel(n_jobs=n_jobs, **one_by_one)(jobs)
     done = []
     tasks.begin("fold")
     for result in results:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._archives import read_archive, write_archive
+from ._encoding import Encoding
+from ._tables import Table
 from ._validation import FloatArray, as_real
 from .network import Network
 
@@ -69,6 +71,8 @@ class TableModel:
         Scaling of the target, for regression.
     classes : ndarray of str or None
         Labels, for classification.
+    encoding : Encoding or None
+        What makes the features of a table with text or missing cells.
     """
 
     network: Network
@@ -77,6 +81,11 @@ class TableModel:
     features: Scaling
     target: Scaling | None = None
     classes: npt.NDArray[np.str_] | None = None
+    encoding: Encoding | None = None
+
+    def features_of(self, table: Table) -> FloatArray:
+        """Return the features of a table's rows, in their own units."""
+        return table.numbers(self.feature_names) if self.encoding is None else self.encoding.apply(table)
 
     def predict(self, X: FloatArray) -> FloatArray | npt.NDArray[np.str_]:
         """Return numbers or labels for features in their own units."""
@@ -104,6 +113,8 @@ class TableModel:
             arrays |= {"target_mean": np.array(self.target.mean), "target_scale": np.array(self.target.scale)}
         if self.classes is not None:
             arrays["classes"] = self.classes
+        if self.encoding is not None:
+            arrays |= self.encoding.to_arrays()
         write_archive(path, _FORMAT, _VERSION, arrays)
 
     @classmethod
@@ -124,7 +135,10 @@ class TableModel:
                 raise ValueError("it needs a scaling of its target, or classes")
             if outputs != 1 if classes is None else classes.shape != (2 if outputs == 1 else outputs,):
                 raise ValueError(f"its network has {outputs} outputs, which is not what its answers need")
-            return cls(network, names, str(a["target_name"]), features, target, classes)
+            encoding = Encoding.from_arrays(a) if "column_names" in a else None
+            if encoding is not None and encoding.feature_names != names:
+                raise ValueError("its columns do not make its features")
+            return cls(network, names, str(a["target_name"]), features, target, classes, encoding)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} is damaged: {error}") from None
 
