@@ -72,7 +72,7 @@ def adelie(problem, threads):
         )  # fmt: skip
         return np.asarray(state.betas.todense()).reshape(-1, d), None
 
-    return solve, ((1e-7, None), (1e-10, None), (1e-12, 1e-10), (1e-12, 1e-12), (1e-14, 1e-14))
+    return solve, ((1e-7, None), (1e-10, None), (1e-12, 1e-10), (1e-14, 1e-10), (1e-14, 1e-12))
 
 
 def pyscnn(problem, threads):

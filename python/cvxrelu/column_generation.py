@@ -86,7 +86,7 @@ def train_relu(
         Most nodes of a branch and bound. When it ends early the certificate is valid for all patterns, with a larger
         gap. With "auto" also the cost of as many is the most that an enumeration may have.
     max_seconds : float, optional
-        Most seconds for the call, but for the end of what is at work then: a pass over the list, a walk, and at least
+        Most seconds for the call, but for the end of what is at work then: a pass over the list, and at least
         a second for the certificate.
     random_state : None, int, numpy.random.Generator or RandomState
         Source of the starts and of the default patterns.

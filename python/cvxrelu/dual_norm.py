@@ -13,11 +13,11 @@ from ._validation import FloatArray, WordArray
 from .arrangement import iter_patterns, pattern_bound
 from .patterns import ActivationPatterns
 
-_NODES_WORTH_A_TREE = 100
+_NODES_WORTH_A_TREE = 100  # near an optimum trees are seldom smaller
 _CELLS_IN_A_CHUNK = 1 << 14
 _MOST_VIOLATED = 50  # patterns that one search returns
 _COLUMN_ACCURACY = 1e-3  # of the bound for one of several outputs
-_WALKS_FOR_A_LEVEL = 40
+_WALKS_FOR_A_LEVEL = 40  # that tell about how large that maximum is
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Pricer:
         # Two projections for each sample, in a node.
         projections = 2 * self.design.shape[0]
         if self.method == "auto":
-            cells = pattern_bound(self.design.shape[0], int(np.linalg.matrix_rank(self.design)))
+            cells = pattern_bound(*self.design.shape)
             direct = cells < min(_NODES_WORTH_A_TREE, self.max_nodes) * projections
             possible = cells < self.max_nodes * projections
             nodes = min(self.max_nodes, cells // projections) if possible else self.max_nodes

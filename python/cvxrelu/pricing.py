@@ -295,7 +295,11 @@ def as_target(y: Any, n_samples: int, name: str = "y") -> FloatArray:
     targets = as_targets(y, n_samples, name)
     if targets.ndim == 2:
         if targets.shape[1] != 1:
-            raise ValueError(f"{name} must have one output for a ReLU program, not {targets.shape[1]}")
+            # With several, pricing within a cone maximises a convex quadratic: as hard as testing copositivity.
+            raise ValueError(
+                f"{name} must have one output for a ReLU program, not {targets.shape[1]}: solve for each output by "
+                "itself, as ReLURegressor does; certify bounds networks with several outputs"
+            )
         targets = targets[:, 0]
     return np.ascontiguousarray(targets)
 
