@@ -35,7 +35,7 @@ from arrangement_families import (
     type_b,
     type_d,
 )
-from cvxrelu import count_patterns, enumerate_patterns, iter_patterns, pattern_bound
+from cvxrelu import arrangement, count_patterns, enumerate_patterns, iter_patterns, pattern_bound
 from cvxrelu._native import core
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -213,6 +213,18 @@ def test_cell_without_any_float_gate():
     assert len(enumerate_patterns(X, certify=False)) == 4
 
 
+def test_gates_of_many_rows_are_checked():
+    """From some hundred rows on most gates pass a test in float32, which must not let one outside its cell pass."""
+    thin = np.array([[1, 1], [1, 1 - 2.0**-53]])
+    X = np.vstack([gaussian(300, 2), np.nextafter(gaussian(10, 2), np.inf), gaussian(10, 2), thin, np.zeros((1, 2))])
+    with pytest.warns(UserWarning, match="2 of .* cells are so thin"):
+        patterns = enumerate_patterns(X)
+    right = (core.pack_patterns(X, patterns.gates, 1)[0] == patterns.words).all(axis=1)
+    inside = right[::2] & right[1::2]  # a gate on a hyperplane has one of its two patterns
+    assert patterns.certificate.n_verified == 2 * inside.sum() == len(patterns) - 2
+    assert patterns.certificate.n_exact_fallbacks > 0
+
+
 def test_one_ulp_apart():
     X = gaussian(8, 3, seed=5)
     Y = np.vstack([X, np.nextafter(X[0], np.inf)])
@@ -279,6 +291,40 @@ def test_stream_is_the_same(chunk):
     np.testing.assert_array_equal(np.vstack([p.words for p in pieces]), whole.words)
     np.testing.assert_array_equal(np.vstack([p.gates for p in pieces]), whole.gates)
     assert pieces[-1].certificate == whole.certificate
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: gaussian(40, 4), lambda: resonance(5), lambda: gaussian(6, 3), lambda: np.zeros((3, 2))]
+)
+@pytest.mark.parametrize("of", [1, 3])
+def test_parts_have_all_cells_between_them(make, of):
+    X = make()
+    whole = enumerate_patterns(X)
+    parts = [list(arrangement._part(X, index, of, chunk=1000)) for index in range(of)]
+    assert max(len(piece) for pieces in parts for piece in pieces) <= 1000
+    for index, pieces in enumerate(parts):
+        assert sum(map(len, pieces)) == arrangement._count_part(X, index, of)
+        assert all(piece.certificate.complete for piece in pieces)
+    words = np.vstack([piece.words for pieces in parts for piece in pieces])
+    gates = np.vstack([piece.gates for pieces in parts for piece in pieces])
+    order, expected = np.lexsort(words.T), np.lexsort(whole.words.T)
+    np.testing.assert_array_equal(words[order], whole.words[expected])
+    np.testing.assert_array_equal(gates[order], whole.gates[expected])
+
+
+def test_parts_of_many_cells_are_of_similar_size():
+    sizes = [arrangement._count_part(gaussian(40, 5), index, 4) for index in range(4)]
+    assert sum(sizes) == pattern_bound(40, 5) and max(sizes) < 1.3 * min(sizes)
+
+
+def test_a_part_must_be_one_of_the_parts():
+    for index, of in [(2, 2), (-1, 2), (0, 0)]:
+        with pytest.raises(ValueError, match="part must be below"):
+            arrangement._count_part(np.eye(3), index, of)
+    cells = core.Arrangement(gaussian(5, 2), 0.0, True)
+    cells.count(100, 1)
+    with pytest.raises(ValueError, match="already"):
+        cells.restrict(0, 2)
 
 
 # ---- modes ----
@@ -363,12 +409,27 @@ def test_too_many_patterns_are_refused_first():
         enumerate_patterns(gaussian(12, 4), max_patterns=463)
     assert len(enumerate_patterns(gaussian(12, 4), max_patterns=464)) == 464
     assert len(enumerate_patterns(resonance(4), max_patterns=370)) == 370  # the bound is 940
-    with pytest.raises(MemoryError, match="more than 9000 and at most"):
+    with pytest.raises(MemoryError, match=r"at least \d+ and at most"):
         enumerate_patterns(gaussian(200, 5), max_patterns=9000)
     with pytest.raises(MemoryError, match=f"at least {142 * 2**59} and at most"):
         enumerate_patterns(gaussian(200, 60), max_patterns=1000)  # one part of the search would take for ever
     with pytest.raises(cvxrelu.ArrangementTooLargeError, match="too many to count"):
         count_patterns(gaussian(400, 20))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("n, d", [(60, 14), (200, 9)])
+def test_counting_stops_within_a_part_of_the_search(n, d, threads):
+    cells = core.Arrangement(gaussian(n, d), 0.0, False)
+    assert 10**6 < cells.count(10**6, threads) < 10**7
+    assert not cells.finished
+
+
+def test_a_stopped_search_does_not_go_on():
+    cells = core.Arrangement(gaussian(40, 8), 0.0, False)
+    assert 2 * 10**5 < cells.count(2 * 10**5, 1) < 10**6
+    with pytest.raises(ValueError, match="stopped"):
+        cells.count(10**6, 1)
 
 
 def test_too_little_memory_is_seen_first(monkeypatch):
@@ -408,7 +469,7 @@ INTERRUPT = """
     import os, signal, sys, threading, time
     import numpy as np
     import cvxrelu
-    X = np.random.default_rng(0).standard_normal((200, 9))
+    X = np.random.default_rng(0).standard_normal({shape})
     sent = []
     def interrupt():
         time.sleep(0.5)
@@ -418,20 +479,22 @@ INTERRUPT = """
     try:
         cvxrelu.count_patterns(X, n_threads={threads})
     except KeyboardInterrupt:
-        late = time.monotonic() - sent[0]
-        print(late)
-        sys.exit(0 if late < 2 else 2)
-    sys.exit(1)
+        print(time.monotonic() - sent[0])
 """
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_interrupt(threads):
-    script = textwrap.dedent(INTERRUPT.format(threads=threads))
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize("shape, threads", [((200, 9), 1), ((200, 9), 2), ((60, 18), 1)])
+def test_interrupt(shape, threads):
+    """Within 0.2 s, inside the engine; a busy machine may need several attempts. In rank 18 exact minors prevail."""
+    script = textwrap.dedent(INTERRUPT.format(shape=shape, threads=threads))
+    late = []
+    while not late or (min(late) > 0.2 and len(late) < 4):
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        late.append(float(done.stdout))
+    assert min(late) <= 0.2
 
 
 STREAM = """

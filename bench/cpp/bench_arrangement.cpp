@@ -71,7 +71,7 @@ void elimination(benchmark::State& state) {
   const RowMatrix X = gaussian(state.range(0), state.range(1));
   const ArrangementRows rows(X, true);
   struct Silent : Pulse {
-    void beat() override {}
+    void beat(std::int64_t, unsigned) override {}
   } silent;
   const auto search = make_search(rows, SearchSettings(), silent);
   for (auto _ : state) {

@@ -9,6 +9,8 @@ void bind_arrangement(py::module_& m) {
   py::class_<Arrangement>(m, "Arrangement", "Cells of a central hyperplane arrangement, in a fixed order.")
       .def(py::init<const RowMatrixView&, double, bool>(), py::arg("X").noconvert(), py::arg("tol"),
            py::arg("check_gates"), py::call_guard<py::gil_scoped_release>())
+      .def("restrict", &Arrangement::restrict, py::arg("part"), py::arg("parts"),
+           "Leaves one of several parts of the search, which have all cells between them.")
       .def_property_readonly("rank", &Arrangement::rank)
       .def_property_readonly("n_hyperplanes", &Arrangement::n_hyperplanes)
       .def_property_readonly("arithmetic", &Arrangement::arithmetic)

@@ -14,6 +14,7 @@ namespace cvxrelu {
 namespace {
 
 constexpr double kTaskPairs = 1 << 13;    // no task should be larger: some milliseconds
+constexpr double kPiecePairs = 1 << 11;   // tasks in a row that belong to the same part
 constexpr double kWindowPairs = 1 << 18;  // tasks that run between two looks at the clock of a window
 constexpr std::size_t kWindowTasks = 4096;
 
@@ -34,28 +35,43 @@ double pairs_bound(int r, int prefix, int below, bool subtree) {
 
 }  // namespace
 
-/// Polls the monitor on the caller's thread, and carries its exception to the others as a request to stop.
+/// What the threads of a search share.
+struct Arrangement::Progress {
+  std::atomic<bool> stop{false};
+  std::atomic<std::int64_t> pairs{0};  // as far as the threads have told
+  std::int64_t limit = std::numeric_limits<std::int64_t>::max();
+};
+
+/// Polls the monitor on the caller's thread, and carries its exception to the others as a request to stop. Stops all of
+/// them as well when they have found more pairs than the limit.
 class Arrangement::ThreadPulse final : public Pulse {
  public:
-  void attach(Monitor* monitor, std::atomic<bool>* stop) {
+  void attach(Monitor* monitor, Progress* progress, std::int64_t pairs) {
     monitor_ = monitor;
-    stop_ = stop;
+    progress_ = progress;
+    told_ = pairs;
   }
-  void beat() override {
-    if (++beats_ % 1024 != 0) return;
-    if (stop_->load(std::memory_order_relaxed)) throw SearchStopped();
+  void beat(std::int64_t pairs, unsigned cost) override {
+    beats_ += cost;
+    if (beats_ < 1024) return;
+    beats_ = 0;
+    const std::int64_t more = pairs - told_;
+    told_ = pairs;
+    if (progress_->pairs.fetch_add(more, std::memory_order_relaxed) > progress_->limit - more) progress_->stop = true;
+    if (progress_->stop.load(std::memory_order_relaxed)) throw SearchStopped();
     if (monitor_ == nullptr) return;
     try {
       monitor_->poll();
     } catch (...) {
-      stop_->store(true, std::memory_order_relaxed);
+      progress_->stop = true;
       throw;
     }
   }
 
  private:
   Monitor* monitor_ = nullptr;  // null on other threads
-  std::atomic<bool>* stop_ = nullptr;
+  Progress* progress_ = nullptr;
+  std::int64_t told_ = 0;
   unsigned beats_ = 0;
 };
 
@@ -85,9 +101,9 @@ void Arrangement::start() {
   finished_ = r == 0;
   if (finished_) return;
   Monitor silent;
-  std::atomic<bool> stop{false};
+  Progress progress;
   ThreadPulse pulse;
-  pulse.attach(&silent, &stop);
+  pulse.attach(&silent, &progress, 0);
   const auto search = make_search(*rows_, settings_, pulse);
   for (int j = 0; j < rows_->n; ++j) {
     const bool nonzero = (rows_->all[static_cast<std::size_t>(j / 64)] >> (j % 64)) & 1;
@@ -123,8 +139,28 @@ double Arrangement::task_bound() const {
   return pairs_bound(rank(), prefix, below, task_.subtree) + (axis ? 1 : 0);
 }
 
-/// The next task in the order of the depth-first search: prefixes with decreasing elements, shorter ones first.
+void Arrangement::restrict(Index part, Index parts) {
+  require(0 <= part && part < parts, "part must be below the number of parts");
+  require(counts_.pairs == 0 && piece_ == 0 && position_.empty(), "cells were already asked for");
+  part_ = part;
+  parts_ = parts;
+  if (!finished_ && part_ > 0) advance();
+}
+
+/// The next task of this part.
 void Arrangement::advance() {
+  do {
+    piece_bound_ += task_bound();
+    if (piece_bound_ >= kPiecePairs) {
+      ++piece_;
+      piece_bound_ = 0;
+    }
+    step();
+  } while (!finished_ && piece_ % parts_ != part_);
+}
+
+/// The next task in the order of the depth-first search: prefixes with decreasing elements, shorter ones first.
+void Arrangement::step() {
   do {
     if (static_cast<int>(position_.size()) < prefix_size_ && (position_.empty() || position_.back() > 0)) {
       position_.push_back((position_.empty() ? n_hyperplanes() : position_.back()) - 1);
@@ -164,12 +200,14 @@ std::int64_t Arrangement::fill(Word* words, double* gates, std::int64_t capacity
     if (tasks.empty()) break;
     const Index row = 2 * filled;
     filled += run(tasks, offsets, words + row * words_for(rows_->n),
-                  gates == nullptr ? nullptr : gates + row * rows_->n_features, threads, monitor);
+                  gates == nullptr ? nullptr : gates + row * rows_->n_features,
+                  std::numeric_limits<std::int64_t>::max(), threads, monitor);
   }
   return 2 * filled;
 }
 
 std::int64_t Arrangement::count(std::int64_t limit, int threads, Monitor& monitor) {
+  const std::int64_t before = counts_.pairs;
   std::int64_t pairs = 0;
   while (!finished_ && 2 * pairs <= limit) {
     std::vector<SearchTask> tasks;
@@ -178,20 +216,26 @@ std::int64_t Arrangement::count(std::int64_t limit, int threads, Monitor& monito
       bound += task_bound();
       tasks.push_back(task_);
     }
-    pairs += run(tasks, std::vector<std::int64_t>(tasks.size() + 1, 0), nullptr, nullptr, threads, monitor);
+    run(tasks, std::vector<std::int64_t>(tasks.size() + 1, 0), nullptr, nullptr, limit / 2 - pairs, threads, monitor);
+    pairs = counts_.pairs - before;
   }
   return 2 * pairs;
 }
 
 std::int64_t Arrangement::run(std::vector<SearchTask>& tasks, const std::vector<std::int64_t>& offsets, Word* words,
-                              double* gates, int threads, Monitor& monitor) {
+                              double* gates, std::int64_t limit, int threads, Monitor& monitor) {
+  require(!stopped_, "the search was stopped in the middle: begin another one");
+  stopped_ = true;
   const auto n_workers = static_cast<std::size_t>(std::max(threads, 1));
   while (workers_.size() < n_workers) {
     workers_.push_back(std::make_unique<Worker>());
     workers_.back()->search = make_search(*rows_, settings_, workers_.back()->pulse);
   }
-  std::atomic<bool> stop{false};
-  for (std::size_t t = 0; t < n_workers; ++t) workers_[t]->pulse.attach(t == 0 ? &monitor : nullptr, &stop);
+  Progress progress;
+  progress.limit = limit;
+  for (std::size_t t = 0; t < n_workers; ++t) {
+    workers_[t]->pulse.attach(t == 0 ? &monitor : nullptr, &progress, workers_[t]->search->counts.pairs);
+  }
 
   const Index row_words = 2 * words_for(rows_->n), row_gates = 2 * rows_->n_features;
   std::vector<std::int64_t> found(tasks.size(), 0);
@@ -200,7 +244,7 @@ std::int64_t Arrangement::run(std::vector<SearchTask>& tasks, const std::vector<
   const auto place = [&](std::size_t i) { return alone ? total : offsets[i]; };
   parallel_tasks(static_cast<Index>(tasks.size()), threads, [&](Index index, int thread) {
     const auto i = static_cast<std::size_t>(index);
-    if (stop.load(std::memory_order_relaxed)) return;
+    if (progress.stop.load(std::memory_order_relaxed)) return;
     CellOutput output;
     if (words != nullptr) output.words = words + place(i) * row_words;
     if (gates != nullptr) output.gates = gates + place(i) * row_gates;
@@ -209,7 +253,7 @@ std::int64_t Arrangement::run(std::vector<SearchTask>& tasks, const std::vector<
     } catch (const SearchStopped&) {
       return;
     } catch (...) {
-      stop.store(true, std::memory_order_relaxed);
+      progress.stop = true;
       throw;
     }
     if (alone) total += found[i];
@@ -231,6 +275,8 @@ std::int64_t Arrangement::run(std::vector<SearchTask>& tasks, const std::vector<
   counts_ = SearchCounts();
   for (const auto& worker : workers_) counts_ += worker->search->counts;
   monitor.poll();
+  stopped_ = progress.stop;
+  if (stopped_) finished_ = false;
   return total;
 }
 

@@ -14,9 +14,9 @@ class Search final : public CellWriter<kArithmetic> {
   using Base = CellWriter<kArithmetic>;
   using Base::base_, Base::free_, Base::first_free_, Base::outside_, Base::dependent_, Base::cell_;
   using Base::extend, Base::determinant_sign, Base::exact_row_sign, Base::exact_lambda_sign;
-  using Base::in_span, Base::same_side, Base::coordinate_norm, Base::functional, Base::cut;
+  using Base::in_span, Base::same_side, Base::coordinate_norms, Base::functional, Base::cut;
   using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_;
-  using Base::nodes_, Base::path_, Base::counts, Base::output_, Base::written_, Base::check_;
+  using Base::nodes_, Base::path_, Base::everywhere_, Base::counts, Base::output_, Base::first_pair_, Base::check_;
   using Base::store_masks, Base::finish_gate;
   using typename Base::S;
   static constexpr Compare kCompare = !kInteger                          ? Compare::kBounded
@@ -30,13 +30,18 @@ class Search final : public CellWriter<kArithmetic> {
     for (Words* mask : {&positive_, &small_, &dead_, &lowest_}) mask->assign(padded_words, 0);
     if (skip_.empty()) skip_ = rows.zero;
     turning_.assign(padded_words * ArrangementRows::kMaxRank, 0);
+    norms_.assign(static_cast<std::size_t>(r_), 0);
   }
 
   std::int64_t run(const SearchTask& task, CellOutput output) override {
     output_ = output;
-    written_ = 0;
+    first_pair_ = counts.pairs;
     // Nodes of the previous task that lie on the way to this one are still there.
     const auto base = static_cast<std::size_t>(base_);
+    if (everywhere_ != (output.gates != nullptr)) {
+      path_.resize(base);
+      everywhere_ = !everywhere_;
+    }
     std::size_t shared = 0;
     while (base + shared < path_.size() && shared < task.prefix.size() && path_[base + shared] == task.prefix[shared]) {
       ++shared;
@@ -58,9 +63,8 @@ class Search final : public CellWriter<kArithmetic> {
       }
       path_.resize(base + task.prefix.size());
     }
-    counts.pairs += written_;
     counts.exact_gate_signs = check_.exact_signs;
-    return written_;
+    return counts.pairs - first_pair_;
   }
 
   bool is_candidate(int row) override {
@@ -95,7 +99,7 @@ class Search final : public CellWriter<kArithmetic> {
       fill_view(node, k, 0, 0, view);
       scan<S, kCompare>(view, k, end);
     } else {
-      const Node<double>& section = cut(node, k, level);
+      const Node<double>& section = cut(node, k, level, end);
       LeafView<double> view;
       fill_view(section, k, level, 1, view);
       scan<double, Compare::kBounded>(view, k, end);
@@ -117,7 +121,9 @@ class Search final : public CellWriter<kArithmetic> {
     const double u = kRoundoff, rounding = (16 + 4 * r_) * u;
     NodeBounds bounds = node.bounds;
     if (!floating) bounds = NodeBounds();
-    const double R = rows_.row_bound, x = 1.001 * std::max(coordinate_norm(node, 0), coordinate_norm(node, 1));
+    if (!floating) coordinate_norms(node, norms_);
+    const std::vector<double>& norms = floating ? node.norms : norms_;
+    const double R = rows_.row_bound, x = std::max(norms[0], norms[1]);
     const double null_error = bounds.null_threshold(), dual_error = bounds.dual_threshold();
     view.omega = g1 * h2 - h1 * g2;
     view.omega_error = 4 * x * null_error / R + 2 * rounding * x * x;
@@ -126,7 +132,7 @@ class Search final : public CellWriter<kArithmetic> {
       const double g = functional(node, level, r_ - 1 - l), h = functional(node, level + 1, r_ - 1 - l);
       view.alpha[at] = g2 * h - h2 * g;
       view.beta[at] = g1 * h - h1 * g;
-      const double t = 1.001 * coordinate_norm(node, r_ - 1 - l);
+      const double t = norms[static_cast<std::size_t>(r_ - 1 - l)];
       view.lambda_error[at] = 6 * (2 * x * t * null_error + x * x * dual_error + rounding * R * x * x * t);
       if (tol_ > 0) view.lambda_error[at] = 0;
     }
@@ -179,7 +185,7 @@ class Search final : public CellWriter<kArithmetic> {
     std::array<L, kLanes<double>> threshold;
     threshold.fill(L(0.5));
     for (int block = 0; block < end; block += kLanes<double>) {
-      pulse_.beat();
+      pulse_.beat(counts.pairs, 1);
       const std::uint32_t undecided = lambda_signs(view, block, lambda);
       if constexpr (kKind == Compare::kBounded) view.thresholds(block, threshold.data());
       const int stop = std::min(end, block + kLanes<double>);
@@ -283,10 +289,10 @@ class Search final : public CellWriter<kArithmetic> {
 
   /// In odd rank: the cell that contains the line where all functionals but the last vanish.
   void axis_cell() {
-    ++written_;
+    ++counts.pairs;
     if (output_.words == nullptr) return;
     const int level = r_ - 1 - base_;
-    const Node<double>& line = cut(nodes_[static_cast<std::size_t>(base_)], base_, level);
+    const Node<double>& line = cut(nodes_[static_cast<std::size_t>(base_)], base_, level, 0);
     const double limit = line.bounds.null_threshold();
     const double* values = line.column(0);
     std::vector<int> rows(path_.begin(), path_.begin() + base_);
@@ -310,12 +316,13 @@ class Search final : public CellWriter<kArithmetic> {
     }
     const bool flip = store_masks(0, words_);
     if (output_.gates == nullptr) return;
-    double gate[ArrangementRows::kMaxRank];
-    std::copy_n(values + padded(n_, kLanes<double>), r_, gate);
+    typename Base::Gate gate{};
+    std::copy_n(values + padded(n_, kLanes<double>), r_, gate.data());
     finish_gate(0, flip, gate, [&] { return RayCell{{}, level, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
   }
 
   Words skip_, positive_, small_, dead_;
+  std::vector<double> norms_;
   Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
 };
 

@@ -71,6 +71,12 @@ class Arrangement:
         """
         Writes the next cells that fit; returns how many.
         """
+    def restrict(
+        self, part: typing.SupportsInt | typing.SupportsIndex, parts: typing.SupportsInt | typing.SupportsIndex
+    ) -> None:
+        """
+        Leaves one of several parts of the search, which have all cells between them.
+        """
     @property
     def arithmetic(self) -> str: ...
     @property

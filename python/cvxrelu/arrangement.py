@@ -162,6 +162,8 @@ def enumerate_patterns(
     >>> patterns.certificate.complete
     True
     """
+    if is_dask(X):
+        return on_rows(enumerate_patterns, locals())
     data, mode, width = _prepare(X, decimals, tol)
     threads = as_threads(n_threads)
     limit = None if max_patterns is None else as_count(max_patterns, "max_patterns")
@@ -222,6 +224,8 @@ def iter_patterns(
     ValueError
         As :func:`enumerate_patterns`, and already at the call, before the first piece is asked for.
     """
+    if is_dask(X):
+        return on_rows(iter_patterns, locals())
     data, mode, width = _prepare(X, decimals, tol)
     chunk, threads = as_count(chunk, "chunk", minimum=2), as_threads(n_threads)
     _refuse_rounded(closed, mode)
@@ -232,6 +236,46 @@ def _stream(
     data: FloatArray, mode: str, width: float, closed: bool, chunk: int, certify: bool, threads: int
 ) -> Iterator[ActivationPatterns]:
     cells = core.Arrangement(data, width, certify)
+    yield from _pieces(data, cells, mode, chunk, certify, threads)
+    if closed and cells.rank > 0:
+        so_far = _certificate(cells, mode, False)
+        for words, gates, certificate in _with_faces(data, cells, so_far, certify, threads):
+            for first in range(0, len(words), chunk):
+                piece = slice(first, first + chunk)
+                yield ActivationPatterns(gates[piece], words[piece], data.shape[0], certificate=certificate)
+
+
+def _part(
+    X: npt.ArrayLike, index: int, of: int, *, chunk: int = 1 << 18, certify: bool = True, n_threads: int | None = 1
+) -> Iterator[ActivationPatterns]:
+    """Stream one of several parts of the cells, for as many processes that know nothing of each other.
+
+    The parts have all cells of X between them, each once, in the order of the whole, and with the same gates. They are
+    of similar size when there are many thousand cells for each. The certificate counts this part so far; cells that no
+    float64 gate was found for are warned of by every part that has some.
+    """
+    data, mode, _ = _prepare(X, None, None)
+    cells = _part_of_cells(data, bool(certify), index, of)
+    if cells.rank > 0 or index == 0:
+        yield from _pieces(data, cells, mode, as_count(chunk, "chunk", minimum=2), bool(certify), as_threads(n_threads))
+
+
+def _count_part(X: npt.ArrayLike, index: int, of: int, *, n_threads: int | None = 1) -> int:
+    """Count the cells of a part as :func:`_part` has them."""
+    cells = _part_of_cells(as_design(X), False, index, of)
+    return int(index == 0) if cells.rank == 0 else int(cells.count((1 << 63) - 1, as_threads(n_threads)))
+
+
+def _part_of_cells(data: FloatArray, certify: bool, index: int, of: int) -> Any:
+    cells = core.Arrangement(data, 0.0, certify)
+    cells.restrict(index, of)
+    return cells
+
+
+def _pieces(
+    data: FloatArray, cells: Any, mode: str, chunk: int, certify: bool, threads: int
+) -> Iterator[ActivationPatterns]:
+    """Yield the cells that are left, at most `chunk` at a time."""
     if cells.rank == 0:
         yield _single_cell(data, cells, mode)
     n_words, n_features = (data.shape[0] + 63) // 64, data.shape[1]
@@ -248,12 +292,6 @@ def _stream(
         for first in range(0, found, chunk):
             piece = slice(first, first + chunk)
             yield ActivationPatterns(gates[piece], words[piece], data.shape[0], certificate=certificate)
-    if closed and cells.rank > 0:
-        so_far = _certificate(cells, mode, False)
-        for words, gates, certificate in _with_faces(data, cells, so_far, certify, threads):
-            for first in range(0, len(words), chunk):
-                piece = slice(first, first + chunk)
-                yield ActivationPatterns(gates[piece], words[piece], data.shape[0], certificate=certificate)
 
 
 def _with_faces(
@@ -358,7 +396,7 @@ def _affordable(cells: Any, data: FloatArray, tol: float, limit: int | None, row
         count = counter.count(min(most, (1 << 62)), threads)
         if count <= most:
             return int(count) + int(cells.room)
-        exact = f"{count}" if counter.finished else f"more than {most} and at most {bound}"
+        exact = f"{count}" if counter.finished else f"at least {count} and at most {bound}"
     reason = f"max_patterns is {limit}" if limit is not None and most == limit else f"{in_memory} fit into memory"
     raise ArrangementTooLargeError(
         f"X has {exact} patterns, {row_bytes} bytes each ({bound * row_bytes:.3g} bytes at most), but {reason}: "

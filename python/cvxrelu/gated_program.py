@@ -131,7 +131,9 @@ class GatedProgram:
         factors = {"beta": self.beta_scale, "objective": self.objective_scale, "gap": self.objective_scale}
 
         def scaled(progress: dict[str, Any]) -> bool | None:
-            return callback(progress | {key: factor * progress[key] for key, factor in factors.items()})
+            told = progress | {key: factor * progress[key] for key, factor in factors.items()}
+            blocks = self._user_blocks(progress["blocks"])
+            return callback(told | {"blocks": blocks[..., 0] if self.one_output else blocks})
 
         return scaled
 
@@ -152,25 +154,28 @@ class GatedProgram:
         coef = coef * (self.X_scale / self.y_scale)
         return to_core(coef.reshape(shape[0], shape[1], n_outputs))
 
+    def _user_blocks(self, columns: FloatArray) -> npt.NDArray[np.floating[Any]]:
+        """From the core's columns vec(W_i) to blocks (k, d, c) in the user's units."""
+        blocks = columns.T.reshape(-1, self.targets.shape[1], self.design.shape[1]).swapaxes(1, 2)
+        return (self.y_scale / self.X_scale) * blocks
+
     def _solution(self, point: dict[str, Any], beta: float, tol: float, solver: str) -> GatedSolution:
         n_outputs = self.targets.shape[1]
-        blocks = point["blocks"].T.reshape(-1, n_outputs, self.design.shape[1]).swapaxes(1, 2)
         objective, gap = point["objective"], point["gap"]
         zero = self._at_zero()
         relative_gap, converged = point["relative_gap"], point["converged"]
         dual = point["dual"]
-        factor = self.y_scale / self.X_scale
+        blocks = self._user_blocks(point["blocks"])
         if self.dtype == np.float32:
             # What is returned is what is certified: the rounded coefficients, by the dual point found with the others.
-            blocks = (factor * blocks).astype(np.float32)
+            factor = self.y_scale / self.X_scale
+            blocks = blocks.astype(np.float32)
             coef = np.zeros((len(self.patterns), *blocks.shape[1:]))
             coef[point["active"]] = blocks.astype(np.float64) / factor
             objective, gap, scale = self._gap(point["beta"], coef, dual)
             dual = scale * dual
             relative_gap = gap / zero if zero > 0 else 0.0
             converged = relative_gap <= tol
-        else:
-            blocks = factor * blocks
         extra_coef: npt.NDArray[np.floating[Any]] | None = None
         if self.extra is not None:
             # The fit's part in the unpenalised columns is what the projection took from y and from the blocks' fit.

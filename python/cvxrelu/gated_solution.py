@@ -53,8 +53,9 @@ class GatedSolution:
     patterns : ActivationPatterns
         The patterns that were given.
     inner_solvers : tuple of str
-        What ended each working set, in their order: "newton", "dual" or "bcd". Where `solver` is "auto" this is what
-        was chosen.
+        What ended each working set, in their order: "newton", "dual" or "bcd"; for steps between passes over many rows
+        "sample" or "gram" (a sample of the rows, or Gram statistics of all). Where `solver` is "auto" this is what was
+        chosen.
     """
 
     beta: float

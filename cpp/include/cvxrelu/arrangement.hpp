@@ -18,6 +18,9 @@ class Arrangement {
  public:
   /// tol = 0 decides all signs and ranks exactly. Rank 0, where the only cell is the whole space, yields no cells.
   Arrangement(const RowMatrixView& X, double tol, bool check_gates);
+  /// Only every `parts`-th piece of the search from piece `part` on, before the first cell is asked for. The parts have
+  /// all cells between them, each once, and each in the order of the whole.
+  void restrict(Index part, Index parts);
   /// The arrangement that `whole` cuts out of the subspace where some independent rows vanish. Rows that vanish there
   /// have bit 1 in its cells; gates lie near the subspace and are not checked.
   Arrangement(const Arrangement& whole, std::vector<int> contracted);
@@ -36,18 +39,20 @@ class Arrangement {
   bool finished() const { return finished_; }
   /// Writes the next cells, as many as surely fit; returns how many. Gates may be null.
   std::int64_t fill(Word* words, double* gates, std::int64_t capacity, int threads, Monitor& monitor);
-  /// Counts the cells that are left, or stops early once there are more than `limit`.
+  /// Counts the cells that are left, or stops early, and for good, once there are more than `limit`.
   std::int64_t count(std::int64_t limit, int threads, Monitor& monitor);
 
  private:
   class ThreadPulse;
+  struct Progress;
   struct Worker;
 
   void start();
   void advance();
+  void step();
   double task_bound() const;
   std::int64_t run(std::vector<SearchTask>& tasks, const std::vector<std::int64_t>& offsets, Word* words, double* gates,
-                   int threads, Monitor& monitor);
+                   std::int64_t limit, int threads, Monitor& monitor);
 
   std::shared_ptr<const ArrangementRows> rows_;
   SearchSettings settings_;
@@ -56,6 +61,10 @@ class Arrangement {
   SearchTask task_;              // the next one
   std::vector<int> position_;    // of its elements among the candidates
   bool finished_ = false;
+  bool stopped_ = false;  // within a task, of which nothing is kept
+  Index part_ = 0, parts_ = 1;
+  Index piece_ = 0;         // tasks in a row, so that they share nodes, make a piece
+  double piece_bound_ = 0;  // pairs in it so far, at most
   std::vector<std::unique_ptr<Worker>> workers_;
   SearchCounts counts_;
 };

@@ -45,6 +45,7 @@ class Elimination : public CellSearch {
       root.lanes(size_ + k, k) = 1;
     }
     root.closure = rows_.zero;
+    root.norms.assign(static_cast<std::size_t>(r_), 1);
     root.bounds.null_norm = rows_.row_bound;
     root.bounds.null_error = 1e-300;
     flag_.setZero(padded(r_, kLanes<double>), r_);
@@ -55,6 +56,7 @@ class Elimination : public CellSearch {
   template <class T>
   void prepare(Node<T>& node, int size) {
     node.lanes.setZero(size + padded(r_, kLanes<T>), r_);
+    node.norms.assign(static_cast<std::size_t>(r_), 0);
     for (Words* mask : {&node.closure, &node.positive, &node.negative}) {
       mask->assign(static_cast<std::size_t>(words_), 0);
     }
@@ -85,7 +87,7 @@ class Elimination : public CellSearch {
 
   /// Eliminates row s from node k into node k + 1; false when S + s contains a broken circuit, unless that is allowed.
   bool extend(int k, int s, bool allow_broken = false) {
-    pulse_.beat();
+    pulse_.beat(counts.pairs, 1);
     const Node<S>& from = nodes_[static_cast<std::size_t>(k)];
     Node<S>& to = nodes_[static_cast<std::size_t>(k + 1)];
     Step<S>& step = step_;
@@ -114,9 +116,8 @@ class Elimination : public CellSearch {
       if (q != step.pivot) eliminate(q, size_, size_ + coordinates);
     }
     if constexpr (!kInteger) {
-      norms_.resize(static_cast<std::size_t>(r_));
-      for (int q = 0; q < r_; ++q) norms_[static_cast<std::size_t>(q)] = 1.001 * coordinate_norm(to, q);
-      update_bounds(step, from.bounds, rows_.row_bound, norms_, to.bounds);
+      coordinate_norms(to, to.norms);
+      update_bounds(step, from.bounds, rows_.row_bound, to.norms, to.bounds);
     }
 
     const Vec<S> limit = broadcast(null_limit(to));
@@ -154,7 +155,8 @@ class Elimination : public CellSearch {
       to.positive[static_cast<std::size_t>(w)] = inside;
       closure[static_cast<std::size_t>(w)] = from.closure[static_cast<std::size_t>(w)] | inside;
     }
-    for (int q = step.nulls; q < r_; ++q) eliminate(q, 0, size_);
+    const int dual_end = everywhere_ || allow_broken ? size_ : padded(s, kLanes<S>);
+    for (int q = step.nulls; q < r_; ++q) eliminate(q, 0, dual_end);
     sort_by_coefficient(k, s, dual, to);
     return true;
   }
@@ -180,13 +182,17 @@ class Elimination : public CellSearch {
     return best;
   }
 
+  /// Norms of the columns' coordinates, or a little more.
   template <class T>
-  double coordinate_norm(const Node<T>& node, int q) const {
+  void coordinate_norms(const Node<T>& node, std::vector<double>& norms) const {
     const int length = padded(r_, kLanes<T>);
-    const T* x = node.column(q) + node.lanes.rows() - length;
-    Vec<T> square{};
-    for (int c = 0; c < length; c += kLanes<T>) square += load(x + c) * load(x + c);
-    return std::sqrt(static_cast<double>(total<T>(square)));
+    for (int q = 0; q < r_; ++q) {
+      const T* x = node.column(q) + node.lanes.rows() - length;
+      Vec<T> square{};
+      for (int c = 0; c < length; c += kLanes<T>) square += load(x + c) * load(x + c);
+      norms[static_cast<std::size_t>(q)] = static_cast<double>(total<T>(square));
+    }
+    for (double& norm : norms) norm = 1.001 * std::sqrt(norm);
   }
 
   /// Splits the rows that came into the span by the sign of their coefficient on s.
@@ -217,15 +223,20 @@ class Elimination : public CellSearch {
     return members_;
   }
 
-  bool exactly_independent(int k, int i, int j) {
+  void count_exact_decision() {
     ++counts.exact_decisions;
+    pulse_.beat(counts.pairs, 64);
+  }
+
+  bool exactly_independent(int k, int i, int j) {
+    count_exact_decision();
     members(k, i);
     members_.push_back(j);
     return rows_.exact->independent(members_);
   }
 
   int determinant_sign(std::vector<int> rows) {
-    ++counts.exact_decisions;
+    count_exact_decision();
     const int sign = rows_.exact->determinant_sign(rows);
     if (sign == 0) throw FlagNotGeneric();
     return sign;
@@ -291,42 +302,20 @@ class Elimination : public CellSearch {
     return (x > 0) == (y > 0);
   }
 
-  /// The node restricted to the subspace where the first functionals of the flag vanish, in floating point.
-  const Node<double>& cut(const Node<S>& node, int k, int level) {
-    int current = 0;
-    Node<double>* now = &sections_[0];
-    const int size = padded(n_, kLanes<double>), shift = size - size_;
-    const double scale = 1 / node.pivot;
-    now->bounds = node.bounds;
+  /// The node restricted to the subspace where the first functionals of the flag vanish, in floating point. Its dual
+  /// columns are those of S, below row `end` at least.
+  const Node<double>& cut(const Node<S>& node, int k, int level, int end) {
+    const Node<double>* now = nullptr;
     if constexpr (kInteger) {
-      now->bounds = NodeBounds();
-      double null_norm = 0;
-      for (int q = 0; q < r_; ++q) {
-        const double norm = 1.001 * rows_.row_bound * scale * coordinate_norm(node, q);
-        if (q < r_ - k) {
-          null_norm = std::max(null_norm, norm);
-        } else {
-          now->bounds.dual_norm_sum += norm;
-          now->bounds.dual_norm_max = std::max(now->bounds.dual_norm_max, norm);
-        }
-      }
-      now->bounds.null_norm = null_norm;
-      now->bounds.null_error = 8 * kRoundoff * null_norm;
-      now->bounds.dual_error = 8 * kRoundoff * now->bounds.dual_norm_max;
-      now->bounds.reliable = r_ * now->bounds.dual_error <= 0.25;
+      now = &in_floating_point(node, k, sections_[1]);
+    } else {
+      now = &node;
     }
-    for (int q = 0; q < r_; ++q) {
-      const S* in = node.column(q);
-      double* out = now->column(q);
-      for (int j = 0; j < n_; ++j) out[j] = static_cast<double>(in[j]) * scale;
-      for (int c = 0; c < r_; ++c) out[size + c] = static_cast<double>(in[size + c - shift]) * scale;
-    }
-    Step<double> step;
-    norms_.resize(static_cast<std::size_t>(r_));
+    Step<double>& step = section_step_;
+    step.row.resize(static_cast<std::size_t>(r_));
     for (int g = 0; g < level; ++g) {
-      Node<double>& next = sections_[static_cast<std::size_t>(1 - current)];
+      Node<double>& next = sections_[static_cast<std::size_t>(g % 2)];
       step.nulls = r_ - k - g;
-      step.row.resize(static_cast<std::size_t>(r_));
       for (int q = 0; q < r_; ++q) step.row[static_cast<std::size_t>(q)] = functional(*now, g, q);
       step.pivot = 0;
       for (int q = 1; q < step.nulls; ++q) {
@@ -336,6 +325,7 @@ class Elimination : public CellSearch {
         }
       }
       const int length = static_cast<int>(now->lanes.rows());
+      const int size = length - padded(r_, kLanes<double>), dual_end = everywhere_ ? size : padded(end, kLanes<double>);
       const Vec<double> inverse = broadcast(1 / step.row[static_cast<std::size_t>(step.pivot)]);
       const double* source = now->column(step.pivot);
       double* dual = next.column(step.dual());
@@ -345,17 +335,48 @@ class Elimination : public CellSearch {
         const Vec<double> factor = broadcast(step.row[static_cast<std::size_t>(q)]);
         const double* in = now->column(q);
         double* out = next.column(step.destination(q));
-        for (int j = 0; j < length; j += kLanes<double>) store(out + j, load(in + j) - factor * load(dual + j));
+        const auto eliminate = [&](int from, int to) {
+          for (int j = from; j < to; j += kLanes<double>) store(out + j, load(in + j) - factor * load(dual + j));
+        };
+        eliminate(0, q < step.nulls ? size : q >= r_ - k ? dual_end : 0);
+        eliminate(size, length);
       }
-      for (int q = 0; q < r_; ++q) norms_[static_cast<std::size_t>(q)] = 1.001 * coordinate_norm(next, q);
-      update_bounds(step, now->bounds, rows_.row_bound, norms_, next.bounds);
+      coordinate_norms(next, next.norms);
+      update_bounds(step, now->bounds, rows_.row_bound, next.norms, next.bounds);
       // A functional is summed from coordinates, which a lane is not.
       next.bounds.null_error += (r_ + 4) * kRoundoff * now->bounds.null_norm;
       next.bounds.dual_error += (r_ + 4) * kRoundoff * now->bounds.dual_norm_max;
-      current = 1 - current;
       now = &next;
     }
     return *now;
+  }
+
+  /// An integer node over its pivot.
+  const Node<double>& in_floating_point(const Node<S>& node, int k, Node<double>& result) const {
+    const int size = padded(n_, kLanes<double>), shift = size - size_;
+    const double scale = 1 / node.pivot;
+    for (int q = 0; q < r_; ++q) {
+      const S* in = node.column(q);
+      double* out = result.column(q);
+      for (int j = 0; j < n_; ++j) out[j] = static_cast<double>(in[j]) * scale;
+      for (int c = 0; c < r_; ++c) out[size + c] = static_cast<double>(in[size + c - shift]) * scale;
+    }
+    coordinate_norms(result, result.norms);
+    NodeBounds& bounds = result.bounds;
+    bounds = NodeBounds();
+    for (int q = 0; q < r_; ++q) {
+      const double norm = rows_.row_bound * result.norms[static_cast<std::size_t>(q)];
+      if (q < r_ - k) {
+        bounds.null_norm = std::max(bounds.null_norm, norm);
+      } else {
+        bounds.dual_norm_sum += norm;
+        bounds.dual_norm_max = std::max(bounds.dual_norm_max, norm);
+      }
+    }
+    bounds.null_error = 8 * kRoundoff * bounds.null_norm;
+    bounds.dual_error = 8 * kRoundoff * bounds.dual_norm_max;
+    bounds.reliable = r_ * bounds.dual_error <= 0.25;
+    return result;
   }
 
   template <class T>
@@ -371,12 +392,13 @@ class Elimination : public CellSearch {
   const double tol_;
   Pulse& pulse_;
   const int n_, r_, words_, size_;
-  std::vector<Node<S>> nodes_;            // by number of elements
+  bool everywhere_ = true;      // dual columns on all rows, which gates need; else on rows that may still be eliminated
+  std::vector<Node<S>> nodes_;  // by number of elements
   std::array<Node<double>, 2> sections_;  // of a node by flag functionals
   std::vector<int> path_;                 // the elements, in decreasing order
   std::vector<int> members_;
   Step<S> step_;
-  std::vector<double> norms_;
+  Step<double> section_step_;
   Matrix flag_;  // padded, one column a functional
 };
 

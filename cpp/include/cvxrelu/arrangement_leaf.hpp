@@ -107,4 +107,21 @@ inline L reach(const L* values, const L* direction, int size, const Word* chosen
   return smallest<L>(least);
 }
 
+/// The same along a combination of columns.
+template <class L>
+inline L reach(const L* values, const L* const* columns, const L* factors, int count, int size, const Word* chosen) {
+  Vec<L> least = broadcast(std::numeric_limits<L>::max());
+  const Vec<L> zero{};
+  in_blocks<L>(0, size, [&](auto block, int j) {
+    Vec<L> direction[block];
+    combine<block>(columns, factors, count, j, direction);
+    for (int b = 0; b < block; ++b, j += kLanes<L>) {
+      const Vec<L> v = load(values + j);
+      const auto facing = less_bits(v * direction[b], zero) & static_cast<std::uint32_t>(chosen[j / 64] >> (j % 64));
+      least = minimum_ratio<L>(least, v, direction[b], facing);
+    }
+  });
+  return smallest<L>(least);
+}
+
 }  // namespace cvxrelu

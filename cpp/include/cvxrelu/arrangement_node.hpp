@@ -48,6 +48,7 @@ struct Node {
   std::vector<Word> positive, negative;  // rows that came in with the last element, by the sign of their coefficient
   double pivot = 1;
   NodeBounds bounds;
+  std::vector<double> norms;  // of the columns' coordinates, or a little more; not kept in integer kinds
 
   S* column(int q) { return lanes.data() + static_cast<Index>(q) * lanes.rows(); }
   const S* column(int q) const { return lanes.data() + static_cast<Index>(q) * lanes.rows(); }

@@ -40,11 +40,11 @@ class CellWriter : public Elimination<kArithmetic> {
   template <class L, Compare kKind>
   void emit(const LeafView<L>& view, int k, int i, int words, bool last,
             const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated) {
-    const std::int64_t pair = written_++;
+    const std::int64_t pair = counts.pairs++ - first_pair_;
     if (output_.words == nullptr) return;
     const bool flip = store_masks(pair, words);
     if (output_.gates == nullptr) return;
-    double gate[ArrangementRows::kMaxRank];
+    Gate gate;
     interior_point<L, kKind>(view, k, i, last, lambda, bit, repeated, gate);
     finish_gate(pair, flip, gate, [&] { return ray_cell(k, i, view.level); });
   }
@@ -75,12 +75,20 @@ class CellWriter : public Elimination<kArithmetic> {
     return cell;
   }
 
+  /// Coordinates in the scaled columns, and zeros up to whole vectors.
+  using Gate = std::array<double, 64>;
+  static_assert(ArrangementRows::kMaxRank <= 64);
+
+  template <class T>
+  static constexpr T kSign[2] = {-1, 1};
+
   template <class Describe>
-  void finish_gate(std::int64_t pair, bool flip, double* gate, const Describe& describe) {
-    double square = 0;
-    for (int c = 0; c < r_; ++c) square += gate[c] * gate[c];
-    const double scale = (flip ? -1 : 1) / std::sqrt(square);
-    for (int c = 0; c < r_; ++c) gate[c] *= scale;
+  void finish_gate(std::int64_t pair, bool flip, Gate& padded_gate, const Describe& describe) {
+    double* gate = padded_gate.data();
+    Vec<double> square{};
+    for (int c = 0; c < r_; c += kLanes<double>) square += load(gate + c) * load(gate + c);
+    const double scale = kSign<double>[!flip] / std::sqrt(total<double>(square));
+    for (int c = 0; c < r_; c += kLanes<double>) store(gate + c, broadcast(scale) * load(gate + c));
     const Word* mask = output_.words + 2 * pair * words_;
     if (check_gates_) {
       bool inside = check_.inside(gate, mask);
@@ -91,12 +99,19 @@ class CellWriter : public Elimination<kArithmetic> {
       counts.verified += inside;
     }
     double* out = output_.gates + 2 * pair * rows_.n_features;
-    if (r_ < rows_.n_features) std::fill_n(out, 2 * rows_.n_features, 0.0);
+    double* antipode = out + rows_.n_features;
+    if (r_ == rows_.n_features) {
+      for (int c = 0; c < r_; ++c) {
+        out[c] = gate[c] * column_scale_[static_cast<std::size_t>(c)];
+        antipode[c] = -out[c];
+      }
+      return;
+    }
+    std::fill_n(out, 2 * rows_.n_features, 0.0);
     for (int c = 0; c < r_; ++c) {
       const auto at = static_cast<std::size_t>(c);
-      const double value = gate[c] * column_scale_[at];
-      out[rows_.columns[at]] = value;
-      out[rows_.n_features + rows_.columns[at]] = -value;
+      out[rows_.columns[at]] = gate[c] * column_scale_[at];
+      antipode[rows_.columns[at]] = -out[rows_.columns[at]];
     }
   }
 
@@ -104,15 +119,16 @@ class CellWriter : public Elimination<kArithmetic> {
   template <class L, Compare kKind>
   void interior_point(const LeafView<L>& view, int k, int i, bool last,
                       const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated,
-                      double* gate) {
+                      Gate& gate) {
     const int size = padded(n_, kLanes<L>), length = size + padded(r_, kLanes<L>);
     const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
     L* values = scratch<L>(0);
     L* direction = scratch<L>(1);
     const L a = view.e1[i], b = view.e2[i];
-    const bool first = std::abs(a) >= std::abs(b);
-    const L* own = first ? view.e1 : view.e2;
-    const L inverse = 1 / (first ? a : b);
+    // Looked up, as are the signs below: their branches would be mispredicted every other time.
+    const L* const nulls[2] = {view.e1, view.e2};
+    const L* own = nulls[std::abs(a) < std::abs(b)];
+    const L inverse = 1 / own[i];
     const L pivot = static_cast<L>(view.pivot);
     const Vec<L> A = broadcast(a), B = broadcast(b);
     for (int j = size; j < length; j += kLanes<L>) store(values + j, A * load(view.e2 + j) - B * load(view.e1 + j));
@@ -126,35 +142,41 @@ class CellWriter : public Elimination<kArithmetic> {
     }
     set_bit(chosen_.data(), i, false);
     nested = nested || elements > k - base_;
+    double farthest = 0;
     if (!nested) {
+      std::array<const L*, ArrangementRows::kMaxRank + 1> columns;
+      std::array<L, ArrangementRows::kMaxRank + 1> factors;
       L own_factor = last ? pivot : -pivot;
-      std::array<L, ArrangementRows::kMaxRank> sign{};
-      for (int l = base_; l < k; ++l) {
-        const auto at = static_cast<std::size_t>(l);
-        sign[at] = (lambda[at] >> bit) & 1 ? L(1) : L(-1);
-        own_factor -= sign[at] * view.dual[at][i];
+      int count = 0;
+      for (int l = base_; l < k; ++l, ++count) {
+        const auto at = static_cast<std::size_t>(l), to = static_cast<std::size_t>(count);
+        columns[to] = view.dual[at];
+        factors[to] = kSign<L>[(lambda[at] >> bit) & 1];
+        own_factor -= factors[to] * view.dual[at][i];
       }
-      own_factor *= inverse;
-      for (int j = 0; j < length; j += kLanes<L>) {
-        Vec<L> sum = broadcast(own_factor) * load(own + j);
-        for (int l = base_; l < k; ++l) {
-          const auto at = static_cast<std::size_t>(l);
-          sum += broadcast(sign[at]) * load(view.dual[at] + j);
-        }
+      columns[static_cast<std::size_t>(count)] = own;
+      factors[static_cast<std::size_t>(count++)] = own_factor * inverse;
+      farthest = static_cast<double>(reach(values, columns.data(), factors.data(), count, size, chosen_.data()));
+      for (int j = size; j < length; j += kLanes<L>) {
+        Vec<L> sum;
+        combine<1>(columns.data(), factors.data(), count, j, &sum);
         store(direction + j, sum);
       }
     } else {
       nested_direction(view, k, i, last, lambda, bit, own, inverse, direction, length);
+      farthest = static_cast<double>(reach(values, direction, size, chosen_.data()));
     }
-    double step = 0.5 * static_cast<double>(reach(values, direction, size, chosen_.data()));
-    double value_square = 0, direction_square = 0;
-    for (int c = 0; c < r_; ++c) {
-      value_square += static_cast<double>(values[size + c]) * values[size + c];
-      direction_square += static_cast<double>(direction[size + c]) * direction[size + c];
+    Vec<double> value_square{}, direction_square{};
+    for (int c = size; c < size + r_; c += kLanes<double>) {
+      value_square += load_double(values + c) * load_double(values + c);
+      direction_square += load_double(direction + c) * load_double(direction + c);
     }
-    if (direction_square > 0) step = std::min(step, std::sqrt(value_square / direction_square));
-    for (int c = 0; c < r_; ++c) {
-      gate[c] = static_cast<double>(values[size + c]) + step * static_cast<double>(direction[size + c]);
+    // No farther than the ray is long.
+    const double direction_total = total<double>(direction_square);
+    double step = 0.5 * farthest;
+    if (direction_total > 0) step = std::min(step, std::sqrt(total<double>(value_square) / direction_total));
+    for (int c = 0; c < r_; c += kLanes<double>) {
+      store(gate.data() + c, load_double(values + size + c) + broadcast(step) * load_double(direction + size + c));
     }
   }
 
@@ -211,7 +233,7 @@ class CellWriter : public Elimination<kArithmetic> {
   Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_scratch_;
   Matrix double_scratch_;
   CellOutput output_;
-  std::int64_t written_ = 0;
+  std::int64_t first_pair_ = 0;       // pairs found before this task
   std::vector<double> column_scale_;  // turns gates for scaled columns into gates for those given
 };
 

@@ -63,7 +63,7 @@ struct FlagNotGeneric : std::runtime_error {
 class CellSearch {
  public:
   virtual ~CellSearch() = default;
-  /// Returns the number of pairs found.
+  /// Returns the number of pairs found. `counts` goes on while it runs.
   virtual std::int64_t run(const SearchTask& task, CellOutput output) = 0;
   /// Whether the row can be in an NBC set at all: no earlier row is parallel to it.
   virtual bool is_candidate(int row) = 0;
@@ -79,11 +79,12 @@ struct SearchSettings {
   std::vector<int> contracted;
 };
 
-/// Called every few microseconds of work; may throw.
+/// Called every few microseconds of work, with the number of pairs that the search has found so far; may throw. Work
+/// that takes up to milliseconds has a higher cost.
 class Pulse {
  public:
   virtual ~Pulse() = default;
-  virtual void beat() = 0;
+  virtual void beat(std::int64_t pairs, unsigned cost) = 0;
 };
 
 std::unique_ptr<CellSearch> make_search(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse);

@@ -54,15 +54,21 @@ inline Vec<S> absolute(Vec<S> v) {
   using Bits = typename LaneBits<S>::type;
   return (Vec<S>)((Bits)v & ~(LaneBits<S>::kSign - Bits{}));
 }
+/// Joins the halves of a vector, the halves of that, and so on until one entry is left.
+template <class S, int kCount, class V, class Join>
+inline S fold(const V& v, const Join& join) {
+  if constexpr (kCount == 2) {
+    return join(v[0], v[1]);
+  } else {
+    typedef S Half __attribute__((vector_size(kCount / 2 * sizeof(S))));
+    Half halves[2];
+    std::memcpy(halves, &v, sizeof v);
+    return fold<S, kCount / 2>(join(halves[0], halves[1]), join);
+  }
+}
 template <class S>
 inline S total(Vec<S> v) {
-  typedef S Half __attribute__((vector_size(kVectorBytes / 2)));
-  Half halves[2];
-  std::memcpy(halves, &v, sizeof v);
-  const Half half = halves[0] + halves[1];
-  S sum = half[0];
-  for (int k = 1; k < kLanes<S> / 2; ++k) sum += half[k];
-  return sum;
+  return fold<S, kLanes<S>>(v, [](const auto& a, const auto& b) { return a + b; });
 }
 
 template <class V>
@@ -75,9 +81,25 @@ inline V minimum(V a, V b) {
 }
 template <class S>
 inline S smallest(Vec<S> v) {
-  S result = v[0];
-  for (int k = 1; k < kLanes<S>; ++k) result = v[k] < result ? v[k] : result;
-  return result;
+  return fold<S, kLanes<S>>(v, [](const auto& a, const auto& b) { return a < b ? a : b; });
+}
+
+/// kBlock vectors from position j on of the sum of `count` columns with factors.
+template <int kBlock, class S>
+inline void combine(const S* const* columns, const S* factors, int count, int j, Vec<S>* sum) {
+  for (int b = 0; b < kBlock; ++b) sum[b] = Vec<S>{};
+  for (int m = 0; m < count; ++m) {
+    const Vec<S> factor = broadcast(factors[m]);
+    for (int b = 0; b < kBlock; ++b) sum[b] += factor * load(columns[m] + j + b * kLanes<S>);
+  }
+}
+
+/// Calls work(number of vectors as a constant, position) for blocks of four vectors, and for single ones at the end.
+template <class S, class Work>
+inline void in_blocks(int begin, int end, const Work& work) {
+  int j = begin;
+  for (; j + 4 * kLanes<S> <= end; j += 4 * kLanes<S>) work(std::integral_constant<int, 4>(), j);
+  for (; j < end; j += kLanes<S>) work(std::integral_constant<int, 1>(), j);
 }
 
 /// Bit k is set where a[k] < b[k].
@@ -127,6 +149,21 @@ inline Vec<S> minimum_ratio(Vec<S> least, Vec<S> a, Vec<S> b, std::uint32_t lane
   const auto in = ((static_cast<Lane>(lanes) - decltype(lane){}) & lane) != 0;
   const Vec<S> ratio = absolute<S>(a) / absolute<S>(b);
   return in ? minimum(least, ratio) : least;
+#endif
+}
+
+/// The smaller of `least` and x, or -x where the bit of `plus` is not set, in the lanes whose bits are set.
+inline Vec<float> minimum_signed(Vec<float> least, Vec<float> x, std::uint32_t plus, std::uint32_t lanes) {
+#if defined(__AVX512F__)
+  const auto minus = static_cast<__mmask16>(~plus);
+  const __m512 y = _mm512_mask_sub_ps((__m512)x, minus, _mm512_setzero_ps(), (__m512)x);
+  return (Vec<float>)_mm512_mask_min_ps((__m512)least, static_cast<__mmask16>(lanes), (__m512)least, y);
+#else
+  LaneBits<float>::type lane{};
+  for (int k = 0; k < kLanes<float>; ++k) lane[k] = std::int32_t{1} << k;
+  const auto in = ((static_cast<std::int32_t>(lanes) - decltype(lane){}) & lane) != 0;
+  const auto up = ((static_cast<std::int32_t>(plus) - decltype(lane){}) & lane) != 0;
+  return in ? minimum(least, up ? x : -x) : least;
 #endif
 }
 
