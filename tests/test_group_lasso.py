@@ -372,8 +372,25 @@ def test_ctrl_c_stops_within_a_fifth_of_a_second():
     X, y, patterns = teacher(3000, 60, 1500)
     beta = 1e-5 * cvxrelu.beta_max(X, y, patterns)
     with press_ctrl_c_after(0.5) as pressed, pytest.raises(KeyboardInterrupt):
-        cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-12)
+        cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-12, n_threads=1)
     assert pressed.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
+    assert pressed.cpu_seconds_until_caught < 0.2
+
+
+def test_ctrl_c_within_conjugate_gradients():
+    # Several outputs are never factorised.
+    X, y, patterns = teacher(20_000, 40, 300)
+    Y = np.stack([y, y**2, np.abs(y)], axis=1)
+    beta = 1e-4 * cvxrelu.beta_max(X, Y, patterns)
+    with press_ctrl_c_after(1.0) as pressed, pytest.raises(KeyboardInterrupt):
+        cvxrelu.solve_gated(X, Y, patterns, beta, tol=1e-12, n_threads=1)
+    assert pressed.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
+    assert pressed.cpu_seconds_until_caught < 0.2
+
+
+def test_ctrl_c_on_a_path_returns_what_is_finished():
+    X, y, patterns = teacher(3000, 60, 1500)
+    beta = 1e-5 * cvxrelu.beta_max(X, y, patterns)
 
     with press_ctrl_c_after(0.5):
         path = cvxrelu.gated_path(X, y, patterns, betas=beta * np.logspace(5, 0, 200), on_interrupt="return")
