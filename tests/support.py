@@ -12,7 +12,7 @@ SECONDS_TO_HEAR_CTRL_C = 2.0
 
 @contextlib.contextmanager
 def press_ctrl_c_after(seconds):
-    """Send SIGINT to this process after so many seconds; tells how long it took until the block was left."""
+    """Send SIGINT to this process after so many seconds; tells how long it and its CPU took to leave the block."""
     state = SimpleNamespace(seconds_until_caught=None, cpu_seconds_until_caught=None)
     sent = []
 
