@@ -12,12 +12,12 @@ SECONDS_TO_HEAR_CTRL_C = 2.0
 
 @contextlib.contextmanager
 def press_ctrl_c_after(seconds):
-    """Send SIGINT to this process after so many seconds; tells how long it took until the block was left."""
-    state = SimpleNamespace(seconds_until_caught=None)
+    """Send SIGINT to this process after so many seconds; tells how long it and its CPU took to leave the block."""
+    state = SimpleNamespace(seconds_until_caught=None, cpu_seconds_until_caught=None)
     sent = []
 
     def press():
-        sent.append(time.monotonic())
+        sent.extend((time.monotonic(), time.process_time()))
         signal.raise_signal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else (
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         )
@@ -31,3 +31,4 @@ def press_ctrl_c_after(seconds):
         timer.join()
         if sent:
             state.seconds_until_caught = time.monotonic() - sent[0]
+            state.cpu_seconds_until_caught = time.process_time() - sent[1]

@@ -164,6 +164,20 @@ def test_a_factorisation_is_chosen_where_it_is_cheaper_and_agrees():
         assert solution.objective == pytest.approx(other.objective, abs=other.gap + solution.gap)
 
 
+@pytest.mark.parametrize("spread, ratio", [(0, 1e-3), (4, 1e-3)])
+def test_factors_in_single_precision_do_not_cost_accuracy(spread, ratio):
+    # Columns of very different lengths make the matrices in sample space ill-conditioned.
+    X, y, _ = teacher(150, 6, 1)
+    X = X * np.logspace(0, -spread, 6)
+    patterns = cvxrelu.sample_patterns(X, 100, random_state=0)
+    beta = ratio * cvxrelu.beta_max(X, y, patterns)
+    solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-10, max_iter=1000)
+    assert solution.n_direct > 0
+    check_certificate(X, y, solution, 1e-10)
+    dual = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-9, solver="dual", max_iter=1000)
+    assert solution.objective == pytest.approx(dual.objective, abs=dual.gap + solution.gap)
+
+
 @pytest.mark.parametrize("ratio", [1e-8, 1e-5])
 def test_tiny_penalties(ratio):
     X, y, patterns = teacher(100, 5, 60)
@@ -358,8 +372,25 @@ def test_ctrl_c_stops_within_a_fifth_of_a_second():
     X, y, patterns = teacher(3000, 60, 1500)
     beta = 1e-5 * cvxrelu.beta_max(X, y, patterns)
     with press_ctrl_c_after(0.5) as pressed, pytest.raises(KeyboardInterrupt):
-        cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-12)
+        cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-12, n_threads=1)
     assert pressed.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
+    assert pressed.cpu_seconds_until_caught < 0.2
+
+
+def test_ctrl_c_within_conjugate_gradients():
+    # Several outputs are never factorised.
+    X, y, patterns = teacher(20_000, 40, 300)
+    Y = np.stack([y, y**2, np.abs(y)], axis=1)
+    beta = 1e-4 * cvxrelu.beta_max(X, Y, patterns)
+    with press_ctrl_c_after(1.0) as pressed, pytest.raises(KeyboardInterrupt):
+        cvxrelu.solve_gated(X, Y, patterns, beta, tol=1e-12, n_threads=1)
+    assert pressed.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
+    assert pressed.cpu_seconds_until_caught < 0.2
+
+
+def test_ctrl_c_on_a_path_returns_what_is_finished():
+    X, y, patterns = teacher(3000, 60, 1500)
+    beta = 1e-5 * cvxrelu.beta_max(X, y, patterns)
 
     with press_ctrl_c_after(0.5):
         path = cvxrelu.gated_path(X, y, patterns, betas=beta * np.logspace(5, 0, 200), on_interrupt="return")
@@ -403,11 +434,13 @@ def test_solutions_pickle():
     np.testing.assert_array_equal(copy.predict(X), solution.predict(X))
 
 
-def test_predictions_are_those_of_the_definition():
+def test_predictions_are_those_of_the_definition(monkeypatch):
     X, y, patterns = teacher(80, 4, 30)
     solution = cvxrelu.solve_gated(X, y, patterns, 1.0)
     Z = np.random.default_rng(5).standard_normal((40, 4))
     expected = ((Z @ patterns.gates.T >= 0) * (Z @ solution.coef.T)).sum(axis=1)
+    np.testing.assert_allclose(solution.predict(Z), expected, atol=1e-12)
+    monkeypatch.setattr("cvxrelu.gated_solution._MOST_GATES", 3 * solution.active.size)  # rows by threes
     np.testing.assert_allclose(solution.predict(Z), expected, atol=1e-12)
 
 

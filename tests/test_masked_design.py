@@ -44,6 +44,12 @@ def test_products_at_the_borders_of_words_and_vectors(n, d, p):
         np.testing.assert_allclose(found, reference.fitted(X, masks, W), atol=1e-10)
 
 
+def test_no_patterns_have_no_correlations_and_fit_nothing():
+    X, no_words = np.ones((70, 3)), np.empty((0, 2), dtype=np.uint64)
+    assert core.masked_correlations(X, no_words, np.ones((70, 2), order="F"), 1).shape == (6, 0)
+    assert not core.masked_fitted(X, no_words, np.empty((6, 0), order="F"), 2, 1).any()
+
+
 def test_the_core_refuses_arrays_that_it_would_have_to_copy():
     X, words, V = np.ones((3, 2)), np.ones((1, 1), dtype=np.uint64), np.ones((3, 1), order="F")
     core.masked_correlations(X, words, V, 1)

@@ -3,11 +3,12 @@
     python -m bench.peers.gated --peers celer skglm --ratios 0.1 0.01
     python -m bench.peers.gated --python adelie=/path/to/another/environment/bin/python
     python -m bench.peers.gated --path --problems A B C
+    python -m bench.peers.gated --problems long wide --ratios 0.1 --gaps 1e-4 1e-6 --peers --repeats 1 --seconds 600
     PYTHONPATH=build/multi python -m bench.peers.gated --peers --levels 3 4   # AVX2 and AVX-512 of one build
 
 Problems: A to F, planted teachers on Gaussian data; data sets of scikit-learn; digits10, the ten classes of digits as
-ten outputs. A path has 50 penalties from beta_max down to a hundredth of it, and counts as within a gap when all of
-them are.
+ten outputs; long, a million samples, and wide, a hundred thousand patterns. A path has 50 penalties from beta_max down
+to a hundredth of it, and counts as within a gap when all of them are.
 
 Every solver runs in a process of its own, pinned to as many cores as it gets threads, over a ladder of its own
 tolerances until it reaches the least gap of the table. Its coefficients are certified by one NumPy routine for all; a
@@ -35,7 +36,10 @@ PROBLEMS = {
     "D": (2000, 100, 1000),
     "E": (20000, 20, 500),
     "F": (300, 500, 500),
+    "long": (1_000_000, 50, 500),
+    "wide": (2000, 20, 100_000),
 }
+LARGE = ("long", "wide")  # not in the table unless asked for
 SKLEARN = ("diabetes", "breast_cancer", "digits")
 MANY_OUTPUTS = ("digits10",)  # no peer has blocks that are matrices
 SOLVERS = Path(__file__).with_name("gated_solvers.py")
@@ -105,7 +109,7 @@ def measure(options, source, solver, threads, level):
 def main(argv=None):
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", nargs="+", default=[*PROBLEMS, *SKLEARN])
+    parser.add_argument("--problems", nargs="+", default=[*(name for name in PROBLEMS if name not in LARGE), *SKLEARN])
     parser.add_argument("--ratios", nargs="+", type=float, default=[0.1, 0.01, 0.001], help="of beta_max")
     parser.add_argument("--path", action="store_true", help="a path in the place of single penalties")
     parser.add_argument("--gaps", nargs="+", type=float, default=[1e-4, 1e-6, 1e-8])
@@ -127,11 +131,10 @@ def main(argv=None):
         source = Path(folder) / "problem.npz"
         for name, seed in itertools.product(options.problems, options.seeds):
             X, y, patterns = problem(name, seed)
-            masks = patterns.to_dense().astype(float)
             largest = cvxrelu.beta_max(X, y, patterns)
             for ratio in ["path"] if options.path else options.ratios:
                 betas = largest * (np.geomspace(1, 0.01, 50) if options.path else np.array([ratio]))
-                np.savez(source, X=X, y=y, masks=masks, gates=patterns.gates, words=patterns.words, betas=betas)
+                np.savez(source, X=X, y=y, gates=patterns.gates, words=patterns.words, betas=betas)
                 peers = [] if y.ndim > 1 else options.peers
                 best = {gap: np.inf for gap in options.gaps}
                 for solver, threads, level in [*((peer, 1, None) for peer in peers), *ours]:

@@ -32,8 +32,14 @@ def cvxrelu(problem, threads):
     return solve, (1e-4, 1e-6, 1e-8)
 
 
+def _masks(words, n):
+    """Patterns packed in 64-bit words as 0.0 and 1.0, of shape (n, patterns)."""
+    return np.unpackbits(words.view(np.uint8), axis=1, count=n, bitorder="little").T.astype(float)
+
+
 def _explicit(problem):
-    masks, X = problem["masks"], problem["X"]
+    X = problem["X"]
+    masks = _masks(problem["words"], len(X))
     return np.asfortranarray((masks[:, :, None] * X[:, None, :]).reshape(len(X), -1))
 
 
@@ -82,9 +88,10 @@ def _adelie(problem, threads, structured):
     import adelie
 
     X, (n, d) = np.asfortranarray(problem["X"]), problem["X"].shape
-    p = problem["masks"].shape[1]
+    p = len(problem["words"])
     if structured:
-        A = adelie.matrix.convex_relu(X, np.asfortranarray(problem["masks"]), gated=True, n_threads=threads)
+        masks = np.asfortranarray(_masks(problem["words"], n))
+        A = adelie.matrix.convex_relu(X, masks, gated=True, n_threads=threads)
     else:
         A = adelie.matrix.dense(_explicit(problem), method="naive", n_threads=threads)
 
@@ -134,13 +141,21 @@ def pyscnn(problem, threads):
     return lambda tol: [solve_one(tol, beta) for beta in problem["betas"]], LADDER
 
 
-def certified_gap(X, y, masks, coef, beta):
+def certified_gap(X, y, words, coef, beta):
     """Relative duality gap of coefficients, as a sum of non-negative terms."""
-    Y, W = y.reshape(len(y), -1), coef.reshape(*coef.shape[:2], -1)
+    n, Y, W = len(y), y.reshape(len(y), -1), coef.reshape(*coef.shape[:2], -1)
+    block = max(1, 2**24 // n)  # patterns that are unpacked at a time
     active = np.flatnonzero(np.abs(W).sum(axis=(1, 2)))
-    fitted = [((X @ W[active, :, o].T) * masks[:, active]).sum(axis=1) for o in range(Y.shape[1])]
-    residual = Y - np.stack(fitted, axis=1)
-    correlations = np.stack([masks.T @ (X * r[:, None]) for r in residual.T], axis=2)
+    residual = Y.astype(float)
+    for part in (active[k : k + block] for k in range(0, len(active), block)):
+        masks = _masks(words[part], n)
+        for o in range(Y.shape[1]):
+            residual[:, o] -= ((X @ W[part, :, o].T) * masks).sum(axis=1)
+    correlations = np.empty_like(W)
+    for o, r in enumerate(residual.T):
+        rows = X * r[:, None]
+        for k in range(0, len(words), block):
+            correlations[k : k + block, :, o] = _masks(words[k : k + block], n).T @ rows
     rr = (residual**2).sum()
     s = min((Y * residual).sum() / rr, beta / np.sqrt((correlations**2).sum(axis=(1, 2))).max()) if rr > 0 else 1.0
     terms = beta * np.sqrt((W**2).sum(axis=(1, 2))) - s * (W * correlations).sum(axis=(1, 2))
@@ -157,7 +172,7 @@ def main(name, source, target, threads, goal):
         cpu, wall = time.process_time() - before, time.perf_counter() - wall
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         gaps = [
-            certified_gap(problem["X"], problem["y"], problem["masks"], np.asarray(coef, dtype=np.float64), beta)
+            certified_gap(problem["X"], problem["y"], problem["words"], np.asarray(coef, dtype=np.float64), beta)
             for coef, beta in zip(coefs, problem["betas"], strict=True)
         ]
         active = int(np.abs(coefs[-1]).reshape(len(coefs[-1]), -1).any(axis=1).sum())

@@ -12,6 +12,8 @@ namespace {
 
 // Below so many multiply-adds of the explicit product, waking threads costs more than they save.
 constexpr Index kParallelWork = 4'000'000;
+// Multiply-adds of the explicit product that take some 10 ms, between which the monitor is asked.
+constexpr Index kPollWork = 200'000'000;
 
 const std::uint8_t* as_bytes(const Word* words) { return reinterpret_cast<const std::uint8_t*>(words); }
 
@@ -53,8 +55,7 @@ void correlate(const MaskedDesign& design, BitRows bits, const MatrixView& V, Ei
   const Index width = padded<S>(size);
   const OuterRows<S> fill{design.rows(), V, d};
   const int threads = bits.rows * n * width >= kParallelWork ? design.n_threads() : 1;
-  // Chunks of samples of some 10 ms, between which the monitor is asked.
-  const Index chunk = std::max<Index>(512, Index(200'000'000) / (bits.rows * width) / 64 * 64);
+  const Index chunk = std::max<Index>(512, kPollWork / (bits.rows * width) / 64 * 64);
   const auto in_chunks = [&](auto&& product) {
     for (Index first = 0; first < n; first += chunk) {
       product(first, std::min(n, first + chunk));
@@ -202,7 +203,7 @@ void MaskedDesign::update_and_correlate(Index a, const double* W, Eigen::Ref<Mat
   const Index d = n_features(), c = R.cols(), width = padded<double>(d);
   const Word* mask_a = a >= 0 ? pattern(a) : nullptr;
   const Word* mask_b = b >= 0 ? pattern(b) : nullptr;
-  const int threads = 16 * n_samples() * d >= kParallelWork ? n_threads_ : 1;  // no table saves work here
+  const int threads = 32 * n_samples() * d >= kParallelWork ? n_threads_ : 1;  // no table saves work here
 
   AlignedArray<double> weights(c * width), sums(threads * c * width);
   std::fill_n(weights.data(), c * width, 0.0);
@@ -261,7 +262,7 @@ void RestrictedDesign::fitted(const MatrixView& W, Eigen::Ref<Matrix> out) const
   };
   constexpr Index kTile = 512;  // rows whose sums are held in cache between the tables and the dot product
   const int threads = m * n * c * width >= kParallelWork ? design_.n_threads() : 1;
-  parallel_ranges(n, threads, kTile, [&](int, Index begin, Index end) {
+  const auto rows = [&](Index begin, Index end) {
     AlignedArray<S> sums(kTile * c * width);
     for (Index first = begin; first < end; first += kTile) {
       const Index count = std::min(kTile, end - first);
@@ -282,7 +283,13 @@ void RestrictedDesign::fitted(const MatrixView& W, Eigen::Ref<Matrix> out) const
         }
       }
     }
-  });
+  };
+  const Index chunk = std::max(threads * kTile, kPollWork / (std::max<Index>(m, 1) * c * width) / kTile * kTile);
+  for (Index first = 0; first < n; first += chunk) {
+    parallel_ranges(std::min(chunk, n - first), threads, kTile,
+                    [&](int, Index begin, Index end) { rows(first + begin, first + end); });
+    design_.monitor().poll();
+  }
 }
 
 template void RestrictedDesign::correlations<float>(const MatrixView&, Eigen::Ref<Matrix>) const;

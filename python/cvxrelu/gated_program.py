@@ -218,7 +218,7 @@ def to_core(coef: FloatArray) -> FloatArray:
 
 def rescaled(array: FloatArray) -> tuple[FloatArray, float]:
     """Take out a power of two where the entries would leave the range of float32 products."""
-    largest = float(np.abs(array).max())
+    largest = float(max(array.max(), -array.min()))
     if largest == 0 or 2.0**-20 < largest < 2.0**20:
         return array, 1.0
     scale = float(2.0 ** np.floor(np.log2(largest)))

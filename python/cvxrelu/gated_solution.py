@@ -16,6 +16,8 @@ from .row_blocks import is_rows, on_rows
 if TYPE_CHECKING:
     from .network import Network
 
+_MOST_GATES = 2**24  # values of gates that a prediction holds at a time
+
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class GatedSolution:
@@ -106,8 +108,12 @@ class GatedSolution:
         if is_rows(Z):
             return on_rows(self.predict, {"X": Z, "model": self})
         design = as_design(Z, "Z", self.patterns.n_features)
-        gates = self.patterns[self.active].activations(design)
-        values = np.einsum("mp,md,pd...->m...", gates.astype(np.float64), design, self.blocks, optimize=True)
+        patterns = self.patterns[self.active]
+        values = np.empty((len(design), *self.blocks.shape[2:]))
+        step = max(1, _MOST_GATES // max(1, self.active.size))
+        for rows in (slice(k, k + step) for k in range(0, len(design), step)):
+            gates = patterns.activations(design[rows]).astype(np.float64)
+            values[rows] = np.einsum("mp,md,pd...->m...", gates, design[rows], self.blocks, optimize=True)
         if self.unpenalised_coef is not None:
             if unpenalised is None:
                 raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
