@@ -127,3 +127,55 @@ def test_nothing_is_left_beside_the_file_when_writing_fails(problem, tmp_path, m
     with pytest.raises(OSError, match="No space"):
         path(problem, tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def network_problem():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    return X, np.abs(X[:, 0]) + 0.1 * rng.standard_normal(60)
+
+
+def generate(problem, checkpoint, beta=0.3, **settings):
+    return cvxrelu.train_relu(*problem, beta, random_state=0, checkpoint=checkpoint, n_threads=1, **settings)
+
+
+def test_a_column_generation_goes_on_where_it_was_interrupted(network_problem, tmp_path):
+    file = tmp_path / "file"
+    whole = cvxrelu.train_relu(*network_problem, 0.3, random_state=0, n_threads=1)
+    assert whole.n_rounds > 2
+
+    def interrupt(state):
+        if file.with_name("file.previous").exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(network_problem, file, callback=interrupt)
+    states = []
+    resumed = generate(network_problem, file, callback=lambda state: states.append(state) or False)
+    assert resumed.converged and resumed.scope == "all patterns"
+    assert resumed.objective == pytest.approx(whole.objective, abs=2 * whole.gap + 2 * resumed.gap)
+    # It began with the network of the file, not from nothing.
+    assert states[0]["objective"] < 0.5 * 0.5 * network_problem[1] @ network_problem[1]
+    assert resumed.n_rounds > 2
+    again = generate(network_problem, file)
+    assert again.objective == pytest.approx(resumed.objective, rel=1e-9)
+
+
+def test_checkpoints_of_networks_are_whole_and_of_their_problem(network_problem, tmp_path):
+    X, y = network_problem
+    file = tmp_path / "file"
+    solution = generate(network_problem, file)
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match="cut off, damaged or not a checkpoint of a generation; the one before is"):
+        generate(network_problem, file)
+    os.replace(tmp_path / "file.previous", file)
+    assert generate(network_problem, file).objective == pytest.approx(solution.objective, rel=1e-6)
+    for other in [((X, 2 * y), {}), ((X, y), {"beta": 0.4}), ((2 * X, y), {})]:
+        with pytest.raises(ValueError, match="belongs to another problem: its signature"):
+            generate(other[0], file, **other[1])
+    path_file = tmp_path / "path"
+    cvxrelu.gated_path(X, y, cvxrelu.sample_patterns(X, 5, random_state=0), n_betas=2, checkpoint=path_file)
+    with pytest.raises(ValueError, match="not a checkpoint of a generation"):
+        generate(network_problem, path_file)

@@ -125,6 +125,12 @@ def test_the_same_seed_gives_the_same_report(houses, capsys):
     assert reports[0] == reports[1]
 
 
+def test_seeds_of_any_size(houses, capsys):
+    command = ["train", str(houses), "--target", "price", "--ignore", "kind", "--seed", "9" * 20, "--json", *FAST]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["scores"]["mlp"] is not None
+
+
 def test_stopping_early_has_a_status_of_its_own(houses, capsys):
     command = ["train", str(houses), "--target", "price", "--ignore", "kind", "--max-iter", "1", "--tol", "1e-14"]
     assert main([*command, *FAST]) == 3
@@ -151,11 +157,17 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
         ("x,y\n", "y", "has a header and no rows"),
         ("1,2\n3,4\n", "y", "has no header: its first line has numbers only"),
         ("x,,y\n1,2,3\n", "y", "column 2 has no name in the header"),
+        ("x,y,\n1,2,3\n", "y", "column 3 has no name in the header"),
+        ("x;y\n1,5;2\n", "y", "line 2: column 'x' has '1,5': numbers need a decimal point, not a comma"),
         ("x,x,y\n1,2,3\n", "y", "the header has 'x' twice"),
         ("x,y\n1,2\n3\n", "y", "line 3: 1 cells, but the header has 2"),
         ("x,z\n1,2\n", "y", "has no column 'y'; its columns are x, z"),
         ("y\n1\n2\n", "y", "has no columns beside the target"),
-        ("x,city,y\n1,Oslo,2\n", "y", "line 2: column 'city' has 'Oslo', which is not a number: .* --ignore city"),
+        (
+            "x,city,y\n1,Oslo,2\n",
+            "y",
+            "line 2: column 'city' has 'Oslo', which is not a number: .*--encode.* --ignore city",
+        ),
         ("x,y\n1,2\n,3\n", "y", "line 3: column 'x' is empty: fill missing values"),
         ("x,y\n1,2\nnan,3\n", "y", "line 3: column 'x' has 'nan': values must be finite"),
         ("x,y\n1,2\n2,inf\n", "y", "line 3: column 'y' has 'inf': values must be finite"),
@@ -202,10 +214,100 @@ def test_models_that_are_none(tmp_path, capsys, houses):
     assert "has no column 'id'" in complaint(capsys, "predict", model, table)
 
 
+@pytest.fixture
+def messy(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "messy.csv"
+    lines = ["id,size,city,garage,price"]
+    for k in range(120):
+        size, city = rng.uniform(20, 200), ["Köln", "Bonn", "Essen"][k % 3]
+        garage = ["yes", "no", "", "NA"][k % 4]
+        price = 30 * size + {"Köln": 2000, "Bonn": 900, "Essen": 0}[city] + 300 * (garage == "yes")
+        lines.append(f"x{k},{'' if k % 17 == 1 else f'{size:.3f}'},{city},{garage},{price:.2f}")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_text_and_missing_cells(messy, tmp_path, capsys):
+    model = tmp_path / "model.npz"
+    said = complaint(capsys, "train", messy, "--target", "price", "--ignore", "id", *FAST)
+    assert "column 'city' has 'Köln', which is not a number" in said and "--encode" in said
+    command = ("train", messy, "--target", "price", "--ignore", "id", "--encode", "--no-compare", "--json", *FAST)
+    report = printed(capsys, *command, "--out", model)
+    assert report["n_features"] == 1 + 3 + 3  # the size, three cities, and yes, no or nothing
+    assert report["scores"]["network"] > 0.9
+    predictions = printed(capsys, "predict", model, messy, "--json")["predictions"]
+    prices = read_table(messy).numbers(["price"])[:, 0]
+    assert np.corrcoef(predictions, prices)[0, 1] > 0.95
+    new = tmp_path / "new.csv"
+    new.write_text("size,city,garage\n100,Bonn,no\n,Paris,maybe\n", encoding="utf-8")
+    assert np.isfinite(printed(capsys, "predict", model, new, "--json")["predictions"]).all()
+    new.write_text("size,city,garage\nlarge,Bonn,no\n", encoding="utf-8")
+    assert "column 'size' has text, but the model was trained on numbers" in complaint(capsys, "predict", model, new)
+    np.savez(model, **dict(np.load(model)) | {"value_column": np.zeros(2, dtype=int)})
+    assert "do not belong together" in complaint(capsys, "predict", model, messy)
+
+
+def test_text_that_cannot_be_encoded(messy, tmp_path, capsys):
+    said = complaint(capsys, "train", messy, "--target", "price", "--encode", *FAST)
+    assert "column 'id' has 120 different texts, more than 50: leave it out with --ignore id" in said
+    empty = tmp_path / "empty.csv"
+    empty.write_text("a,b,y\n,1,2\n?,2,3\n", encoding="utf-8")
+    assert "column 'a' is empty" in complaint(capsys, "train", empty, "--target", "y", "--encode", *FAST)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("version", np.array(99), "has version 99 of its format"),
+        ("version", np.array([1, 2]), "its version is"),
+        ("W1", np.full((2, 3), np.nan), "damaged: W1 has entries that are not finite"),
+        ("W1", np.eye(3).astype(complex), "damaged: W1 must be an array of real numbers"),
+        ("w2", np.zeros(0), "damaged: W1 has .* neurons, but w2 has 0"),
+        ("bias", np.array(["q"]), "damaged: bias must be true or false"),
+        ("feature_names", np.array(["size"]), "damaged: it names 1 features, but its network takes 2"),
+        ("feature_mean", np.zeros((3, 1)), r"damaged: means and scales must have shape \(2,\)"),
+        ("feature_scale", np.array([1.0, 0.0]), "damaged: means must be finite, and scales finite and positive"),
+        ("feature_scale", np.array(["q", "q"]), "damaged: scale must be an array of real numbers"),
+        ("target_mean", np.array(np.nan), "damaged: means must be finite"),
+        ("classes", np.array(["a", "b"]), "damaged: it needs a scaling of its target, or classes"),
+    ],
+)
+def test_damaged_models(tmp_path, capsys, houses, name, value, message):
+    model = tmp_path / "model.npz"
+    main(["train", str(houses), "--target", "price", "--ignore", "id,kind", "--no-compare", "--out", str(model), *FAST])
+    capsys.readouterr()
+    np.savez(model, **dict(np.load(model)) | {name: value})
+    assert re.search(message, complaint(capsys, "predict", model, houses))
+
+
+def test_classes_that_are_not_those_of_the_network(tmp_path, capsys, houses):
+    model = tmp_path / "model.npz"
+    main(["train", str(houses), "--target", "kind", "--ignore", "id", "--no-compare", "--out", str(model), *FAST])
+    capsys.readouterr()
+    np.savez(model, **dict(np.load(model)) | {"classes": np.array(["a", "b", "c"])})
+    assert "its network has 1 outputs" in complaint(capsys, "predict", model, houses)
+
+
+def test_numbers_too_large_to_compute_with(tmp_path, capsys):
+    path = tmp_path / "table.csv"
+    path.write_text("a,y\n1e308,1\n-1e308,2\n1,3\n2,4\n3,5\n")
+    assert "too large or too small" in complaint(capsys, "train", path, "--target", "y", *FAST)
+    network = tmp_path / "network.npz"
+    cvxrelu.Network(np.eye(1), np.ones(1)).save(network)
+    assert "too large or too small" in complaint(capsys, "certify", network, path, "--target", "y", "--beta", "1")
+
+
+def test_more_threads_than_a_system_can_start(houses, capsys):
+    command = ("train", houses, "--target", "price", "--ignore", "kind", "--threads", "100000")
+    assert "n_threads must be at most 4096" in complaint(capsys, *command)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--gates", "0"],
+        ["--gates", "9" * 20],
         ["--gates", "many"],
         ["--beta", "-1"],
         ["--beta", "nan"],
@@ -241,7 +343,7 @@ def test_help_and_version(capsys):
 
 def test_spreadsheet_habits(tmp_path):
     path = tmp_path / "table.csv"
-    path.write_bytes('\ufeffx\t y \r\n1\t2\r\n\r\n" 3"\t4\r\n'.encode())
+    path.write_bytes('\ufeffx\t y \t\t\r\n1\t2\t\t\r\n\r\n" 3"\t4\t\t \r\n'.encode())
     table = read_table(path)
     assert table.names == ("x", "y")
     np.testing.assert_array_equal(table.numbers(["y", "x"]), [[2, 1], [4, 3]])

@@ -65,6 +65,21 @@ def test_solutions_are_those_in_memory(problem, client):
     np.testing.assert_allclose(path.objectives, cvxrelu.gated_path(X, y, patterns, n_betas=3).objectives, rtol=1e-5)
 
 
+def test_gram_statistics_are_gathered_where_tasks_are_many(client):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20_000, D))
+    y = np.maximum(X @ rng.standard_normal((D, 4)), 0) @ rng.standard_normal(4) + 0.1 * rng.standard_normal(len(X))
+    patterns = cvxrelu.sample_patterns(X, P, random_state=0)
+    beta = 0.05 * cvxrelu.beta_max(X, y, patterns)
+    reference = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-10)
+    solution = cvxrelu.solve_gated(in_blocks(X, (500,) * 40), y, patterns, beta, tol=1e-9)
+    assert "gram" in solution.inner_solvers and solution.converged
+    assert solution.objective == pytest.approx(reference.objective, rel=1e-9)
+    few = cvxrelu.solve_gated(in_blocks(X, (10_000,) * 2), y, patterns, beta, tol=1e-9)
+    assert few.objective == pytest.approx(reference.objective, rel=1e-9)
+    assert solution.n_iter < few.n_iter or "gram" in few.inner_solvers
+
+
 def test_the_order_of_the_rows_does_not_matter(problem, client):
     X, y, patterns, beta, reference = problem
     order = np.random.default_rng(1).permutation(N)
@@ -158,9 +173,12 @@ def test_kernel_learning_and_certificates(problem, client):
     solution = cvxrelu.solve_mkl(in_blocks(X), y, patterns, beta, tol=1e-8)
     assert solution.objective == pytest.approx(reference.objective, rel=1e-8)
     network = (np.eye(D)[:3], np.ones(3))
-    bounded = cvxrelu.certify(in_blocks(X), in_blocks(y), network, beta)
+    bounded = cvxrelu.certify(in_blocks(X), in_blocks(y), network, beta, max_nodes=10)
     assert bounded.upper_bound == pytest.approx(cvxrelu.Network(*network).objective(X, y, beta))
     assert bounded.lower_bound < bounded.upper_bound
+    few = cvxrelu.train_relu(X[:40], y[:40], 2.0, random_state=0).to_network()
+    priced = cvxrelu.certify(in_blocks(X[:40], (15, 0, 25)), in_blocks(y[:40], (30, 10)), few, 2.0)
+    assert priced.exact and priced.scope == "all patterns" and priced.relative_gap < 1e-5
 
 
 def test_bad_input_is_one_clear_sentence(problem, client):
@@ -228,10 +246,26 @@ def test_estimators_take_collections(problem, client):
         assert (classifier.predict(in_blocks(X)).compute() == plain.predict(X)).mean() > 0.99
 
 
-@pytest.mark.parametrize("degenerate", [False, True])
-def test_cells_are_counted_on_the_workers(client, degenerate):
-    rng = np.random.default_rng(0)
-    X = rng.integers(-1, 2, (14, 4)).astype(float) if degenerate else rng.standard_normal((14, 4))
-    assert cvxrelu.count_patterns(da.from_array(X)) == cvxrelu.count_patterns(X)
-    with pytest.raises(ValueError, match="decimals, tol and closed"):
-        cvxrelu.count_patterns(da.from_array(X), decimals=3)
+def test_estimators_that_need_all_rows_bring_them_here(problem, client, monkeypatch):
+    pytest.importorskip("sklearn")
+    X, y = problem[0][:60], problem[1][:60]
+    labels = np.digitize(y, np.quantile(y, [0.3, 0.6]))
+    rows, sizes = in_blocks(X, (20, 0, 25, 15)), (30, 30)
+    for kind, settings in [
+        (cvxrelu.NTKRegressor, {}),
+        (cvxrelu.NTKRegressorCV, {"n_betas": 3}),
+        (cvxrelu.MKLRegressor, {"random_state": 0}),
+        (cvxrelu.ReLURegressor, {"random_state": 0, "certificate": "given patterns"}),
+        (cvxrelu.NTKClassifier, {}),
+        (cvxrelu.ReLUClassifier, {"random_state": 0, "certificate": "given patterns"}),
+    ]:
+        target = labels if kind.__name__.endswith("Classifier") else y
+        plain = kind(**settings).fit(X, target, sample_weight=np.ones(60))
+        weights = da.ones(60, chunks=7)
+        model = kind(**settings).fit(rows, in_blocks(target, sizes), sample_weight=weights)
+        predicted = model.predict(rows)
+        assert isinstance(predicted, da.Array) and predicted.shape == (60,)
+        np.testing.assert_allclose(predicted.compute(), plain.predict(X), rtol=1e-7, atol=1e-7)
+    monkeypatch.setattr("cvxrelu.row_estimators.machine_memory", lambda: 1000.0)
+    with pytest.raises(MemoryError, match="needs all rows in one place"):
+        cvxrelu.NTKRegressor().fit(rows, y)

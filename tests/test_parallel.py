@@ -2,6 +2,8 @@
 
 import os
 
+import cvxrelu
+import numpy as np
 import pytest
 from cvxrelu._validation import as_threads
 
@@ -22,3 +24,22 @@ def test_workers_of_dask_take_one_thread_each():
         joblib.parallel_config(backend="dask"),
     ):
         assert joblib.Parallel(n_jobs=2)(joblib.delayed(as_threads)(None) for _ in range(2)) == [1, 1]
+
+
+@pytest.mark.filterwarnings("default")  # of ray's own
+def test_workers_of_ray_share_the_processors_and_fit_folds():
+    ray = pytest.importorskip("ray")
+    model_selection = pytest.importorskip("sklearn.model_selection")
+    from ray.util.joblib import register_ray
+
+    X = np.random.default_rng(0).standard_normal((100, 3))
+    problem = cvxrelu.GatedReLURegressor(n_gates=20, random_state=0), X, np.abs(X[:, 0])
+    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR")
+    try:
+        register_ray()
+        with joblib.parallel_config(backend="ray"):
+            assert joblib.Parallel(n_jobs=2)(joblib.delayed(as_threads)(None) for _ in range(2)) == [1, 1]
+            scores = model_selection.cross_val_score(*problem, n_jobs=2)
+    finally:
+        ray.shutdown()
+    np.testing.assert_allclose(scores, model_selection.cross_val_score(*problem), rtol=1e-9)

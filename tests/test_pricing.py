@@ -6,12 +6,13 @@ import cvxrelu
 import numpy as np
 import pytest
 from cvxrelu._native import core
-from cvxrelu.pricing import masked_norm_bound
+from cvxrelu.dual_norm import Pricer, masked_norm_bound
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import cone as reference
 from scipy.optimize import minimize
 from strategies import designs
+from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
 
 
 def tree(X, theta, threshold=0.0, max_nodes=100_000):
@@ -141,11 +142,158 @@ def test_a_bound_over_some_patterns_says_so_and_may_be_wrong_for_others():
     assert wide.lower_bound <= cvxrelu.train_relu(X, y, 0.1, random_state=0).objective < narrow.lower_bound
 
 
+def test_a_claim_about_all_patterns_from_a_few_is_caught():
+    X, y = problem(1, n=8, d=3)
+    few = cvxrelu.sample_patterns(X, 3, random_state=0)
+    masks = reference.cells(X)
+    network = cvxrelu.solve_relu(X, y, few, 0.1).to_network()
+    narrow = cvxrelu.certify(X, y, network, 0.1, patterns=few)
+    wide = cvxrelu.certify(X, y, network, 0.1)
+    assert reference.dual_norm(X, masks, wide.dual) <= 0.1 * (1 + 1e-9)
+    assert reference.dual_norm(X, masks, narrow.dual) > 0.1 * (1 + 1e-3)
+    assert narrow.lower_bound > reference.optimum(X, y, masks, 0.1)
+
+
+@pytest.mark.parametrize("pricing", ["enumeration", "branch and bound"])
+def test_ctrl_c_is_heard(pricing):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((80, 8)), rng.standard_normal(80)
+    network = (rng.standard_normal((5, 8)), rng.standard_normal(5))
+    with press_ctrl_c_after(0.5) as state, pytest.raises(KeyboardInterrupt):
+        cvxrelu.certify(X, y, network, 1e-3, pricing=pricing, max_nodes=10**9, n_threads=1)
+    assert state.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
+
+
 def test_beta_zero_proves_nothing_but_zero():
     X, y = problem()
     certificate = cvxrelu.certify(X, y, (np.eye(3), np.ones(3)), 0.0)
     assert certificate.lower_bound == pytest.approx(0, abs=1e-12)
     assert not certificate.dual.any()
+
+
+@pytest.mark.parametrize("ratio", [1e-3, 0.1])
+def test_enumeration_and_branch_and_bound_prove_the_same(ratio):
+    X, y = problem(3, n=15, d=3)
+    beta = ratio * cvxrelu.beta_max(X, y, cvxrelu.enumerate_patterns(X))
+    network = cvxrelu.train_relu(X, y, beta, tol=1e-9, random_state=0).to_network()
+    found = {
+        way: cvxrelu.certify(X, y, network, beta, tol=1e-9, pricing=way) for way in ("enumeration", "branch and bound")
+    }
+    for way, certificate in found.items():
+        assert certificate.priced_by == way and certificate.exact and certificate.scope == "all patterns"
+        assert certificate.relative_gap <= 1e-8
+    assert found["enumeration"].n_nodes == 0 < found["branch and bound"].n_nodes
+    assert found["enumeration"].lower_bound == pytest.approx(found["branch and bound"].lower_bound, rel=1e-8)
+    for way in found:
+        trained = cvxrelu.train_relu(X, y, beta, tol=1e-8, random_state=0, pricing=way)
+        assert trained.converged and trained.priced_by == way
+    with pytest.raises(ValueError, match="pricing must be"):
+        cvxrelu.certify(X, y, network, beta, pricing="guess")
+
+
+def test_the_cheaper_pricing_is_chosen():
+    def how(n, d, **settings):
+        X, y = problem(0, n, d)
+        rng = np.random.default_rng(0)
+        certificate = cvxrelu.certify(X, y, (rng.standard_normal((5, d)), rng.standard_normal(5)), 0.3, **settings)
+        assert certificate.scope == "all patterns"
+        return certificate.priced_by, certificate.exact
+
+    assert how(300, 2) == ("enumeration", True)  # 600 cells
+    assert how(40, 5) == ("branch and bound", True)  # 184,342 cells
+    assert how(300, 3, max_nodes=1) == ("branch and bound", False)
+    assert how(40, 5, max_nodes=1) == ("branch and bound", False)
+    # A tree that takes more than an enumeration, of 30,458 cells, is left for it.
+    X = np.random.default_rng(1).standard_normal((40, 4))
+    X[:, 3] = 1
+    theta = np.sign(np.sin(40 * X[:, 0]) * np.cos(30 * X[:, 1]))
+    norm = Pricer(X, 1, max_nodes=10**6, deadline=np.inf).over_all(theta, 0.0)
+    assert norm.exact and norm.n_nodes > 0
+    nodes = max(tree(X, s * theta)["n_nodes"] for s in (1.0, -1.0))
+    assert norm.priced_by == ("enumeration" if nodes > cvxrelu.pattern_bound(40, 4) // 80 else "branch and bound")
+    assert norm.bound == pytest.approx(max(tree(X, theta)["bound"], tree(X, -theta)["bound"]), rel=1e-8)
+
+
+def test_an_enumeration_out_of_time_leaves_a_bound_that_holds():
+    X, y = problem(0, 40, 5)
+    rng = np.random.default_rng(0)
+    network = (rng.standard_normal((5, 5)), rng.standard_normal(5))
+    short = cvxrelu.certify(X, y, network, 0.3, pricing="enumeration", max_seconds=0.0)
+    exact = cvxrelu.certify(X, y, network, 0.3)
+    assert not short.exact and exact.exact
+    assert short.lower_bound <= exact.lower_bound
+
+
+def test_weights_are_repetitions_of_samples():
+    X, y = problem(4)
+    times = np.random.default_rng(0).integers(0, 4, len(y))
+    repeated = np.repeat(X, times, axis=0), np.repeat(y, times)
+    rng = np.random.default_rng(1)
+    network = (rng.standard_normal((6, 3)), rng.standard_normal(6))
+    expected = cvxrelu.certify(*repeated, network, 0.3, tol=1e-9)
+    weighted = cvxrelu.certify(X, y, network, 0.3, tol=1e-9, sample_weight=times)
+    assert weighted.upper_bound == pytest.approx(expected.upper_bound, rel=1e-12)
+    assert weighted.lower_bound == pytest.approx(expected.lower_bound, rel=1e-8)
+    best = cvxrelu.train_relu(X, y, 0.3, sample_weight=times, random_state=0)
+    assert best.objective == pytest.approx(cvxrelu.train_relu(*repeated, 0.3, random_state=0).objective, rel=1e-5)
+    # The dual point is feasible on the cones of X, and its value is what the weights make of it.
+    masks = reference.cells(X)
+    assert reference.dual_norm(X, masks, best.dual) <= 0.3 * (1 + 1e-9)
+    kept = times > 0
+    value = y @ best.dual - 0.5 * (best.dual[kept] ** 2 / times[kept]).sum()
+    assert value == pytest.approx(best.dual_objective, rel=1e-9)
+    np.testing.assert_array_equal(best.patterns.activations(X).T, best.patterns.to_dense().T)
+    tight = cvxrelu.certify(X, y, best.to_network(), 0.3, sample_weight=times, dual=best.dual)
+    assert tight.relative_gap <= 1e-5
+    with pytest.raises(ValueError, match="sample_weight must be non-negative"):
+        cvxrelu.train_relu(X, y, 0.3, sample_weight=-times)
+
+
+def test_networks_with_several_outputs():
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((12, 3)), rng.standard_normal((12, 2))
+    beta = 0.5
+
+    def objective(W1, W2):
+        return 0.5 * np.sum((np.maximum(X @ W1.T, 0) @ W2 - Y) ** 2) + 0.5 * beta * (np.sum(W1**2) + np.sum(W2**2))
+
+    W1, W2 = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
+    certificate = cvxrelu.certify(X, Y, (W1, W2), beta)
+    assert certificate.upper_bound == pytest.approx(objective(W1, W2), rel=1e-12)
+    assert certificate.dual.shape == Y.shape and not certificate.exact
+    units = rng.standard_normal((20000, 3))
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    assert np.linalg.norm(np.maximum(X @ units.T, 0).T @ certificate.dual, axis=1).max() <= beta
+
+    def flat(z):
+        A, B = z[:24].reshape(8, 3), z[24:].reshape(8, 2)
+        pre = X @ A.T
+        R = np.maximum(pre, 0) @ B - Y
+        dA = ((R @ B.T) * (pre > 0)).T @ X + beta * A
+        return objective(A, B), np.concatenate([dA.ravel(), (np.maximum(pre, 0).T @ R + beta * B).ravel()])
+
+    best, bounds = np.inf, []
+    for _ in range(10):
+        z = minimize(flat, rng.standard_normal(40), jac=True, method="L-BFGS-B").x
+        found = cvxrelu.certify(X, Y, (z[:24].reshape(8, 3), z[24:].reshape(8, 2)), beta)
+        best = min(best, found.upper_bound)
+        bounds.append(found.lower_bound)
+    assert 0 < max(bounds) <= best
+    assert max(bounds) >= 0.5 * best  # far from trivial
+    # Outputs that are multiples of one another: one direction, where the bound is exact.
+    direction = np.array([0.6, 0.8])
+    y = Y[:, 0]
+    single = cvxrelu.train_relu(X, y, beta, random_state=0).to_network()
+    both = cvxrelu.certify(X, np.outer(y, direction), (single.W1, np.outer(single.w2, direction)), beta)
+    assert both.relative_gap <= 1e-3
+    for network, message in [
+        ((W1, W2[:, 0]), "the network has one output, but y has 2 outputs"),
+        ((W1, np.ones((8, 3))), "the network has 3 outputs, but y has 2 outputs"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            cvxrelu.certify(X, Y, network, beta)
+    with pytest.raises(ValueError, match="y must have one output"):
+        cvxrelu.train_relu(X, Y, beta)
 
 
 class Linear:
@@ -154,6 +302,10 @@ class Linear:
 
 
 class ReLU:
+    pass
+
+
+class Tanh:
     pass
 
 
@@ -200,6 +352,7 @@ def test_networks_that_are_no_relu_networks():
         ((W1, np.array([1, np.nan, 1])), ValueError, "w2 must be finite"),
         (sequential(Linear(W1), Linear(w2[None])), ValueError, "Linear, ReLU and Linear"),
         (sequential(Linear(W1, bias=w2), ReLU(), Linear(w2[None])), ValueError, "biases"),
+        (sequential(Linear(W1), Tanh(), Linear(w2[None])), ValueError, "layers, not Linear, Tanh, Linear"),
         ("network", TypeError, "network must be"),
     ]:
         with pytest.raises(error, match=message):

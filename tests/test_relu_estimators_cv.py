@@ -36,6 +36,10 @@ def test_the_path_and_the_choice():
     assert model.beta_ratio_ == model.beta_ratios_[best.argmin()]
     assert 0 < best.argmin() < 5
     assert model.certificate_.scope == "all patterns" and model.certificate_.relative_gap <= 1e-4
+    assert [point[0].beta for point in model.path_] == pytest.approx(
+        model.beta_ * model.beta_ratios_[: len(model.path_)] / model.beta_ratio_, rel=1e-12
+    )
+    assert model.certificate_.upper_bound <= model.path_[-1][0].objective * (1 + 1e-12)
     alone = ReLURegressor(beta=model.beta_, random_state=0, n_threads=1).fit(X, y)
     assert abs(alone.certificate_.upper_bound - model.certificate_.upper_bound) <= alone.dual_gap_ + model.dual_gap_
     again = pickle.loads(pickle.dumps(model))

@@ -178,8 +178,9 @@ def test_kernel_learning_in_the_primal(problem, form):
     assert solution.eta.sum() == pytest.approx(reference.eta.sum(), rel=1e-3)
 
 
-def test_certificates_of_networks(problem):
+def test_certificates_of_networks_too_large_to_bring_here(problem, monkeypatch):
     X, y, patterns, beta, _ = problem
+    monkeypatch.setattr("cvxrelu.on_rows._GATHERED_BYTES", 0)
     rng = np.random.default_rng(3)
     network = (rng.standard_normal((3, D)), rng.standard_normal(3))
     exact = cvxrelu.certify(X[:40], y[:40], network, 5.0)
@@ -188,13 +189,32 @@ def test_certificates_of_networks(problem):
     assert bounded.upper_bound == pytest.approx(exact.upper_bound, rel=1e-12)
     assert bounded.lower_bound <= exact.lower_bound * (1 + 1e-9)
     assert bounded.dual_norm == pytest.approx(
-        cvxrelu.pricing.masked_norm_bound(X[:40], y[:40] - np.maximum(X[:40] @ network[0].T, 0) @ network[1]), rel=1e-9
+        cvxrelu.dual_norm.masked_norm_bound(X[:40], y[:40] - np.maximum(X[:40] @ network[0].T, 0) @ network[1]),
+        rel=1e-9,
     )
     given = cvxrelu.certify(in_chunks(X), y, network, beta, patterns=patterns)
     priced = cvxrelu.certify(X, y, network, beta, patterns=patterns)
     assert given.scope == "given patterns" and given.lower_bound <= priced.lower_bound + 1e-9 * abs(priced.upper_bound)
     biased = cvxrelu.Network(rng.standard_normal((3, D + 1)), rng.standard_normal(3), bias=True)
     assert cvxrelu.certify(in_chunks(X), y, biased, 5.0).upper_bound == pytest.approx(biased.objective(X, y, 5.0))
+    with pytest.raises(ValueError, match="dual cannot be given for so many rows"):
+        cvxrelu.certify(in_chunks(X), y, network, beta, dual=y)
+
+
+def test_rows_that_fit_are_priced_as_in_memory(problem):
+    X, y, *_ = problem
+    rows, few, targets = RowChunks([X[:9], X[9:40]]), X[:40], y[:40]
+    solution = cvxrelu.train_relu(few, targets, 2.0, random_state=0)
+    network = solution.to_network()
+    for settings in ({}, {"dual": solution.dual}):
+        exact = cvxrelu.certify(few, targets, network, 2.0, **settings)
+        certificate = cvxrelu.certify(rows, targets, network, 2.0, **settings)
+        assert certificate.exact and certificate.scope == "all patterns"
+        assert certificate.gap == pytest.approx(exact.gap, rel=1e-6) and certificate.relative_gap < 1e-5
+    drawn = cvxrelu.sample_patterns(rows, 30, random_state=0)
+    priced = cvxrelu.certify(rows, targets, network, 2.0, patterns=drawn)
+    expected = cvxrelu.certify(few, targets, network, 2.0, patterns=cvxrelu.sample_patterns(few, gates=drawn.gates))
+    assert priced.exact and priced.lower_bound == pytest.approx(expected.lower_bound, rel=1e-12)
 
 
 def test_bad_rows_are_named(problem, tmp_path):

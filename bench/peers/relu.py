@@ -1,7 +1,12 @@
 """The ReLU program beside its peers: CPU seconds to a certified gap; column generation; certificates.
 
     OMP_NUM_THREADS=1 python -m bench.peers.relu --python adelie=/path/to/another/environment/bin/python
-    OMP_NUM_THREADS=1 python -m bench.peers.relu --only given --problems 100,5,50 --ratios 0.1 --peers clarabel
+    OMP_NUM_THREADS=1 python -m bench.peers.relu --only given --peers            # cvxrelu alone, every instance
+    OMP_NUM_THREADS=1 python -m bench.peers.relu --only given --problems 100,5,50 300,10,100 --ratios 0.1 \\
+        --peers clarabel
+    OMP_NUM_THREADS=1 python -m bench.peers.relu --only generation
+    OMP_NUM_THREADS=1 python -m bench.peers.relu --only certificates
+    OMP_NUM_THREADS=1 python -m bench.peers.relu --only largest                  # 60 samples in 6 dimensions
 
 Ratios are of the smallest penalty whose solution over the patterns is zero. Every solver runs in a process of its own
 on one core, over a ladder of its own tolerances. Gaps are relative to the objective at zero, and are those of the
@@ -22,34 +27,58 @@ import numpy as np
 from cvxrelu._native import core
 from cvxrelu.cone_program import balanced_layers
 
-from bench.peers.gated import start
+from bench.peers import gated
 
-PROBLEMS = [(100, 5, 50), (300, 10, 100), (1000, 20, 200), (2000, 20, 1000), (1000, 10, 1000), (5000, 10, 500)]
+PROBLEMS = [
+    "100,5,50",
+    "300,10,100",
+    "1000,20,200",
+    "2000,20,1000",
+    "1000,10,1000",
+    "5000,10,500",
+    "diabetes",
+    "breast_cancer",
+]
 LARGEST = {"clarabel": 4e5, "pyscnn": 4e6, "adelie": 4e6}  # n d p up to which a peer runs
 SOLVERS = Path(__file__).with_name("relu_solvers.py")
 RATIOS = (0.1, 0.01, 0.001)
 PROTOTYPE = {
-    (*size, ratio): seconds
-    for size, row in {
-        (100, 5, 50): (0.0040, 0.0105, 0.062),
-        (300, 10, 100): (0.0154, 0.079, 0.68),
-        (1000, 20, 200): (0.177, 1.19, 23),
-        (2000, 20, 1000): (0.94, 3.4, 17),
-        (1000, 10, 1000): (0.18, 0.58, 3.1),
-        (5000, 10, 500): (0.34, 0.99, 2.7),
+    (name, ratio): seconds
+    for name, row in {
+        "100,5,50": (0.0040, 0.0105, 0.062),
+        "300,10,100": (0.0154, 0.079, 0.68),
+        "1000,20,200": (0.177, 1.19, 23),
+        "2000,20,1000": (0.94, 3.4, 17),
+        "1000,10,1000": (0.18, 0.58, 3.1),
+        "5000,10,500": (0.34, 0.99, 2.7),
+        "diabetes": (0.057, 0.22, 3.2),
+        "breast_cancer": (0.15, 0.69, 3.0),
     }.items()
     for ratio, seconds in zip(RATIOS, row, strict=True)
 }
-GENERATION = [((100, 5, 50), 0.1), ((100, 5, 50), 0.01), ((300, 10, 200), 0.1), ((1000, 20, 200), 0.1)]
-CERTIFICATES = [((30, 4), 1e-8), ((40, 5), 1e-6), ((200, 3), 1e-6), ((1000, 2), 1e-6)]
+# With the prototype's seconds where it ended.
+GENERATION = [
+    ("100,5,50", 0.1, 0.08),
+    ("100,5,50", 0.01, 0.29),
+    ("300,10,100", 0.1, 1.1),
+    ("300,10,200", 0.1, None),
+    ("1000,20,200", 0.1, None),
+]
+CERTIFICATES = [("30,4,200", 1e-8), ("40,5,200", 1e-6), ("200,3,200", 1e-6), ("1000,2,200", 1e-6)]
+LARGEST_CERTIFICATE = [("60,6,200", 1e-2)]
 
 
-def problem(n, d, p, seed):
-    """Gaussian data with a planted two-layer ReLU teacher, and a sample of patterns."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, d))
-    y = np.maximum(X @ rng.standard_normal((d, 10)) / np.sqrt(d), 0) @ rng.standard_normal(10)
-    y += 0.1 * rng.standard_normal(n)
+def problem(name, seed):
+    """Patterns of the data "n,d,p", Gaussian with a planted two-layer ReLU teacher, or of a data set with a bias."""
+    if "," in name:
+        n, d, p = map(int, name.split(","))
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((n, d))
+        y = np.maximum(X @ rng.standard_normal((d, 10)) / np.sqrt(d), 0) @ rng.standard_normal(10)
+        y += 0.1 * rng.standard_normal(n)
+    else:
+        X, y, _ = gated.problem(name, seed)
+        X, p = np.column_stack([X, np.ones(len(X))]), 500
     patterns = cvxrelu.sample_patterns(X, p, random_state=seed)
     program = core.ConeProgram(X, y, 1)
     program.append(patterns.words)
@@ -74,21 +103,21 @@ def given_patterns(options, pythons):
     print("problem            ratio    solver     seconds     gap   neurons   published  times cvxrelu")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "problem.npz"
-        for n, d, p in options.problems:
-            X, y, patterns, beta_max = problem(n, d, p, options.seed)
+        for name in options.problems:
+            X, y, patterns, beta_max = problem(name, options.seed)
             for ratio in options.ratios:
                 beta = ratio * beta_max
                 masks = patterns.to_dense().astype(float)
                 np.savez(source, X=X, y=y, masks=masks, gates=patterns.gates, words=patterns.words, beta=beta)
                 ours = None
                 for solver in ["cvxrelu", *options.peers]:
-                    if solver in LARGEST and n * d * p > LARGEST[solver]:
+                    if solver in LARGEST and X.size * len(patterns) > LARGEST[solver]:
                         continue
                     python = pythons.get(solver, sys.executable)
                     target = source.with_suffix(f".{solver}.npz")
                     command = [python, str(SOLVERS), solver, str(source), str(target), str(options.seconds), "1"]
-                    reason = start(command, target, 10 * options.seconds + 60, 1)
-                    line = f"{f'({n},{d},{p})':18} {ratio:<8g} {solver:<9}"
+                    reason = gated.start(command, target, 10 * options.seconds + 60, 1)
+                    line = f"{name:18} {ratio:<8g} {solver:<9}"
                     if not target.exists():
                         print(f"{line} did not run: {reason}", flush=True)
                         continue
@@ -103,7 +132,7 @@ def given_patterns(options, pythons):
                     line += f"{seconds:10.4f}  {gaps[k]:.1e}  {neurons:7d}"
                     if solver == "cvxrelu":
                         ours = seconds
-                        published = PROTOTYPE.get((n, d, p, ratio))
+                        published = PROTOTYPE.get((name, ratio))
                         line += f"  {published:10.4f}" if published else ""
                     elif ours is not None:
                         line += f"  {'':10}  {seconds / ours:10.1f}"
@@ -111,11 +140,11 @@ def given_patterns(options, pythons):
 
 
 def column_generation(seed):
-    print(
-        "\ncolumn generation until no walk improves\nproblem            ratio    seconds   rounds  patterns  lower by"
-    )
-    for (n, d, p), ratio in GENERATION:
-        X, y, patterns, beta_max = problem(n, d, p, seed)
+    """Print the seconds from given patterns to where no walk improves."""
+    print("\ncolumn generation until no walk improves")
+    print("problem            ratio    seconds  published  rounds  patterns  lower by")
+    for name, ratio, published in GENERATION:
+        X, y, patterns, beta_max = problem(name, seed)
         before = cvxrelu.solve_relu(X, y, patterns, ratio * beta_max, n_threads=1).objective
         start = time.process_time()
         solution = cvxrelu.train_relu(
@@ -124,44 +153,53 @@ def column_generation(seed):
         seconds = time.process_time() - start
         lower = 100 * (1 - solution.objective / before)
         print(
-            f"{f'({n},{d},{p})':18} {ratio:<8g} {seconds:7.2f}  {solution.n_rounds:6d}  {len(solution.patterns):8d}  "
-            f"{lower:6.2f} %",
+            f"{name:18} {ratio:<8g} {seconds:7.2f}  {published or '':9}  {solution.n_rounds:6d}  "
+            f"{len(solution.patterns):8d}  {lower:6.2f} %",
             flush=True,
         )
 
 
-def certificates(seed):
-    print("\ncertificates over all patterns, ratio 0.1\nproblem      cells       seconds  relative gap  nodes")
-    for (n, d), tol in CERTIFICATES:
-        X, y, _, beta_max = problem(n, d, 200, seed)
+def certificates(instances, seed):
+    """Print the seconds of training and of certifying what was trained, cell by cell and without enumeration."""
+    print("\ncertificates over all patterns, ratio 0.1: CPU seconds of train_relu, and of certify by either way")
+    print("problem            cells  train  relative gap  by                enumeration  branch and bound  nodes")
+    for name, tol in instances:
+        X, y, _, beta_max = problem(name, seed)
+        beta = 0.1 * beta_max
         start = time.process_time()
-        solution = cvxrelu.train_relu(X, y, 0.1 * beta_max, tol=tol, random_state=seed, n_threads=1)
-        seconds = time.process_time() - start
-        cells = cvxrelu.pattern_bound(n, d)
-        print(
-            f"{f'({n},{d})':12} {cells:<11d} {seconds:7.2f}  {solution.relative_gap:.1e}       {solution.n_nodes}",
-            flush=True,
-        )
+        solution = cvxrelu.train_relu(X, y, beta, tol=tol, random_state=seed, n_threads=1)
+        cells = cvxrelu.pattern_bound(*X.shape)
+        line = f"{name:12} {cells:11d} {time.process_time() - start:6.2f}  {solution.relative_gap:12.1e}"
+        line += f"  {solution.priced_by:16}"
+        for way in ("enumeration", "branch and bound"):
+            start = time.process_time()
+            certificate = cvxrelu.certify(
+                X, y, solution.to_network(), beta, dual=solution.dual, tol=tol, pricing=way, n_threads=1
+            )
+            seconds = time.process_time() - start
+            line += f"  {seconds:{11 if way == 'enumeration' else 16}.2f}"
+        print(f"{line}  {certificate.n_nodes:5d}", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", nargs="*", default=[",".join(map(str, p)) for p in PROBLEMS])
+    parser.add_argument("--problems", nargs="*", default=PROBLEMS, metavar="n,d,p or a data set")
     parser.add_argument("--ratios", nargs="*", type=float, default=RATIOS)
     parser.add_argument("--gap", type=float, default=1e-6)
     parser.add_argument("--peers", nargs="*", default=["clarabel", "adelie", "pyscnn"])
     parser.add_argument("--python", nargs="*", default=[], metavar="PEER=PATH", help="interpreter for a peer")
     parser.add_argument("--seconds", type=float, default=60, help="a solver's ladder ends after a run that took longer")
-    parser.add_argument("--only", choices=["given", "generation", "certificates"])
+    parser.add_argument("--only", choices=["given", "generation", "certificates", "largest"])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    options.problems = [tuple(map(int, name.split(","))) for name in options.problems]
     if options.only in (None, "given"):
         given_patterns(options, dict(entry.split("=", 1) for entry in options.python))
     if options.only in (None, "generation"):
         column_generation(options.seed)
     if options.only in (None, "certificates"):
-        certificates(options.seed)
+        certificates(CERTIFICATES, options.seed)
+    if options.only == "largest":
+        certificates(LARGEST_CERTIFICATE, options.seed)
 
 
 if __name__ == "__main__":

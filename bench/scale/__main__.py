@@ -2,11 +2,14 @@
 
     python -m bench.scale                       # n = 1,000,000: minutes, and 0.5 GB of temporary files
     python -m bench.scale --n 50000 --p 100     # the same in seconds
+    python -m bench.scale --n 200000 --kinds memory newton   # and without the sample that "auto" takes
+    python -m bench.scale --results table.json  # keeps finished columns; called again it goes on with the others
 
 Each way is a process of its own. "patterns" is sample_patterns, "solve" is solve_gated from the rows to the certified
 solution, in seconds by the clock and in seconds of all processors (client and workers), which other work on the
-machine disturbs less. Memory is the peak resident set of a process (VmHWM); the limit is on its data segment
-(RLIMIT_DATA), which counts everything but mapped files.
+machine disturbs less. Memory is the peak resident set of a process (VmHWM), of a cluster that of the client and of
+each worker; the limit is on its data segment (RLIMIT_DATA), which counts everything but mapped files. "total" is by
+the clock, patterns and solution, relative to that of the first way.
 """
 
 from __future__ import annotations
@@ -57,9 +60,11 @@ def run(kind: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
 
     y = np.load(folder / "y.npy")
     path = str(folder / "X.npy")
-    threads: int | None = options.threads
+    # On a cluster the client alone takes as many as it may; a task on a worker has one.
+    threads: int | None = options.threads if kind != "cluster" else None
     client = cluster = None
-    if kind == "memory":
+    solver = "newton" if kind == "newton" else "auto"
+    if kind in ("memory", "newton"):
         X = np.load(path)
     elif kind == "map":
         resource.setrlimit(resource.RLIMIT_DATA, (options.limit_mb * 1_000_000,) * 2)
@@ -67,7 +72,7 @@ def run(kind: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
     else:
         import dask
         import dask.array as da
-        from distributed import Client, LocalCluster
+        from distributed import Client, LocalCluster, wait
 
         cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0)
         client = Client(cluster)
@@ -76,6 +81,7 @@ def run(kind: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
         X = da.concatenate(
             [da.from_delayed(load(path, a, b), (b - a, options.d), dtype=np.float64) for a, b in shapes]
         ).persist()
+        wait(X)
 
     def clocks() -> np.ndarray:
         workers = [] if client is None else client.run(time.process_time).values()
@@ -86,7 +92,7 @@ def run(kind: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
     drawn = clocks()
     beta = options.beta or options.ratio * cvxrelu.beta_max(X, y, patterns, n_threads=threads)
     posed = clocks()
-    solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=options.tol, n_threads=threads)
+    solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=options.tol, n_threads=threads, solver=solver)
     solved = clocks()
     result = {
         "beta": beta,
@@ -97,7 +103,7 @@ def run(kind: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
         "relative_gap": solution.relative_gap,
         "active": int(solution.active.size),
         "peak_mb": [peak_mb()],
-        "how": solution.solver,
+        "how": ", ".join(f"{solution.inner_solvers.count(s)} {s}" for s in dict.fromkeys(solution.inner_solvers)),
     }
     if client is not None and cluster is not None:
         result["peak_mb"] += list(client.run(peak_mb).values())
@@ -116,36 +122,58 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="in memory and from a map; a task on a worker has one")
     parser.add_argument("--limit-mb", type=int, default=300, help="memory limit of the run from a map")
     parser.add_argument("--kinds", nargs="+", default=["memory", "map", "cluster"])
+    parser.add_argument("--results", type=pathlib.Path, help="file of finished columns")
     parser.add_argument("--child", nargs=2, metavar=("KIND", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--beta", type=float, help="the penalty itself")
     options = parser.parse_args()
     if options.child:
         print(json.dumps(run(options.child[0], pathlib.Path(options.child[1]), options)))
         return
+    key = " ".join(
+        f"{name}={getattr(options, name)}" for name in ("n", "d", "p", "ratio", "tol", "threads", "limit_mb")
+    )
+    results: dict = {}
+    if options.results is not None and options.results.exists():
+        stored = json.loads(options.results.read_text())
+        results = stored["results"] if stored["key"] == key else {}
     with tempfile.TemporaryDirectory() as folder:
-        write_data(pathlib.Path(folder), options.n, options.d)
+        if any(kind not in results for kind in options.kinds):
+            write_data(pathlib.Path(folder), options.n, options.d)
+        print(f"{key}; X is {8e-6 * options.n * options.d:.0f} MB, its masks {options.n * options.p / 8e6:.0f} MB")
         print(
-            f"n = {options.n}, d = {options.d}, p = {options.p}, beta / beta_max = {options.ratio}, tol = {options.tol}"
+            "| X | patterns s (cpu) | solve s (cpu) | total | passes | objective | relative | gap | peak MB | steps |"
         )
-        print(f"X is {8e-6 * options.n * options.d:.0f} MB, its masks as bits {options.n * options.p / 8e6:.0f} MB")
-        print("| X | patterns s (cpu) | solve s (cpu) | passes | objective | against memory | relative gap | peak MB |")
-        print("|---|---|---|---|---|---|---|---|")
-        first = None
+        print("|---|---|---|---|---|---|---|---|---|---|")
         for kind in options.kinds:
-            command = [sys.executable, "-m", "bench.scale", "--child", kind, folder, *sys.argv[1:]]
-            if first is not None and options.beta is None:
-                command += ["--beta", repr(first["beta"])]
-            out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
-            result = json.loads(out.stdout.splitlines()[-1])
-            first = first or result
-            print(
-                "| {} | {:.1f} ({:.1f}) | {:.1f} ({:.1f}) | ".format(kind, *result["patterns"], *result["solve"])
-                + f"{result['passes']} | "
-                f"{result['objective']:.8g} | {result['objective'] / first['objective'] - 1:+.1e} | "
-                f"{result['relative_gap']:.1e} | {', '.join(f'{peak:.0f}' for peak in result['peak_mb'])} |",
-                flush=True,
-            )
-        print(f"last: {result['how']}; peak MB of a cluster: client, then workers")
+            first = results[options.kinds[0]] if options.kinds[0] in results else None
+            if kind not in results:
+                command = [sys.executable, "-m", "bench.scale", "--child", kind, folder, *sys.argv[1:]]
+                if first is not None and options.beta is None:
+                    command += ["--beta", repr(first["beta"])]
+                out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
+                results[kind] = json.loads(out.stdout.splitlines()[-1])
+                if options.results is not None:
+                    options.results.write_text(json.dumps({"key": key, "results": results}))
+            print(row(kind, results[kind], first or results[kind]), flush=True)
+
+
+def row(kind: str, result: dict, first: dict) -> str:
+    """One line of the table."""
+    patterns, solve = result["patterns"], result["solve"]
+    total = (patterns[0] + solve[0]) / (first["patterns"][0] + first["solve"][0])
+    cells = [
+        kind,
+        f"{patterns[0]:.1f} ({patterns[1]:.1f})",
+        f"{solve[0]:.1f} ({solve[1]:.1f})",
+        f"{total:.2f}",
+        f"{result['passes']}",
+        f"{result['objective']:.8g}",
+        f"{result['objective'] / first['objective'] - 1:+.1e}",
+        f"{result['relative_gap']:.1e}",
+        ", ".join(f"{peak:.0f}" for peak in result["peak_mb"]),
+        result["how"],
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@
 #include <pybind11/stl.h>
 
 #include <chrono>
+#include <cstdint>
+#include <vector>
 
 #include "cvxrelu/errors.hpp"
 #include "cvxrelu/monitor.hpp"
@@ -35,6 +37,7 @@ class PyMonitor final : public Monitor {
     state["relative_gap"] = progress.relative_gap;
     state["active"] = progress.active;
     if (progress.beta > 0) state["beta"] = progress.beta;
+    if (progress.coef != nullptr) tell_blocks(*progress.coef, state);
     const py::object stop = callback_(state);
     return stop.is_none() || !py::bool_(stop);
   }
@@ -48,6 +51,14 @@ class PyMonitor final : public Monitor {
   }
 
  private:
+  // The columns that are not zero, as columns, and which they are.
+  static void tell_blocks(const Matrix& coef, py::dict& state) {
+    std::vector<std::int64_t> support;
+    for (Index i = 0; i < coef.cols(); ++i)
+      if (!coef.col(i).isZero(0)) support.push_back(i);
+    state["blocks"] = Matrix(coef(Eigen::all, support));
+    state["support"] = py::array_t<std::int64_t>(static_cast<py::ssize_t>(support.size()), support.data());
+  }
   using Clock = std::chrono::steady_clock;
   static void check_signals() {
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();

@@ -102,19 +102,77 @@ class BlockPreconditioner {
 
 }  // namespace
 
+// The inverse of the Hessian through sample space: with s_a = rho_a + ridge, v_a = A_a w_a, the solution of H D = B is
+//
+//     D_a = (I - w_a w_a')(B_a - A_a'z) / s_a + t_a w_a,   S z - V t = sum_a A_a (I - w_a w_a') B_a / s_a,
+//                                                          V'z + ridge t = (w_a'B_a)_a.
 template <class S>
-Matrix ActiveNewton::direction_by_cg(const Active& active) {
+class ActiveNewton::SampleInverse {
+ public:
+  SampleInverse(const GroupLassoProblem& problem, const Active& active, SampleSpace& space)
+      : problem_(problem), active_(active), inverse_shift_((active.rho.array() + problem.ridge).inverse()) {
+    const int threads = problem.design.n_threads();
+    Monitor& monitor = problem.design.monitor();
+    const Index m = active.size();
+    const std::vector<Index>& groups = active.design.patterns();
+    LV_ = space.images(groups, active.unit).template cast<S>();
+    L_ = space.sum_of_blocks<S>(groups, inverse_shift_);
+    add_outer_product(LV_ * inverse_shift_.cwiseSqrt().template cast<S>().asDiagonal(), S(-1), L_, threads, monitor);
+    if (!cholesky(L_, threads, monitor)) return;
+    solve_lower(L_, LV_, threads, monitor);
+    MatrixOf<S> border = MatrixOf<S>::Identity(m, m) * static_cast<S>(problem.ridge);
+    add_outer_product(LV_.transpose(), S(1), border, threads, monitor);
+    border.diagonal().array() += kSingular * border.trace() / static_cast<S>(m);  // equal blocks make it singular
+    border_.compute(border);
+    usable_ = border_.info() == Eigen::Success;
+  }
+
+  bool usable() const { return usable_; }
+
+  void apply(const Matrix& from, Matrix& to) const {
+    Matrix z(problem_.design.n_samples(), 1);
+    to = across(from);
+    active_.design.template fitted<S>(to, z);
+    const Vector radial = active_.unit.cwiseProduct(from).colwise().sum().transpose();
+    MatrixOf<S> inner = z.template cast<S>();
+    L_.template triangularView<Eigen::Lower>().solveInPlace(inner);
+    const MatrixOf<S> t = border_.solve(radial.template cast<S>() - LV_.transpose() * inner);
+    inner += LV_ * t;
+    L_.template triangularView<Eigen::Lower>().transpose().solveInPlace(inner);
+    z = inner.template cast<double>();
+    active_.design.template correlations<S>(z, to);
+    to = across(from - to) + active_.unit * t.template cast<double>().col(0).asDiagonal();
+  }
+
+ private:
+  static constexpr S kSingular = sizeof(S) == 4 ? S(1e-6) : S(1e-12);
+
+  // (I - w_a w_a') B_a / s_a
+  Matrix across(const Matrix& B) const {
+    const Vector radial = active_.unit.cwiseProduct(B).colwise().sum().transpose();
+    return (B - active_.unit * radial.asDiagonal()) * inverse_shift_.asDiagonal();
+  }
+
+  const GroupLassoProblem& problem_;
+  const Active& active_;
+  Vector inverse_shift_;
+  MatrixOf<S> L_, LV_;
+  Eigen::LLT<MatrixOf<S>> border_;
+  bool usable_ = false;
+};
+
+template <class S, class Preconditioner>
+Matrix ActiveNewton::conjugate_gradients(const Active& active, const Preconditioner& preconditioner, Index most,
+                                         Index& iterations) {
   constexpr double kForcing = 0.1;  // relative to the first residual, in the preconditioner's norm
   const Index m = active.size(), n = problem_.design.n_samples(), c = problem_.Y.cols();
-  const BlockPreconditioner preconditioner(problem_, active.design.patterns(), active.unit, active.rho, blocks_);
-
   Matrix x = Matrix::Zero(problem_.block_size(), m), r = active.descent, z(r.rows(), m), q(r.rows(), m);
   Matrix fitted(n, c);
   preconditioner.apply(r, z);
   Matrix s = z;
   double rz = r.cwiseProduct(z).sum();
   const double target = kForcing * kForcing * rz;
-  for (last_cg_ = 0; last_cg_ < kMostCg && rz > target; ++last_cg_) {
+  for (iterations = 0; iterations < most && rz > target; ++iterations) {
     problem_.design.monitor().poll();
     active.design.fitted<S>(s, fitted);
     problem_.project(fitted);
@@ -123,7 +181,7 @@ Matrix ActiveNewton::direction_by_cg(const Active& active) {
       q.col(a) += (active.rho[a] + problem_.ridge) * s.col(a) -
                   active.rho[a] * active.unit.col(a).dot(s.col(a)) * active.unit.col(a);
     const double curvature = s.cwiseProduct(q).sum();
-    if (!(curvature > 0)) break;
+    if (!(curvature > 0 && rz > 0)) break;
     const double length = rz / curvature;
     x += length * s;
     r -= length * q;
@@ -132,44 +190,36 @@ Matrix ActiveNewton::direction_by_cg(const Active& active) {
     s = z + (next / rz) * s;
     rz = next;
   }
-  n_cg_ += last_cg_;
-  work_ += 2 * static_cast<double>(last_cg_ + 1) * problem_.design.product_work(m, c);
+  n_cg_ += iterations;
+  work_ += 2 * static_cast<double>(iterations + 1) * problem_.design.product_work(m, c);
   return x;
 }
 
+template <class S>
+Matrix ActiveNewton::direction_by_cg(const Active& active) {
+  const BlockPreconditioner preconditioner(problem_, active.design.patterns(), active.unit, active.rho, blocks_);
+  return conjugate_gradients<S>(active, preconditioner, kMostCg, last_cg_);
+}
+
 Matrix ActiveNewton::direction_by_factorisation(const Active& active) {
-  const int threads = problem_.design.n_threads();
-  Monitor& monitor = problem_.design.monitor();
-  const Index m = active.size();
-  const std::vector<Index>& groups = active.design.patterns();
-  const Vector inverse_shift = (active.rho.array() + problem_.ridge).inverse();
-  const Matrix V = space_.images(groups, active.unit);
-  Matrix S = space_.sum_of_blocks(groups, inverse_shift);
-  add_outer_product(V * inverse_shift.cwiseSqrt().asDiagonal(), -1.0, S, threads, monitor);
-  if (!cholesky(S, threads, monitor)) return {};
-
-  // Unknown: alpha, the residual after the step, and the radial steps t: S alpha + V t = R, V'alpha - ridge t = g.
-  Matrix LV = V, LR = active.residual;
-  solve_lower(S, LV, threads, monitor);
-  solve_lower(S, LR, threads, monitor);
-  Matrix B = problem_.ridge * Matrix::Identity(m, m);
-  add_outer_product(LV.transpose(), 1.0, B, threads, monitor);
-  B.diagonal().array() += 1e-12 * B.trace() / static_cast<double>(m);  // equal blocks make B singular
-  const Eigen::LLT<Matrix> border(B);
-  if (border.info() != Eigen::Success) return {};
-  const Vector gradient = (active.rho.array() + problem_.ridge) * active.norms.array();
-  const Vector t = border.solve(LV.transpose() * LR - gradient);
-  Matrix alpha = LR - LV * t;
-  S.triangularView<Eigen::Lower>().transpose().solveInPlace(alpha);
-
-  Matrix direction(problem_.block_size(), m);
-  active.design.correlations<double>(alpha, direction);
-  for (Index a = 0; a < m; ++a) {
-    const auto w = active.unit.col(a);
-    direction.col(a) = inverse_shift[a] * (direction.col(a) - w.dot(direction.col(a)) * w) + t[a] * w;
-  }
+  const double work = space_.factorisation_work(3 * active.size());
   ++n_direct_;
-  work_ += space_.factorisation_work(3 * m);
+  // A factor in float32 costs half. It preconditions a few iterations, which make up for its rounding.
+  constexpr Index kMostRefined = 8;
+  if (single_factor_ && work > 8 * kMostRefined * problem_.design.product_work(active.size(), 1)) {
+    work_ += work / 2;
+    Index iterations = kMostRefined;
+    const SampleInverse<float> inverse(problem_, active, space_);
+    Matrix direction;
+    if (inverse.usable()) direction = conjugate_gradients<double>(active, inverse, kMostRefined, iterations);
+    if (iterations < kMostRefined) return direction;
+    single_factor_ = false;
+  }
+  work_ += work;
+  const SampleInverse<double> inverse(problem_, active, space_);
+  if (!inverse.usable()) return {};
+  Matrix direction(problem_.block_size(), active.size());
+  inverse.apply(active.descent, direction);
   return direction;
 }
 
@@ -177,7 +227,7 @@ bool ActiveNewton::factorise_is_cheaper(const Active& active) {
   const Index n = problem_.design.n_samples(), c = problem_.Y.cols();
   // With several outputs the radial corrections couple them, and unpenalised columns would need a border of their own.
   if (c > 1 || problem_.unpenalised.cols() > 0 || n > SampleSpace::kMostSamples) return false;
-  const double factorisation = space_.factorisation_work(3 * active.size());
+  const double factorisation = space_.factorisation_work(3 * active.size()) * (single_factor_ ? 0.5 : 1);
   // Conjugate gradients that ran into their limit left a poor direction, and more steps to come.
   const double iterations = static_cast<double>(std::max<Index>(last_cg_, 5)) * (last_cg_ == kMostCg ? 3 : 1);
   return factorisation < 2 * iterations * problem_.design.product_work(active.size(), c);

@@ -1,7 +1,6 @@
 #include "cvxrelu/cell_walk.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
 #include "cvxrelu/bits.hpp"
@@ -13,6 +12,8 @@ namespace {
 
 constexpr double kImprovement = 1 + 1e-10;
 constexpr int kMostSteps = 1000;
+constexpr int kMostAscents = 60;
+constexpr double kLeastAscent = 1e-3;
 constexpr int kStepsPerSum = 32;  // crossings add rounding errors to a correlation until it is summed anew
 
 bool active(const std::vector<Word>& pattern, Index j) {
@@ -20,6 +21,13 @@ bool active(const std::vector<Word>& pattern, Index j) {
 }
 
 void toggle(std::vector<Word>& pattern, Index j) { pattern[static_cast<std::size_t>(j / 64)] ^= Word(1) << (j % 64); }
+
+// Now and `seconds`, which may be more than a clock can count.
+CellWalk::Clock::time_point time_after(double seconds) {
+  constexpr double most = 1e9;
+  return CellWalk::Clock::now() +
+         std::chrono::duration_cast<CellWalk::Clock::duration>(std::chrono::duration<double>(std::min(seconds, most)));
+}
 
 }  // namespace
 
@@ -52,17 +60,44 @@ CellWalk::Cell CellWalk::crossed(const Cell& from, const std::vector<Index>& row
   return cell;
 }
 
-WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start, Monitor& monitor) {
+// A few steps of ascent on the sphere, towards the correlation of the present cell: cheaper than crossing its rows.
+Vector CellWalk::ascended(const VectorView& start) const {
+  const double length = start.norm();
+  if (!(length > 0)) return start;
+  Vector point = start / length;
+  Vector products = X_ * point;
+  double value = signed_theta_.dot(products.cwiseMax(0.0)), step = 1;
+  for (int k = 0; k < kMostAscents && step > kLeastAscent; ++k) {
+    const Vector slope = X_.transpose() * (products.array() >= 0).select(signed_theta_, 0.0);
+    const double steepness = slope.norm();
+    if (!(steepness > 0)) break;
+    const Vector trial = ((1 - step) * point + (step / steepness) * slope).normalized();
+    const Vector trial_products = X_ * trial;
+    const double trial_value = signed_theta_.dot(trial_products.cwiseMax(0.0));
+    if (trial_value > value) {
+      point = trial;
+      products = trial_products;
+      value = trial_value;
+      step = std::min(1.0, 2 * step);
+    } else {
+      step *= 0.5;
+    }
+  }
+  return point;
+}
+
+WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start, Clock::time_point deadline,
+                      Monitor& monitor) {
   signed_theta_ = sign * theta;
   Cell cell;
   cell.pattern.assign(static_cast<std::size_t>(words_for(X_.rows())), 0);
-  const Vector products = X_ * start;
+  const Vector products = X_ * ascended(start);
   for (Index j = 0; j < X_.rows(); ++j)
     if (products[j] >= 0) toggle(cell.pattern, j);
   pool_ = {};
   cell.correlation = correlation(cell.pattern);
   evaluate(cell, 0);
-  for (int step = 0; step < kMostSteps; ++step) {
+  for (int step = 0; step < kMostSteps && Clock::now() < deadline; ++step) {
     monitor.poll();
     // A projection ends as soon as its bound says that the cell is not better.
     double better = cell.norm * kImprovement;
@@ -71,6 +106,7 @@ WalkEnd CellWalk::run(const VectorView& theta, int sign, const VectorView& start
     if (!(best.norm > better)) {
       chosen.clear();
       for (const Index j : cell.support) {
+        if (Clock::now() >= deadline) break;
         Cell neighbour = crossed(cell, {j}, better);
         if (neighbour.norm > better) {
           better = neighbour.norm;
@@ -93,7 +129,7 @@ std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, co
                                 const RowMatrixView& starts, const std::vector<int>& signs, double threshold,
                                 double max_seconds, Monitor& monitor, double& best) {
   require(signs.empty() || static_cast<Index>(signs.size()) == starts.rows(), "signs must have one entry per start");
-  const auto begin = std::chrono::steady_clock::now();
+  const CellWalk::Clock::time_point deadline = time_after(max_seconds);
   CellWalk walk(X, rows);
   std::vector<WalkEnd> found;
   std::set<std::vector<Word>> seen;
@@ -101,9 +137,8 @@ std::vector<WalkEnd> walk_cells(const RowMatrixView& X, const UnitRows& rows, co
   for (Index k = 0; k < starts.rows(); ++k)
     for (int sign : {1, -1}) {
       if (!signs.empty() && signs[static_cast<std::size_t>(k)] == -sign) continue;
-      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-      if (seconds.count() > max_seconds) break;
-      WalkEnd end = walk.run(theta, sign, starts.row(k).transpose(), monitor);
+      if (CellWalk::Clock::now() >= deadline) break;
+      WalkEnd end = walk.run(theta, sign, starts.row(k).transpose(), deadline, monitor);
       best = std::max(best, end.norm);
       if (end.norm > threshold && seen.insert(end.pattern).second) found.push_back(std::move(end));
     }

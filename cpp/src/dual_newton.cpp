@@ -61,7 +61,7 @@ Matrix DualNewton::direction(const GroupLassoProblem& problem, const RestrictedD
   const MaskedDesign& design = problem.design;
   const Index n = design.n_samples(), m = active.size();
   if (factorises(problem)) {
-    Matrix H = space_.sum_of_blocks(active.patterns(), scale * (1 - q.array()));
+    Matrix H = space_.sum_of_blocks<double>(active.patterns(), scale * (1 - q.array()));
     add_outer_product(space_.images(active.patterns(), unit) * (scale * q).cwiseSqrt().asDiagonal(), 1.0, H,
                       design.n_threads(), design.monitor());
     if (cholesky(H, design.n_threads(), design.monitor())) {

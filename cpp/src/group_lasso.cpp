@@ -137,7 +137,8 @@ class Solver {
                               result.gap.gap,
                               relative(result.gap.gap),
                               static_cast<Index>(active.size()),
-                              problem.beta};
+                              problem.beta,
+                              &iterate.coef};
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) break;
 
@@ -227,8 +228,12 @@ class Solver {
     constexpr int kRounds = 30;
     const double before = newton.work();
     int failures = 0;
+    Index factorised = newton.n_direct();
     for (int round = 0; round < kRounds && failures <= 5 && newton.work() - before <= most_work; ++round) {
-      sweep(problem, working_set, iterate);
+      // Sweeps are cheap beside factorisations, some of which they save.
+      const int sweeps = newton.n_direct() > factorised ? 3 : 1;
+      factorised = newton.n_direct();
+      for (int k = 0; k < sweeps; ++k) sweep(problem, working_set, iterate);
       if (newton.step(iterate)) {
         failures = 0;
       } else {

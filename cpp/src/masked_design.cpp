@@ -48,6 +48,7 @@ struct OuterRows {
 // X' D V for the patterns in `bits`, by threads over patterns where there are many, else over samples.
 template <class S>
 void correlate(const MaskedDesign& design, BitRows bits, const MatrixView& V, Eigen::Ref<Matrix> out) {
+  if (bits.rows == 0) return;
   const Index n = design.n_samples(), d = design.n_features(), size = d * V.cols();
   const Index width = padded<S>(size);
   const OuterRows<S> fill{design.rows(), V, d};

@@ -164,7 +164,8 @@ class Solver {
                               result.gap.gap,
                               relative(result.gap.gap),
                               static_cast<Index>(active.size()),
-                              problem.beta};
+                              problem.beta,
+                              &iterate.coef};
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) return result;
 

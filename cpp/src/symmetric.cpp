@@ -29,42 +29,67 @@ void for_tiles(Index n, Index tile, double flops, int n_threads, Monitor& monito
   }
 }
 
-}  // namespace
-
-void add_outer_product(const MatrixView& A, double factor, Eigen::Ref<Matrix> S, int n_threads, Monitor& monitor) {
+template <class S>
+void outer_product(const MatrixViewOf<S>& A, S factor, Eigen::Ref<MatrixOf<S>> sum, int n_threads, Monitor& monitor) {
   const Index n = A.rows();
   const double flops = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(A.cols());
   for_tiles(n, kTile, flops, n_threads, monitor, [&](Index first, Index size) {
-    S.block(first, first, n - first, size).noalias() +=
+    sum.block(first, first, n - first, size).noalias() +=
         factor * A.bottomRows(n - first) * A.middleRows(first, size).transpose();
   });
 }
 
-bool cholesky(Eigen::Ref<Matrix> S, int n_threads, Monitor& monitor) {
-  const Index n = S.rows();
+template <class S>
+bool factorise(Eigen::Ref<MatrixOf<S>> A, int n_threads, Monitor& monitor) {
+  const Index n = A.rows();
   for (Index first = 0; first < n; first += kTile) {
     const Index size = std::min(kTile, n - first), rest = n - first - size;
-    Eigen::Ref<Matrix> corner = S.block(first, first, size, size);
-    const Eigen::LLT<Eigen::Ref<Matrix>> diagonal(corner);  // in place
+    Eigen::Ref<MatrixOf<S>> corner = A.block(first, first, size, size);
+    const Eigen::LLT<Eigen::Ref<MatrixOf<S>>> diagonal(corner);  // in place
     if (diagonal.info() != Eigen::Success) return false;
     if (rest == 0) break;
     const double panel = static_cast<double>(rest) * kTile * kTile;
     for_tiles(rest, kTile, panel, n_threads, monitor, [&](Index row, Index rows) {
-      auto block = S.block(first + size + row, first, rows, size);
+      auto block = A.block(first + size + row, first, rows, size);
       diagonal.matrixL().transpose().template solveInPlace<Eigen::OnTheRight>(block);
     });
-    add_outer_product(S.block(first + size, first, rest, size), -1.0, S.bottomRightCorner(rest, rest), n_threads,
-                      monitor);
+    outer_product<S>(A.block(first + size, first, rest, size), S(-1), A.bottomRightCorner(rest, rest), n_threads,
+                     monitor);
   }
   return true;
 }
 
-void solve_lower(const MatrixView& L, Eigen::Ref<Matrix> B, int n_threads, Monitor& monitor) {
+template <class S>
+void solve(const MatrixViewOf<S>& L, Eigen::Ref<MatrixOf<S>> B, int n_threads, Monitor& monitor) {
   const double flops = static_cast<double>(L.rows()) * static_cast<double>(L.rows()) * static_cast<double>(B.cols());
   for_tiles(B.cols(), 32, flops, n_threads, monitor, [&](Index first, Index size) {
     auto block = B.middleCols(first, size);
-    L.triangularView<Eigen::Lower>().solveInPlace(block);
+    L.template triangularView<Eigen::Lower>().solveInPlace(block);
   });
+}
+
+}  // namespace
+
+void add_outer_product(const MatrixView& A, double factor, Eigen::Ref<Matrix> S, int n_threads, Monitor& monitor) {
+  outer_product<double>(A, factor, S, n_threads, monitor);
+}
+void add_outer_product(const MatrixViewOf<float>& A, float factor, Eigen::Ref<MatrixOf<float>> S, int n_threads,
+                       Monitor& monitor) {
+  outer_product<float>(A, factor, S, n_threads, monitor);
+}
+
+bool cholesky(Eigen::Ref<Matrix> S, int n_threads, Monitor& monitor) {
+  return factorise<double>(S, n_threads, monitor);
+}
+bool cholesky(Eigen::Ref<MatrixOf<float>> S, int n_threads, Monitor& monitor) {
+  return factorise<float>(S, n_threads, monitor);
+}
+
+void solve_lower(const MatrixView& L, Eigen::Ref<Matrix> B, int n_threads, Monitor& monitor) {
+  solve<double>(L, B, n_threads, monitor);
+}
+void solve_lower(const MatrixViewOf<float>& L, Eigen::Ref<MatrixOf<float>> B, int n_threads, Monitor& monitor) {
+  solve<float>(L, B, n_threads, monitor);
 }
 
 }  // namespace cvxrelu

@@ -17,7 +17,8 @@ from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .gated_generation import train_gated
 from .group_lasso import GatedPath, GatedSolution, beta_max, gated_path, solve_gated
 from .kernels import masking_kernel, ntk, ntk_weights
-from .mkl import MKLHistory, MKLSolution, solve_mkl
+from .mkl import solve_mkl
+from .mkl_solution import MKLHistory, MKLSolution
 from .network import Network
 from .patterns import ActivationPatterns
 from .pricing import Certificate, certify

@@ -40,5 +40,5 @@ def fit_mlp(X: FloatArray, y: FloatArray, Z: FloatArray, seed: int) -> FloatArra
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = MLPRegressor(max_iter=2000, random_state=seed).fit(X, y)
+        model = MLPRegressor(max_iter=2000, random_state=seed % 2**32).fit(X, y)
     return np.asarray(model.predict(Z), dtype=np.float64)

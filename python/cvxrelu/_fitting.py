@@ -6,18 +6,20 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
+from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._table_model import one_against_rest
 from ._training import MergedSamples, merge_samples
-from ._validation import FloatArray
+from ._validation import FloatArray, require_fit
 from .losses import probabilities
 from .network import Network, append_ones
-from .row_blocks import is_rows
-from .row_estimators import evaluate_on_rows, fit_on_rows, labels_of_scores
+from .row_blocks import is_dask, is_rows
+from .row_estimators import evaluate_on_rows, fit_on_rows, gathered, labels_of_scores
 
 
 def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
@@ -30,7 +32,16 @@ def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
     return weights
 
 
-class Model:
+def as_dense(X: Any) -> npt.NDArray[np.floating[Any]]:
+    """Return samples as an array. The blocks D_i X u_i of a network are dense whatever X is, and so is the core."""
+    if not sparse.issparse(X):
+        return np.asarray(X)
+    rows, columns = X.shape
+    require_fit(rows, columns, "sparse X as an array", "take fewer features or samples, or rows in chunks", copies=2)
+    return np.asarray(X.toarray())
+
+
+class Model(CallbackSupportMixin):  # type: ignore[misc]
     """What the mixins need: `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended."""
 
     fit_bias: bool
@@ -42,20 +53,32 @@ class Model:
     def _targets_of(self, labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
         return one_against_rest(labels, n_classes)
 
-    def _train(self, samples: MergedSamples, X: FloatArray) -> None:
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         raise NotImplementedError
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         raise NotImplementedError
 
-    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
         samples = merge_samples(np.asarray(X, dtype=np.float64), targets, weights)
-        self._train(samples, append_ones(samples.X) if self.fit_bias else samples.X)
+        self._train(samples, append_ones(samples.X) if self.fit_bias else samples.X, tasks)
+
+    def _checked(self, X: Any, **checks: Any) -> Any:
+        """Return what scikit-learn's `validate_data` does, with float samples; sparse ones become dense."""
+        checked = validate_data(self, X, dtype=[np.float64, np.float32], accept_sparse="csr", **checks)
+        return (as_dense(checked[0]), *checked[1:]) if isinstance(checked, tuple) else as_dense(checked)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        if is_dask(X):
+            return evaluate_on_rows(self, X)
+        X = self._checked(X, reset=False)
         design = np.asarray(X, dtype=np.float64)
         values = self._values(append_ones(design) if self.fit_bias else design)
         return values.astype(X.dtype, copy=False)
@@ -64,13 +87,14 @@ class Model:
 class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
     """fit and predict for targets that are numbers."""
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
-            Training samples.
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+            Training samples. Sparse ones are copied to an array.
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array_like of shape (n_samples,), optional
@@ -83,10 +107,13 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         """
         if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
+        X, y, sample_weight = gathered(X, y, sample_weight)
+        X, y = self._checked(X, y=y, multi_output=True, y_numeric=True)
         if not self.__sklearn_tags__().target_tags.multi_output:
             y = column_or_1d(y, warn=True)
-        self._fit(X, np.asarray(y, dtype=np.float64), sample_weight)
+        tasks = FitTasks(self, X, y, sample_weight)
+        self._fit(X, np.asarray(y, dtype=np.float64), sample_weight, tasks)
+        tasks.finish()
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.floating[Any]]:
@@ -116,13 +143,14 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
     By default by regression on targets -1 and +1: one output for two classes, else one each.
     """
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
-            Training samples.
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+            Training samples. Sparse ones are copied to an array.
         y : array_like of shape (n_samples,)
             Labels of two classes or more.
         sample_weight : array_like of shape (n_samples,), optional
@@ -135,14 +163,17 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         """
         if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        X, y, sample_weight = gathered(X, y, sample_weight)
+        X, y = self._checked(X, y=y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         if classes.size < 2:
             raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
         self.classes_ = classes
-        self._fit(X, self._targets_of(labels, classes.size), sample_weight)
+        tasks = FitTasks(self, X, y, sample_weight)
+        self._fit(X, self._targets_of(labels, classes.size), sample_weight, tasks)
+        tasks.finish()
         return self
 
     def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:
@@ -194,7 +225,7 @@ class GatedModel(Model):
         check_is_fitted(self)
         if is_rows(X):
             return evaluate_on_rows(self, X)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = self._checked(X, reset=False)
         return self.network_.predict(X, n_threads=self.n_threads)
 
 

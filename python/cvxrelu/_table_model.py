@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._archives import read_archive, write_archive
-from ._validation import FloatArray
+from ._encoding import Encoding
+from ._tables import Table
+from ._validation import FloatArray, as_real
 from .network import Network
 
 _FORMAT = "cvxrelu.model"
@@ -28,6 +31,16 @@ class Scaling:
         """Return the scaling of the columns of a table (or of one column)."""
         deviation = values.std(axis=0)
         return cls(values.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+
+    @classmethod
+    def loaded(cls, mean: Any, scale: Any, shape: tuple[int, ...]) -> Scaling:
+        """Return a scaling that a file holds, after a look at it."""
+        mean, scale = as_real(mean, "mean"), as_real(scale, "scale")
+        if not mean.shape == scale.shape == shape:
+            raise ValueError(f"means and scales must have shape {shape}, not {mean.shape} and {scale.shape}")
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
+            raise ValueError("means must be finite, and scales finite and positive")
+        return cls(mean, scale)
 
     def apply(self, values: FloatArray) -> FloatArray:
         """Return scaled values."""
@@ -58,6 +71,8 @@ class TableModel:
         Scaling of the target, for regression.
     classes : ndarray of str or None
         Labels, for classification.
+    encoding : Encoding or None
+        What makes the features of a table with text or missing cells.
     """
 
     network: Network
@@ -66,14 +81,18 @@ class TableModel:
     features: Scaling
     target: Scaling | None = None
     classes: npt.NDArray[np.str_] | None = None
+    encoding: Encoding | None = None
+
+    def features_of(self, table: Table) -> FloatArray:
+        """Return the features of a table's rows, in their own units."""
+        return table.numbers(self.feature_names) if self.encoding is None else self.encoding.apply(table)
 
     def predict(self, X: FloatArray) -> FloatArray | npt.NDArray[np.str_]:
         """Return numbers or labels for features in their own units."""
         output: FloatArray = np.asarray(self.network.predict(self.features.apply(X)), dtype=np.float64)
         if self.target is not None:
             return self.target.undo(output)
-        if self.classes is None:
-            raise ValueError("a model needs a scaling of its target, or classes")
+        assert self.classes is not None
         labels: npt.NDArray[np.str_] = self.classes[decide(output)]
         return labels
 
@@ -94,6 +113,8 @@ class TableModel:
             arrays |= {"target_mean": np.array(self.target.mean), "target_scale": np.array(self.target.scale)}
         if self.classes is not None:
             arrays["classes"] = self.classes
+        if self.encoding is not None:
+            arrays |= self.encoding.to_arrays()
         write_archive(path, _FORMAT, _VERSION, arrays)
 
     @classmethod
@@ -102,16 +123,30 @@ class TableModel:
         required = ("W1", "w2", "bias", "feature_names", "target_name", "feature_mean", "feature_scale")
         a = read_archive(path, _FORMAT, _VERSION, required)
         try:
-            return cls(
-                network=Network(a["W1"], a["w2"], a.get("gates"), bool(a["bias"])),
-                feature_names=tuple(str(name) for name in a["feature_names"]),
-                target_name=str(a["target_name"]),
-                features=Scaling(a["feature_mean"], a["feature_scale"]),
-                target=Scaling(a["target_mean"], a["target_scale"]) if "target_mean" in a else None,
-                classes=a.get("classes"),
-            )
+            network = Network(a["W1"], a["w2"], a.get("gates"), _flag(a["bias"]))
+            names = tuple(str(name) for name in a["feature_names"])
+            if len(names) != network.n_features:
+                raise ValueError(f"it names {len(names)} features, but its network takes {network.n_features}")
+            features = Scaling.loaded(a["feature_mean"], a["feature_scale"], (len(names),))
+            target = Scaling.loaded(a["target_mean"], a["target_scale"], ()) if "target_mean" in a else None
+            classes = a.get("classes")
+            outputs = 1 if network.w2.ndim == 1 else network.w2.shape[1]
+            if (target is None) == (classes is None):
+                raise ValueError("it needs a scaling of its target, or classes")
+            if outputs != 1 if classes is None else classes.shape != (2 if outputs == 1 else outputs,):
+                raise ValueError(f"its network has {outputs} outputs, which is not what its answers need")
+            encoding = Encoding.from_arrays(a) if "column_names" in a else None
+            if encoding is not None and encoding.feature_names != names:
+                raise ValueError("its columns do not make its features")
+            return cls(network, names, str(a["target_name"]), features, target, classes, encoding)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} is damaged: {error}") from None
+
+
+def _flag(value: npt.NDArray[Any]) -> bool:
+    if value.shape != () or value.dtype != np.bool_:
+        raise ValueError("bias must be true or false")
+    return bool(value)
 
 
 def decide(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:

@@ -34,6 +34,9 @@ class Table(Protocol):
     def column(self, name: str, option: str | None = None) -> str:
         """Return the name of a column that somebody asked for, with an option of the command line."""
 
+    def cells(self, name: str) -> list[str]:
+        """Return a column as text without surrounding blanks."""
+
     def text(self, name: str) -> list[str]:
         """Return a column as text without surrounding blanks; every cell must have some."""
 
@@ -62,10 +65,14 @@ class TextTable:
     def _index(self, name: str) -> int:
         return self.names.index(self.column(name))
 
+    def cells(self, name: str) -> list[str]:
+        """Return a column as text without surrounding blanks."""
+        index = self._index(name)
+        return [row[index].strip() for row in self.rows]
+
     def text(self, name: str) -> list[str]:
         """Return a column as text without surrounding blanks; every cell must have some."""
-        index = self._index(name)
-        cells = [row[index].strip() for row in self.rows]
+        cells = self.cells(name)
         for cell, line in zip(cells, self.lines, strict=True):
             if not cell:
                 raise TableError(f"{self.path}, line {line}: column {name!r} is empty")
@@ -88,12 +95,16 @@ class TextTable:
     def _number(self, cell: str, name: str, line: int) -> float:
         where = f"{self.path}, line {line}: column {name!r}"
         if not cell:
-            raise TableError(f"{where} is empty: fill missing values, or leave the column out with --ignore {name}")
+            raise TableError(
+                f"{where} is empty: fill missing values (`train --encode` does), or leave it out with --ignore {name}"
+            )
         try:
             value = float(cell)
         except ValueError:
+            if _reads_as_number(cell.replace(",", ".")):
+                raise TableError(f"{where} has {cell!r}: numbers need a decimal point, not a comma") from None
             raise TableError(
-                f"{where} has {cell!r}, which is not a number: encode text as numbers, "
+                f"{where} has {cell!r}, which is not a number: encode text as numbers (`train --encode` does), "
                 f"or leave the column out with --ignore {name}"
             ) from None
         if not math.isfinite(value):
@@ -122,9 +133,13 @@ class ArrayTable:
             return self.names[-int(digits)]
         raise _no_column(self, name, option)
 
+    def cells(self, name: str) -> list[str]:
+        """Return a column as text without surrounding blanks."""
+        return [str(value).strip() for value in self.columns[self.column(name)]]
+
     def text(self, name: str) -> list[str]:
-        """Return a column as text."""
-        cells = [str(value).strip() for value in self.columns[self.column(name)]]
+        """Return a column as text; every cell must have some."""
+        cells = self.cells(name)
         for row, cell in enumerate(cells):
             if not cell or cell == "nan":
                 raise TableError(f"{self.path}, row {row}: column {name!r} is empty")
@@ -206,7 +221,7 @@ def _read_text(path: str) -> TextTable:
             if not any(cell.strip() for cell in row):
                 continue
             if not names:
-                names = _as_header(row, path)
+                names = tuple(cell.strip() for cell in row)
                 continue
             if len(row) != len(names):
                 raise TableError(f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(names)}")
@@ -216,13 +231,16 @@ def _read_text(path: str) -> TextTable:
         raise TableError(f"{path}, line {reader.line_num}: {error}") from None
     if not names:
         raise TableError(f"{path} is empty")
+    while len(names) > 1 and not names[-1] and not any(row[-1].strip() for row in rows):
+        # Spreadsheets write empty columns at the end.
+        names, rows = names[:-1], [row[:-1] for row in rows]
+    _check_header(names, path)
     if not rows:
         raise TableError(f"{path} has a header and no rows")
     return TextTable(path, names, rows, lines)
 
 
-def _as_header(row: list[str], path: str) -> tuple[str, ...]:
-    names = tuple(cell.strip() for cell in row)
+def _check_header(names: tuple[str, ...], path: str) -> None:
     if all(_reads_as_number(name) for name in names):
         raise TableError(f"{path} has no header: its first line has numbers only, not the names of the columns")
     for k, name in enumerate(names):
@@ -230,7 +248,6 @@ def _as_header(row: list[str], path: str) -> tuple[str, ...]:
             raise TableError(f"{path}: column {k + 1} has no name in the header")
         if name in names[:k]:
             raise TableError(f"{path}: the header has {name!r} twice")
-    return names
 
 
 def _reads_as_number(cell: str) -> bool:

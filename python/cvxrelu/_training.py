@@ -130,6 +130,20 @@ def _posed(
     return GatedProblem(samples, X, patterns, largest, bias, loss, delta)
 
 
+def telling_networks(
+    callback: Callable[[dict[str, Any]], Any] | None, gates: FloatArray, bias: bool, unexplained: float = 0.0
+) -> Callable[[dict[str, Any]], Any] | None:
+    """Return a callback for the solver that tells `callback` of the network, and of the objective over all samples."""
+    if callback is None:
+        return None
+
+    def told(state: dict[str, Any]) -> Any:
+        network = network_from_blocks(gates[state.pop("support")], state.pop("blocks"), bias=bias)
+        return callback(state | {"objective": state["objective"] + unexplained, "network": network})
+
+    return told
+
+
 def fit_gated(
     X: FloatArray,
     y: FloatArray,
@@ -184,7 +198,7 @@ def fit_gated(
         loss=loss,
         delta=delta,
         n_threads=n_threads,
-        callback=callback,
+        callback=telling_networks(callback, problem.patterns.gates, fit_bias, problem.samples.constant),
     )
     return problem.fit_of(solution)
 

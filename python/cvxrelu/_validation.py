@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from .row_blocks import Rows
 
 FloatArray = npt.NDArray[np.float64]
+MAX_THREADS = 4096  # what OpenMP does with more than the system can start is to end the process
 WordArray = npt.NDArray[np.uint64]
 
 
-def _as_float64(value: Any, name: str) -> FloatArray:
+def as_real(value: Any, name: str) -> FloatArray:
+    """Return an array of real numbers as float64."""
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise TypeError(f"{name} is sparse, which is not supported: pass {name}.toarray() if it fits in memory")
     try:
@@ -47,7 +50,7 @@ def _require_finite(array: FloatArray, name: str) -> None:
 
 def as_design(X: Any, name: str = "X", n_features: int | None = None) -> FloatArray:
     """Return `X` as a C-ordered float64 array of shape (n_samples, n_features) with finite entries."""
-    array = _as_float64(X, name)
+    array = as_real(X, name)
     if array.ndim != 2:
         hint = f"; use {name}.reshape(-1, 1) for a single feature" if array.ndim == 1 else ""
         raise ValueError(f"{name} must have shape (n_samples, n_features), not {array.shape}{hint}")
@@ -61,7 +64,7 @@ def as_design(X: Any, name: str = "X", n_features: int | None = None) -> FloatAr
 
 def as_targets(y: Any, n_samples: int, name: str = "y") -> FloatArray:
     """Return `y` as a float64 array of shape (n_samples,) or (n_samples, n_outputs) with finite entries."""
-    array = _as_float64(y, name)
+    array = as_real(y, name)
     if array.ndim not in (1, 2) or (array.size == 0 and n_samples > 0):
         raise ValueError(f"{name} must have shape (n_samples,) or (n_samples, n_outputs), not {array.shape}")
     if array.shape[0] != n_samples:
@@ -72,7 +75,7 @@ def as_targets(y: Any, n_samples: int, name: str = "y") -> FloatArray:
 
 def as_weights(weights: Any, size: int, name: str, *, positive: bool = False) -> FloatArray:
     """Return non-negative (or positive) weights of the given length, not all zero."""
-    array = _as_float64(weights, name)
+    array = as_real(weights, name)
     if array.shape != (size,):
         raise ValueError(f"{name} must have shape ({size},), not {array.shape}")
     _require_finite(array, name)
@@ -122,7 +125,12 @@ def as_count(value: Any, name: str, *, minimum: int = 1) -> int:
 
 def as_threads(n_threads: Any) -> int:
     """Return the number of threads: None is what OpenMP would take (OMP_NUM_THREADS and threadpoolctl count)."""
-    return core.default_threads() if n_threads is None else as_count(n_threads, "n_threads")
+    if n_threads is None:
+        return core.default_threads()
+    threads = as_count(n_threads, "n_threads")
+    if threads > MAX_THREADS:
+        raise ValueError(f"n_threads must be at most {MAX_THREADS}, not {threads}")
+    return threads
 
 
 def as_generator(random_state: Any) -> np.random.Generator:
@@ -139,3 +147,22 @@ def result_dtype(*arrays: Any) -> type[np.float32] | type[np.float64]:
     """Return float32 when every array given is float32, else float64: what results are returned in."""
     dtypes = [getattr(array, "dtype", None) for array in arrays]
     return np.float32 if dtypes and all(dtype == np.float32 for dtype in dtypes) else np.float64
+
+
+def machine_memory() -> float:
+    """Return the bytes of memory of this machine, infinite where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return np.inf
+
+
+def require_fit(rows: int, columns: int, what: str, advice: str, copies: int = 1) -> None:
+    """Raise MemoryError for so many float64 arrays of this shape where they cannot fit into this machine's memory."""
+    available = machine_memory()
+    needed = 8 * rows * columns * copies
+    if needed > available:
+        raise MemoryError(
+            f"{what} of shape ({rows}, {columns}) would take {needed / 2**30:.3g} GiB, but this machine has "
+            f"{available / 2**30:.3g} GiB: {advice}"
+        )

@@ -162,6 +162,8 @@ def enumerate_patterns(
     >>> patterns.certificate.complete
     True
     """
+    if is_dask(X):
+        return on_rows(enumerate_patterns, locals())
     data, mode, width = _prepare(X, decimals, tol)
     threads = as_threads(n_threads)
     limit = None if max_patterns is None else as_count(max_patterns, "max_patterns")
@@ -222,6 +224,8 @@ def iter_patterns(
     ValueError
         As :func:`enumerate_patterns`, and already at the call, before the first piece is asked for.
     """
+    if is_dask(X):
+        return on_rows(iter_patterns, locals())
     data, mode, width = _prepare(X, decimals, tol)
     chunk, threads = as_count(chunk, "chunk", minimum=2), as_threads(n_threads)
     _refuse_rounded(closed, mode)

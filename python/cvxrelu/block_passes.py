@@ -12,6 +12,8 @@ import numpy.typing as npt
 from ._native import core
 from ._validation import FloatArray, WordArray
 
+_SLAB_BYTES = 1 << 24  # of the explicit matrix of some patterns
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chunk:
@@ -60,10 +62,13 @@ class SparseBlocks:
     blocks: FloatArray
 
 
-def checked_chunk(X: Any, index: int, first: int, n_features: int, *, offset: int = 0, ones: bool = False) -> Chunk:
+def checked_chunk(
+    X: Any, index: int, first: int, n_features: int, *, offset: int = 0, ones: bool = False, seen: bool = False
+) -> Chunk:
     """Return rows as float64, with ones appended if asked for, or say which chunk and which row is no good.
 
-    `index` is that of the user's chunk, `offset` the row of it where these begin.
+    `index` is that of the user's chunk, `offset` the row of it where these begin. Rows that were `seen` before are not
+    looked through again.
     """
     rows = np.asarray(X)
     if rows.ndim != 2 or rows.shape[1] != n_features:
@@ -71,7 +76,7 @@ def checked_chunk(X: Any, index: int, first: int, n_features: int, *, offset: in
     if rows.dtype.kind not in "biuf" or rows.dtype.itemsize > 8:
         raise TypeError(f"chunk {index} of X must be an array of real numbers, not of dtype {rows.dtype}")
     rows = np.ascontiguousarray(rows, dtype=np.float64)
-    if not np.isfinite(rows).all():
+    if not seen and not np.isfinite(rows).all():
         row, column = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
         raise ValueError(
             f"X must be finite, but row {offset + row} of chunk {index}, row {first + row} of all, "
@@ -114,6 +119,21 @@ def dual_rows(block: Block, coef: SparseBlocks, scale: float, n_threads: int) ->
     """Return the block's entries of the dual point, in the units of unweighted rows."""
     R = scale * residual(block, coef, n_threads)
     return R if block.root is None else block.root * R
+
+
+def gram_columns(block: Block, groups: npt.NDArray[np.int64], n_added: int) -> tuple[FloatArray]:
+    """Return A' A_added, (m d, k d), for A = [D_i X] over `groups`, the last k of which are added."""
+    m, d = groups.size, block.X.shape[1]
+    octets = block.words[groups].astype("<u8", copy=False).view(np.uint8)
+    new = (m - n_added) * d
+    total = np.zeros((m * d, n_added * d))
+    step = max(8, _SLAB_BYTES // (8 * m * d) // 8 * 8)
+    for first in range(0, block.X.shape[0], step):
+        X = block.X[first : first + step]
+        bits = np.unpackbits(octets[:, first // 8 : (first + step) // 8], axis=1, bitorder="little")[:, : X.shape[0]]
+        A = (bits.T[:, :, None] * X[:, None, :]).reshape(X.shape[0], m * d)
+        total += A.T @ A[:, new:]
+    return (total,)
 
 
 def sample_rows(block: Block, share: float) -> tuple[FloatArray, FloatArray, npt.NDArray[np.uint8]]:

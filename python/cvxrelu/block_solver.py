@@ -5,7 +5,10 @@ A pass sends the coefficients to the blocks of rows, which recompute their resid
 non-negative terms as in memory, at the coefficients that are returned. Between passes a sample of the rows, which is
 held here, proposes the next coefficients (`sample_model`). Its model is built where the objective is smallest over
 the combinations of the last iterates, which their gradients tell without another pass: a poor sample costs passes,
-never the answer. Where passes do not help enough, the sample is doubled, up to all rows if `sample_rows` allows.
+never the answer. Where passes do not help enough, the sample is doubled, up to all rows if `sample_rows` allows. Where
+passes are dear and the working set is small, its Gram statistics are gathered instead (`gram_model`): they propose the
+solution over the working set itself. Which is cheaper is counted, not measured, so that a fit repeated gives the same
+bits; `inner_solvers` tells which it was.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._validation import FloatArray, as_count, as_patterns, as_scalar, as_threads, as_weights
-from .block_passes import Block, SparseBlocks, dual_rows, gradients, sample_rows
+from .block_passes import Block, SparseBlocks, dual_rows, gradients, gram_columns, sample_rows
+from .gram_model import GramModel
 from .group_lasso import Callback, GatedSolution
 from .patterns import ActivationPatterns
 from .row_blocks import Parts, as_rows
@@ -27,6 +31,10 @@ _MEMORY = 5  # iterates whose combinations are searched
 _FIRST_ROWS = 4096
 _ROWS_PER_COEFFICIENT = 4  # of the sample, for a model that is good to some half of its curvature
 _SAMPLE_BYTES = 1 << 27
+# Of a thread, in a second: additions of table entries in a pass, multiply-adds of a matrix product.
+_PASS_RATE, _GRAM_RATE = 1e10, 1.5e10
+_GRAM_COEFFICIENTS = 2048  # their Gram matrix, 32 MiB, is what every block of rows sends
+_GRAM_STEPS = 10  # Newton steps with it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,6 +111,7 @@ class BlockProgram:
         gates = np.ascontiguousarray(patterns.gates)
         self.blocks: Parts[Block] = self.rows.masked(y, sample_weight, gates)
         self.model: SampleModel | None = None
+        self.gram: GramModel | None = None
         self.share = 0.0
         self.history: list[Iterate] = []
         self.zero = self._pass(SparseBlocks(np.zeros(0, dtype=np.int64), np.zeros((0, 0), order="F")))
@@ -151,21 +160,30 @@ class BlockProgram:
         work = np.zeros(4, dtype=np.int64)
         groups = np.zeros(0, dtype=np.int64)
         gaps = [np.inf, np.inf]
+        inner_solvers: list[str] = []
         for iteration in range(1, max_iter + 1):
+            support, blocks = self._user_blocks(at.coef)
             stop = callback is not None and callback(
                 {
+                    "beta": beta,
                     "iteration": iteration,
                     "objective": bound.objective,
                     "gap": bound.gap,
                     "relative_gap": self._relative(bound.gap),
-                    "active": int(at.coef.active.size),
+                    "active": int(support.size),
+                    "support": support,
+                    "blocks": blocks,
                 }
             )
             if bound.gap <= target or stop or iteration == max_iter:
                 break
             grow = bound.gap > 0.5 * gaps[-2]
             gaps.append(bound.gap)
-            proposal, groups, counts = self._propose(at, beta, bound.gap, target, groups, grow)
+            # What Gram statistics could not do at once, as where the working set was another, the sample prepares.
+            failed = inner_solvers[-1:] == ["gram"] and bound.gap > 0.5 * gaps[-2]
+            passes = 0.0 if failed else _passes_left(gaps, target)
+            proposal, groups, counts, inner = self._propose(at, beta, bound.gap, target, groups, grow, passes)
+            inner_solvers.append(inner)
             work += counts
             at = self._pass(proposal)
             bound = self.bound(at, beta)
@@ -174,7 +192,7 @@ class BlockProgram:
                 best = (at, bound)
         at, bound = best
         self.history = [at]
-        return self._solution(beta, at, bound, target, iteration, work)
+        return self._solution(beta, at, bound, target, iteration, work, inner_solvers)
 
     def _relative(self, gap: float) -> float:
         return gap / self.at_zero if self.at_zero > 0 else 0.0
@@ -187,9 +205,22 @@ class BlockProgram:
         target: float,
         groups: npt.NDArray[np.int64],
         grow: bool,
-    ) -> tuple[SparseBlocks, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the solution of the model at the best combination of the last iterates, and its groups."""
+        passes: float,
+    ) -> tuple[SparseBlocks, npt.NDArray[np.int64], npt.NDArray[np.int64], str]:
+        """Return the solution of a model at the best combination of the last iterates, its groups, and which model.
+
+        `passes` is how many the sample would still need.
+        """
         p = len(self.patterns)
+        if self.model is not None and self.model.n_rows < self.rows.shape[0]:
+            centre, gradient = self._best_combination(beta)
+            groups = self._working_set(at, centre, gradient, beta, groups)
+            if self._gram_pays(groups, passes):
+                gram = self._gathered(groups)
+                threshold = beta * self.omega[gram.groups]
+                near = centre[:, gram.groups], gradient[:, gram.groups], at.rr, threshold
+                coef = gram.solve(*near, self.ridge, max(0.01 * gap, 0.1 * target))
+                return self._rounded(coef), groups, np.zeros(4, dtype=np.int64), "gram"
         first = self.model is None
         self._sample(at, grow)
         assert self.model is not None
@@ -211,10 +242,40 @@ class BlockProgram:
                 self.ridge,
                 max(0.03 * gap, 0.1 * target),
             )
-        if self.dtype == np.float32:  # what is returned is what a pass certifies
-            coef = SparseBlocks(coef.active, np.asfortranarray(coef.blocks.astype(np.float32).astype(np.float64)))
         counts = np.array([solved.n_sweeps, solved.n_newton, solved.n_cg, solved.n_direct])
-        return coef, groups, counts
+        return self._rounded(coef), groups, counts, "sample"
+
+    def _rounded(self, coef: SparseBlocks) -> SparseBlocks:
+        """Return coefficients as they will be returned, so that a pass certifies those."""
+        if self.dtype != np.float32:
+            return coef
+        return SparseBlocks(coef.active, np.asfortranarray(coef.blocks.astype(np.float32).astype(np.float64)))
+
+    def _gram_pays(self, groups: npt.NDArray[np.int64], passes: float) -> bool:
+        """Say whether gathering Gram statistics takes less time than the passes that it saves, by counted work."""
+        n, d = self.rows.shape
+        n_added = groups.size if self.gram is None else int(np.isin(groups, self.gram.groups, invert=True).sum())
+        size = d * (groups.size if self.gram is None else self.gram.groups.size + n_added)
+        if size * self.n_outputs > _GRAM_COEFFICIENTS:
+            return False
+        one_pass = self.rows.overhead + n * self.patterns.gates.size * self.n_outputs / (
+            4 * _PASS_RATE * self.rows.n_parallel
+        )
+        gather = 0.0
+        if n_added:
+            gather = self.rows.overhead + n * size * d * n_added / (2 * _GRAM_RATE * self.rows.n_parallel)
+        inner = _GRAM_STEPS * (size * self.n_outputs) ** 3 / (3 * _GRAM_RATE * self.threads)
+        return bool(gather + inner < (passes - 1) * one_pass)
+
+    def _gathered(self, groups: npt.NDArray[np.int64]) -> GramModel:
+        """Have the Gram statistics of all of these groups; those of before stay."""
+        old = np.zeros(0, dtype=np.int64) if self.gram is None else self.gram.groups
+        added = np.setdiff1d(groups, old)
+        if added.size:
+            (columns,) = self.blocks.sum(gram_columns, np.concatenate([old, added]), added.size)
+            self.gram = GramModel(added, columns) if self.gram is None else self.gram.extended(added, columns)
+        assert self.gram is not None
+        return self.gram
 
     def _sample(self, at: Iterate, grow: bool) -> None:
         """Have a sample that is long enough for the non-zero blocks, and longer than before if that was too poor."""
@@ -234,6 +295,18 @@ class BlockProgram:
         X, Y, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         self.share = share
         self.model = SampleModel(X, Y, masks, X.shape[0] / self.rows.shape[0], self.patterns.gates, self.threads)
+
+    def state(self) -> dict[str, Any]:
+        """Return what proposes the next coefficients, for a checkpoint."""
+        gram = {} if self.gram is None else {"groups": self.gram.groups, "gram": self.gram.gram}
+        return {"share": self.share} | gram
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Come into the state of a checkpoint."""
+        if float(state["share"]) > 0:
+            self.take_sample(float(state["share"]))
+        if "gram" in state:
+            self.gram = GramModel(state["groups"], state["gram"])
 
     @property
     def n_outputs(self) -> int:
@@ -290,16 +363,21 @@ class BlockProgram:
         return base + np.tensordot(weights, steps, 1), last.correlations + np.tensordot(weights, changes, 1)
 
     def _solution(
-        self, beta: float, at: Iterate, bound: Bound, target: float, n_iter: int, work: npt.NDArray[np.int64]
+        self,
+        beta: float,
+        at: Iterate,
+        bound: Bound,
+        target: float,
+        n_iter: int,
+        work: npt.NDArray[np.int64],
+        inner_solvers: list[str],
     ) -> GatedSolution:
-        d = self.rows.shape[1]
-        order = np.argsort(at.coef.active)
-        blocks = at.coef.blocks[:, order].T.reshape(-1, self.n_outputs, d).swapaxes(1, 2)
+        support, blocks = self._user_blocks(at.coef)
         held = 0 if self.model is None else self.model.n_rows
         return GatedSolution(
             beta=float(beta),
-            active=at.coef.active[order],
-            blocks=np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks).astype(self.dtype),
+            active=support,
+            blocks=blocks.astype(self.dtype),
             objective=bound.objective,
             gap=bound.gap,
             relative_gap=self._relative(bound.gap),
@@ -313,7 +391,14 @@ class BlockProgram:
             solver=f"passes over all rows, steps on a sample of {held}",
             unpenalised_coef=None,
             patterns=self.patterns,
+            inner_solvers=tuple(inner_solvers),
         )
+
+    def _user_blocks(self, coef: SparseBlocks) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """Indices of the blocks in increasing order, and the blocks (k, d[, c])."""
+        order = np.argsort(coef.active)
+        blocks = coef.blocks[:, order].T.reshape(-1, self.n_outputs, self.rows.shape[1]).swapaxes(1, 2)
+        return coef.active[order], np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks)
 
     def dual(self, at: Iterate, scale: float) -> Any:
         """The dual point: an array, or a dask array that is computed when it is wanted."""
@@ -335,3 +420,12 @@ class BlockProgram:
         columns = coef.reshape(*shape[:2], self.n_outputs).swapaxes(1, 2).reshape(shape[0], -1).T
         active = np.flatnonzero(columns.any(axis=0))
         return self._pass(SparseBlocks(active, np.asfortranarray(columns[:, active])))
+
+
+def _passes_left(gaps: list[float], target: float) -> float:
+    """Return how many passes a target is away at the rate of the last one."""
+    gap, before = gaps[-1], gaps[-2]
+    if not np.isfinite(before):
+        return 1.0
+    rate = min(max(gap / before, 1e-3), 0.9)
+    return float(np.ceil(np.log(target / gap) / np.log(rate)))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ._native import core
 from ._validation import FloatArray, WordArray, as_count, as_design, as_generator, as_threads
+from .row_blocks import is_dask, on_rows
 
 if TYPE_CHECKING:
     from .patterns import ActivationPatterns
@@ -49,7 +50,7 @@ class ConeMeasure:
 
 def cone_measure(
     X: npt.ArrayLike,
-    patterns: ActivationPatterns,
+    patterns: ActivationPatterns | None = None,
     *,
     method: str = "auto",
     n_draws: int = 1_000_000,
@@ -65,8 +66,9 @@ def cone_measure(
     ----------
     X : array_like of shape (n_samples, n_features)
         The data matrix that the patterns belong to.
-    patterns : ActivationPatterns
-        All or some of its cells, with gates inside.
+    patterns : ActivationPatterns, optional
+        All or some of its cells, with gates inside. By default all, in the order of :func:`enumerate_patterns`; of a
+        dask array they are measured on the workers that find them.
     method : {"auto", "exact", "quadrature", "sample"}
         "exact": angles for rank 2 and areas of spherical polygons for rank 3 of X; lower ranks are trivial.
         "quadrature": volumes of spherical polytopes for rank 4 and 5, by orthoschemes and adaptive quadrature, good to
@@ -91,6 +93,12 @@ def cone_measure(
         For shapes that do not fit, an unknown method, "exact" where the rank of X is above 3, or "quadrature" where it
         is not 4 or 5.
     """
+    if is_dask(X):
+        return on_rows(cone_measure, locals())
+    if patterns is None:
+        from .arrangement import enumerate_patterns
+
+        patterns = enumerate_patterns(X, certify=False, n_threads=n_threads)
     X = as_design(X, n_features=patterns.n_features)
     if X.shape[0] != patterns.n_samples:
         raise ValueError(f"X has {X.shape[0]} samples, but the patterns have {patterns.n_samples}")

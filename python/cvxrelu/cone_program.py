@@ -15,15 +15,14 @@ from ._validation import (
     WordArray,
     as_count,
     as_design,
-    as_patterns,
     as_scalar,
     as_threads,
     result_dtype,
 )
 from .exceptions import ConvergenceWarning
-from .group_lasso import Callback, _rescaled
+from .gated_program import Callback, rescaled
 from .patterns import ActivationPatterns
-from .pricing import as_relu_layers, as_target, network_gap
+from .pricing import as_relu_layers, as_target, checked_patterns, network_gap, weighted
 
 if TYPE_CHECKING:
     from .network import Network
@@ -61,6 +60,8 @@ class ReLUSolution:
         Passes over the patterns, semismooth Newton steps, rounds of column generation, nodes of branch and bound.
     patterns : ActivationPatterns
         The patterns that `active` counts.
+    priced_by : {"given patterns", "closed form", "enumeration", "branch and bound"}
+        How the dual point was found to be feasible: over the list, or in which of three ways over all patterns.
     """
 
     beta: float
@@ -78,6 +79,7 @@ class ReLUSolution:
     n_rounds: int
     n_nodes: int
     patterns: ActivationPatterns
+    priced_by: str = "given patterns"
 
     @property
     def dual_objective(self) -> float:
@@ -126,6 +128,7 @@ def solve_relu(
     patterns: ActivationPatterns,
     beta: float,
     *,
+    sample_weight: npt.ArrayLike | None = None,
     warm_start: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     tol: float = 1e-6,
     max_iter: int = 200,
@@ -155,6 +158,8 @@ def solve_relu(
         Patterns of `X`.
     beta : float
         Penalty, positive.
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights s_j >= 0 of the loss, ``1/2 sum_j s_j (f(x_j) - y_j)^2``.
     warm_start : ReLUSolution, Network or (W1, w2), optional
         A network to start from; neurons in the cone of none of `patterns` are left out.
     tol : float, default 1e-6
@@ -201,8 +206,8 @@ def solve_relu(
     >>> cvxrelu.solve_relu(X, y, patterns, beta=0.5).converged
     True
     """
-    program = ReLUProgram(X, y, beta, n_threads)
-    program.append(as_patterns(patterns, program.X))
+    program = ReLUProgram(X, y, beta, n_threads, sample_weight)
+    program.append(checked_patterns(patterns, program.design, program.threads))
     if warm_start is not None:
         program.start(warm_start)
     tol = as_scalar(tol, "tol", strict=True)
@@ -221,14 +226,21 @@ def solve_relu(
 class ReLUProgram:
     """The program in the core's terms, powers of two taken out of X and y, over patterns that may be appended."""
 
-    def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, beta: float, n_threads: int | None) -> None:
+    def __init__(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        beta: float,
+        n_threads: int | None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> None:
         self.dtype = result_dtype(X, y)
-        self.X = as_design(X)
-        self.y = as_target(y, self.X.shape[0])
+        self.design = as_design(X)
+        self.X, self.y, self.root = weighted(self.design, as_target(y, self.design.shape[0]), sample_weight)
         self.beta = as_scalar(beta, "beta", strict=True)
         self.threads = as_threads(n_threads)
-        self.scaled_X, X_scale = _rescaled(self.X)
-        self.scaled_y, y_scale = _rescaled(self.y)
+        self.scaled_X, X_scale = rescaled(self.X)
+        self.scaled_y, y_scale = rescaled(self.y)
         # With X = a X', y = b y' the blocks are u = (b / a) u', and the penalty belongs to a b.
         self.block_scale = y_scale / X_scale
         self.scaled_beta = self.beta / (X_scale * y_scale)
@@ -241,8 +253,14 @@ class ReLUProgram:
         self.n_newton = 0
 
     def append(self, patterns: ActivationPatterns) -> None:
-        self.core.append(np.ascontiguousarray(patterns.words))
-        self.words = np.vstack([self.words, patterns.words])
+        words = np.ascontiguousarray(patterns.words)
+        self.core.append(words)
+        if not self.root.all():
+            # Rows without weight ask for nothing, and pricing does not know their bits.
+            own, _ = core.pack_patterns(self.design, np.ascontiguousarray(patterns.gates), self.threads)
+            ignored, _ = core.pack_patterns(-self.root[:, None], np.ones((1, 1)), self.threads)
+            words = (words & ~ignored) | (own & ignored)
+        self.words = np.vstack([self.words, words])
         self.gates = np.vstack([self.gates, patterns.gates])
 
     def start(self, network: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
@@ -281,6 +299,25 @@ class ReLUProgram:
         self.n_newton += self.point["n_newton"]
         return bool(self.point["stopped"])
 
+    def prune(self) -> None:
+        """Leave no more neurons than their outputs have dimensions: the same fit, and no larger penalty."""
+        blocks, signs = self.point["blocks"].T, self.point["signs"]
+        lengths = np.linalg.norm(blocks, axis=1)
+        if lengths.size < 2:
+            return
+        units = blocks / lengths[:, None]
+        pruned = prune_lengths(np.maximum(self.scaled_X @ units.T, 0) * signs, lengths)
+        keep = np.flatnonzero(pruned > 0)
+        if keep.size == lengths.size:
+            return
+        kept = {
+            "blocks": np.asfortranarray((units[keep] * pruned[keep, None]).T),
+            "signs": signs[keep],
+            "active": self.point["active"][keep],
+        }
+        self.point |= kept
+        self.core.start(kept["active"].tolist(), kept["signs"].tolist(), kept["blocks"])
+
     def _in_user_units(self, callback: Callback | None) -> Callback | None:
         if callback is None or self.y_scale == 1:
             return callback
@@ -306,13 +343,13 @@ class ReLUProgram:
         tol: float,
         *,
         scope: str,
-        blocks: tuple[FloatArray, IntArray, IntArray] | None = None,
         dual: FloatArray | None = None,
         n_rounds: int = 0,
         n_nodes: int = 0,
+        priced_by: str = "given patterns",
     ) -> ReLUSolution:
-        """Return the last solve, or other blocks, with the gap of the network as it is returned."""
-        values, signs, active = self.blocks() if blocks is None else blocks
+        """Return the last solve with the gap of the network as it is returned."""
+        values, signs, active = self.blocks()
         theta: FloatArray = self.point["dual"] * self.y_scale if dual is None else dual
         values = np.ascontiguousarray(values.astype(self.dtype))
         objective, gap = evaluate(self.X, self.y, values.astype(np.float64), signs, theta, self.beta)
@@ -326,7 +363,7 @@ class ReLUProgram:
             objective=objective,
             gap=gap,
             relative_gap=relative,
-            dual=theta,
+            dual=self.root * theta,
             scope=scope,
             converged=relative <= tol,
             n_iter=self.n_iter,
@@ -334,6 +371,7 @@ class ReLUProgram:
             n_rounds=n_rounds,
             n_nodes=n_nodes,
             patterns=ActivationPatterns(gates=self.gates.copy(), words=self.words.copy(), n_samples=self.X.shape[0]),
+            priced_by=priced_by,
         )
 
 
@@ -381,21 +419,36 @@ def prune_lengths(outputs: FloatArray, lengths: FloatArray) -> FloatArray:
     """Return lengths with at most rank(outputs) non-zeros that give the same combination and no larger sum.
 
     `outputs` has a column for each neuron, its output per unit length. A null combination moves the lengths until
-    one is zero, in the direction in which their sum does not grow; at an optimum the sum cannot change.
+    one is zero, in the direction in which their sum falls fastest; at an optimum the sum cannot change.
     """
     lengths = lengths.copy()
-    while True:
-        kept = np.flatnonzero(lengths > 0)
-        columns = outputs[:, kept]
-        _, values, right = np.linalg.svd(columns, full_matrices=True)
-        rank = int((values > 1e-12 * values.max(initial=0.0)).sum())
-        if rank == kept.size:
-            return lengths
-        direction = right[-1]
-        if direction.sum() > 0:
+    if lengths.size < outputs.shape[0]:
+        outputs = np.asarray(np.linalg.qr(outputs, mode="r"), dtype=np.float64)  # has the same null combinations
+    _, values, right = np.linalg.svd(outputs, full_matrices=outputs.shape[0] < lengths.size)
+    null = right[int((values > 1e-12 * values.max(initial=0.0)).sum()) :].T.copy()
+    null = _vanishing_on(null, lengths <= 0)
+    while null.shape[1]:
+        falling = null @ null.sum(axis=0)
+        direction = -falling if np.abs(falling).max() > 1e-9 else null[:, 0]
+        if not (direction < 0).any():
             direction = -direction
-        shrinking = direction < 0
-        step = (lengths[kept][shrinking] / -direction[shrinking]).min()
-        moved = np.maximum(lengths[kept] + step * direction, 0)
-        moved[moved <= 1e-15 * moved.max()] = 0
-        lengths[kept] = moved
+        shrinking = np.flatnonzero(direction < 0)
+        ratios = lengths[shrinking] / -direction[shrinking]
+        lengths = np.maximum(lengths + ratios.min() * direction, 0)
+        lengths[shrinking[ratios.argmin()]] = 0
+        lengths[lengths <= 1e-15 * lengths.max()] = 0
+        null = _vanishing_on(null, (lengths == 0) & null.any(axis=1))
+    return lengths
+
+
+def _vanishing_on(basis: FloatArray, rows: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return an orthonormal basis of the part of a column space, given by one, that is zero on some rows."""
+    for row in np.flatnonzero(rows):
+        size = float(np.linalg.norm(basis[row]))
+        if basis.shape[1] and size > 1e-12:
+            # The reflection that turns the row into a multiple of its first entry; that column leaves.
+            mirror = basis[row].copy()
+            mirror[0] += np.copysign(size, mirror[0])
+            basis = (basis - np.outer(basis @ mirror, 2 / (mirror @ mirror) * mirror))[:, 1:]
+        basis[row] = 0
+    return basis

@@ -14,10 +14,11 @@ import dask
 import dask.array as da
 import numpy as np
 
-from ._validation import FloatArray, as_count
+from ._validation import FloatArray, as_count, as_threads
 from .block_passes import Block, Chunk, checked_chunk, masked_block, pack_chunk
 from .row_blocks import Arrays, Part, Parts, Rows, add
 
+_TASK_SECONDS = 1e-3  # of the scheduler for a task
 _FAN_IN = 8  # partial sums that are added in one task, so that none gathers more than that many
 
 
@@ -77,6 +78,7 @@ class DaskRows(Rows):
         self.dtype = np.dtype(X.dtype)
         # A worker runs as many tasks at a time as it has threads: a task takes one, unless told otherwise.
         self.n_threads = 1 if n_threads is None else as_count(n_threads, "n_threads")
+        self.n_parallel = n_threads_of_cluster() * self.n_threads
         self._sizes = X.chunks[0]
         starts = np.cumsum([0, *self._sizes])
         self._used = [index for index, size in enumerate(self._sizes) if size > 0]
@@ -84,6 +86,7 @@ class DaskRows(Rows):
         make = dask.delayed(checked_chunk, pure=False)
         self._chunks = [make(pieces[index], index, int(starts[index]), self.shape[1]) for index in self._used]
         self.chunks: DaskParts[Chunk] = DaskParts(self._chunks)
+        self.overhead = _TASK_SECONDS * len(self._chunks)
 
     def with_ones(self) -> DaskRows:
         rows = copy.copy(self)
@@ -158,13 +161,26 @@ def _as_array(X: Any, name: str) -> Any:
     return X
 
 
-def _require_package() -> None:
-    """Say at once when the cluster at hand cannot run this package's functions."""
+def client_at_hand() -> Any:
+    """Return the `distributed` client in use, None where there is none."""
     try:
         from distributed import default_client
 
-        client = default_client()
+        return default_client()
     except (ImportError, ValueError):
+        return None
+
+
+def n_threads_of_cluster() -> int:
+    """Return the threads that work at a time: of all workers, or those of this process."""
+    client = client_at_hand()
+    return as_threads(None) if client is None else max(1, sum(client.nthreads().values()))
+
+
+def _require_package() -> None:
+    """Say at once when the cluster at hand cannot run this package's functions."""
+    client = client_at_hand()
+    if client is None:
         return
 
     def has_package() -> bool:  # nested, so that it is shipped as code and needs nothing there

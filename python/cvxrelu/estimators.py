@@ -12,22 +12,12 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from ._callbacks import FitTasks
+from ._certificate import certificate_of
 from ._fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
 from ._training import GatedFit, fit_gated, logger
 from ._validation import FloatArray, as_count, as_generator, as_scalar
 from .row_blocks import is_rows
-
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:  # scikit-learn < 1.9
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """This scikit-learn has no callbacks; the `callback` parameter works everywhere."""
-
-    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method as it is."""
-        return method
-
 
 _PARAMETERS = """\
     n_gates : int, default 500
@@ -53,9 +43,9 @@ _PARAMETERS = """\
     warm_start : bool, default False
         Keep gates and coefficients of the previous fit, and start from them.
     callback : callable, optional
-        Called with a dict of ``iteration``, ``objective``, ``gap``, ``relative_gap``, ``active``; returning True
-        stops training with the best certified result so far. scikit-learn's own callbacks (its versions with
-        ``set_callbacks``) work as well.
+        Called with a dict of ``iteration``, ``objective``, ``gap``, ``relative_gap``, ``active``, ``beta`` and
+        ``network``, the network at present; returning True stops training with the best certified result so far.
+        scikit-learn's own callbacks (its versions with ``set_callbacks``) work as well.
     verbose : int, default 0
         1 logs a line for each fit, 2 one for each iteration, through ``logging.getLogger("cvxrelu")``; to stderr
         where the application has configured no logging.
@@ -64,8 +54,10 @@ _PARAMETERS = """\
     ----------
     network_ : Network
         The trained network{network_note}.
+    certificate_ : TrainingCertificate
+        Over networks on these gates: ``lower_bound``, ``upper_bound``, ``gap``, ``relative_gap`` and ``converged``.
     dual_gap_ : float
-        Certificate: no network on these gates has an objective smaller by more than this.
+        ``certificate_.gap``: no network on these gates has an objective smaller by more than this.
     beta_ : float
         Penalty that was used.
     n_active_ : int
@@ -87,7 +79,7 @@ _PARAMETERS = """\
 _DEFAULT_MAX_ITER = 200
 
 
-class _GatedReLU(CallbackSupportMixin, GatedModel, BaseEstimator):  # type: ignore[misc]
+class _GatedReLU(GatedModel, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
@@ -123,12 +115,10 @@ class _GatedReLU(CallbackSupportMixin, GatedModel, BaseEstimator):  # type: igno
         # A memory map is an array, too, where there is no solver for its chunks.
         return is_rows(X) and (self.loss == "squared" or not isinstance(X, np.memmap))
 
-    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         loss = self._checked_loss()
         weights = checked_weights(sample_weight, X)
-        context = self._init_callback_context(max_subtasks=None) if hasattr(self, "_init_callback_context") else None
-        if context is not None:
-            context.call_on_fit_task_begin(estimator=self, X=X, y=targets)
+        tasks.begin("iteration")
         with log_to_console(self.verbose):
             fit = fit_gated(
                 np.asarray(X, dtype=np.float64),
@@ -144,15 +134,10 @@ class _GatedReLU(CallbackSupportMixin, GatedModel, BaseEstimator):  # type: igno
                 sample_weight=weights,
                 previous=self._previous(X),
                 n_threads=self.n_threads,
-                callback=self._progress(context, X, targets),
+                callback=self._progress(tasks),
                 **loss,
             )
-        if context is not None:
-            context.call_on_fit_task_end(
-                estimator=self, X=X, y=targets, reconstruction_attributes=lambda: self._results(fit)
-            )
-        for name, value in self._results(fit).items():
-            setattr(self, name, value)
+        self._keep(fit)
 
     def _previous(self, X: npt.NDArray[np.floating]) -> GatedFit | None:
         fit: GatedFit | None = getattr(self, "_trained", None) if self.warm_start else None
@@ -160,41 +145,50 @@ class _GatedReLU(CallbackSupportMixin, GatedModel, BaseEstimator):  # type: igno
             return None
         return fit
 
-    def _results(self, fit: GatedFit) -> dict[str, Any]:
-        return {
-            "_trained": fit,
-            "network_": fit.network,
-            "solution_": fit.solution,
-            "patterns_": fit.solution.patterns,
-            "beta_": fit.beta,
-            "dual_gap_": fit.solution.gap,
-            "objective_": fit.solution.objective + fit.unexplained,
-            "n_active_": len(fit.solution.active),
-            "n_iter_": fit.solution.n_iter,
-        }
+    def _keep(self, fit: GatedFit) -> None:
+        self._trained = fit
+        self.network_ = fit.network
+        self.solution_ = fit.solution
+        self.patterns_ = fit.solution.patterns
+        self.beta_ = fit.beta
+        self.objective_ = fit.solution.objective + fit.unexplained
+        self.certificate_ = certificate_of(
+            self.objective_, fit.solution.gap, fit.solution.relative_gap, fit.solution.converged
+        )
+        self.dual_gap_ = fit.solution.gap
+        self.n_active_ = len(fit.solution.active)
+        self.n_iter_ = fit.solution.n_iter
 
-    def _progress(self, context: Any, X: Any, targets: Any) -> Callable[[dict[str, Any]], bool] | None:
+    def _progress(self, tasks: FitTasks) -> Callable[[dict[str, Any]], bool] | None:
         """Join the `callback` parameter, scikit-learn's callbacks and the log; None when nobody listens."""
-        observed = bool(getattr(self, "_skl_callbacks", None))
-        if self.callback is None and not observed and self.verbose < 2:
+        if self.callback is None and not tasks.observed and self.verbose < 2:
             return None
 
         def progress(state: dict[str, Any]) -> bool:
-            stop = False
             if self.verbose >= 2:
                 logger.info(
                     "iteration %d: objective %.9g, relative gap %.3g, %d active",
                     *(state[key] for key in ("iteration", "objective", "relative_gap", "active")),
                 )
-            if observed:
-                step = context.subcontext(task_name="iteration")
-                step.call_on_fit_task_begin(estimator=self, X=X, y=targets, metadata=state)
-                stop = step.call_on_fit_task_end(estimator=self, X=X, y=targets, metadata=state)
+            stop = tasks.next("iteration", lambda: _attributes_at(state))
             if self.callback is not None:
                 stop = bool(self.callback(state)) or stop
             return stop
 
         return progress
+
+
+def _attributes_at(state: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of an estimator whose fit would end here."""
+    return {
+        "network_": state["network"],
+        "beta_": state["beta"],
+        "dual_gap_": state["gap"],
+        "objective_": state["objective"],
+        "certificate_": certificate_of(state["objective"], state["gap"], state["relative_gap"], False),
+        "n_active_": state["active"],
+        "n_iter_": state["iteration"],
+    }
 
 
 class GatedReLURegressor(GatedRegression, _GatedReLU):
@@ -267,8 +261,6 @@ class GatedReLURegressor(GatedRegression, _GatedReLU):
         )
         self.delta = delta
 
-    fit = with_callbacks(GatedRegression.fit)
-
 
 class GatedReLUClassifier(GatedClassification, _GatedReLU):
     __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
@@ -332,8 +324,6 @@ class GatedReLUClassifier(GatedClassification, _GatedReLU):
             callback=callback,
             verbose=verbose,
         )
-
-    fit = with_callbacks(GatedClassification.fit)
 
 
 def generator_of(random_state: Any) -> np.random.Generator:

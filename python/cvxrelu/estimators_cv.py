@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
+from joblib import delayed
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import check_cv
 
+from ._callbacks import FitTasks, folds_in_parallel
+from ._certificate import certificate_of
 from ._fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
 from ._table_model import decide
 from ._training import GatedProblem, fit_gated_path, pose_gated
@@ -56,7 +58,7 @@ _PARAMETERS = """\
         (not halved), else the loss.
     path_ : GatedPath
         Solutions over all samples, from the largest penalty to the one that was chosen.
-    beta_, network_, solution_, patterns_, dual_gap_, objective_, n_active_, n_iter_
+    beta_, network_, solution_, patterns_, certificate_, dual_gap_, objective_, n_active_, n_iter_
         Of the network trained on all samples with that penalty, as in :class:`GatedReLURegressor`.
     n_features_in_ : int
         Features seen in `fit`.
@@ -96,7 +98,7 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         loss = self._checked_loss()
         weights = checked_weights(sample_weight, X)
         smallest = as_scalar(self.beta_min_ratio, "beta_min_ratio", strict=True)
@@ -127,8 +129,13 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
         whole = pose(slice(None))
         labels = decide(targets - targets.mean()) if is_classifier(self) else targets
         folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
-        losses = Parallel(n_jobs=self.n_jobs)(
-            delayed(held_out_losses)(pose(train), ratios, data[test], targets[test], settings) for train, test in folds
+        losses = folds_in_parallel(
+            [
+                delayed(held_out_losses)(pose(train), ratios, data[test], targets[test], settings)
+                for train, test in folds
+            ],
+            self.n_jobs,
+            tasks,
         )
         held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
         sums = [weight @ loss for weight, loss in zip(held_out, losses, strict=True)]
@@ -137,6 +144,7 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
             raise ValueError("sample_weight is zero for every sample that is held out")
         best = int(np.argmin(np.sum(sums, axis=0)))
 
+        tasks.begin("path")
         path = fit_gated_path(whole, ratios[: best + 1], **settings)
         with log_to_console(self.verbose):
             fit = whole.fit_of(path[-1])
@@ -149,10 +157,14 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
         self.network_ = fit.network
         self.solution_ = fit.solution
         self.patterns_ = fit.solution.patterns
-        self.dual_gap_ = fit.solution.gap
         self.objective_ = fit.solution.objective + fit.unexplained
+        self.certificate_ = certificate_of(
+            self.objective_, fit.solution.gap, fit.solution.relative_gap, fit.solution.converged
+        )
+        self.dual_gap_ = fit.solution.gap
         self.n_active_ = len(fit.solution.active)
         self.n_iter_ = fit.solution.n_iter
+        tasks.end(dict)
 
 
 def held_out_losses(

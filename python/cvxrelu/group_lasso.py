@@ -2,197 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ._native import core
-from ._validation import (
-    FloatArray,
-    as_count,
-    as_design,
-    as_patterns,
-    as_scalar,
-    as_targets,
-    as_threads,
-    as_weights,
-    result_dtype,
-)
+from ._validation import FloatArray, as_count, as_scalar, as_weights
 from .exceptions import ConvergenceWarning
+from .gated_program import Callback, GatedProgram
+from .gated_solution import GatedPath, GatedSolution
 from .patterns import ActivationPatterns
 from .row_blocks import is_rows, on_rows
 
-if TYPE_CHECKING:
-    from .network import Network
+__all__ = ["Callback", "GatedPath", "GatedSolution", "beta_max", "gated_path", "solve_gated"]
 
 Result = TypeVar("Result")
-Callback = Callable[[dict[str, Any]], bool | None]
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class GatedSolution:
-    """A certified solution of the gated-ReLU program, as :func:`solve_gated` states it.
-
-    Attributes
-    ----------
-    beta : float
-        Penalty.
-    active : ndarray of shape (n_active,), int64
-        Indices of the patterns with non-zero coefficients.
-    blocks : ndarray of shape (n_active, n_features) or (n_active, n_features, n_outputs)
-        Their coefficients.
-    objective : float
-        Value of the objective.
-    gap : float
-        Duality gap: no coefficients over these patterns have an objective below ``objective - gap``.
-    relative_gap : float
-        The gap relative to the objective of the zero solution.
-    dual : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        The dual point t that proves it: ``||X' D_i t|| <= beta * group_weights[i]`` for every pattern.
-    converged : bool
-        Whether the relative gap is within the tolerance.
-    n_iter, n_sweeps, n_newton, n_cg, n_direct : int
-        Passes over all patterns, sweeps of block-coordinate descent, Newton steps, conjugate-gradient iterations in
-        them, and Newton steps that factorised a matrix in sample space instead.
-    solver : str
-        The inner solver that was asked for.
-    loss : str
-        The loss.
-    unpenalised_coef : ndarray of shape (q,) or (q, n_outputs), or None
-        Coefficients of the unpenalised columns.
-    patterns : ActivationPatterns
-        The patterns that were given.
-    inner_solvers : tuple of str
-        What ended each working set, in their order: "newton", "dual" or "bcd". Where `solver` is "auto" this is what
-        was chosen.
-    """
-
-    beta: float
-    active: npt.NDArray[np.int64]
-    blocks: npt.NDArray[np.floating[Any]]
-    objective: float
-    gap: float
-    relative_gap: float
-    dual: FloatArray
-    converged: bool
-    n_iter: int
-    n_sweeps: int
-    n_newton: int
-    n_cg: int
-    n_direct: int
-    solver: str
-    unpenalised_coef: npt.NDArray[np.floating[Any]] | None
-    patterns: ActivationPatterns
-    loss: str = "squared"
-    inner_solvers: tuple[str, ...] = ()
-
-    @property
-    def dual_objective(self) -> float:
-        """A bound from below on the objective of every solution: ``objective - gap``."""
-        return self.objective - self.gap
-
-    @property
-    def coef(self) -> npt.NDArray[np.floating[Any]]:
-        """Coefficients of all patterns, of shape (n_patterns, n_features) or (n_patterns, n_features, n_outputs)."""
-        coef = np.zeros((len(self.patterns), *self.blocks.shape[1:]), dtype=self.blocks.dtype)
-        coef[self.active] = self.blocks
-        return coef
-
-    def predict(self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | None = None) -> npt.NDArray[np.floating[Any]]:
-        """Evaluate sum_i 1[z . g_i >= 0] z' w_i.
-
-        Parameters
-        ----------
-        Z : array_like of shape (m, n_features)
-            Samples.
-        unpenalised : array_like of shape (m, q), optional
-            Their unpenalised columns, if the solution has some.
-
-        Returns
-        -------
-        ndarray of shape (m,) or (m, n_outputs)
-            Values of the gated network: with another loss than the squared one log-odds, scores before the softmax, or
-            logarithms of means.
-        """
-        if is_rows(Z):
-            return on_rows(self.predict, {"X": Z, "model": self})
-        design = as_design(Z, "Z", self.patterns.n_features)
-        gates = self.patterns[self.active].activations(design)
-        values = np.einsum("mp,md,pd...->m...", gates.astype(np.float64), design, self.blocks, optimize=True)
-        if self.unpenalised_coef is not None:
-            if unpenalised is None:
-                raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
-            extra = as_design(unpenalised, "unpenalised", self.unpenalised_coef.shape[0])
-            values = values + extra @ self.unpenalised_coef
-        return np.asarray(values, dtype=self.blocks.dtype)
-
-    def to_network(self) -> Network:
-        """Return the gated network with the same values at every point (unpenalised columns excepted)."""
-        from .network import network_from_blocks
-
-        return network_from_blocks(self.patterns.gates[self.active], self.blocks)
-
-    def __repr__(self) -> str:
-        return (
-            f"GatedSolution(beta={self.beta:.4g}, objective={self.objective:.8g}, "
-            f"relative_gap={self.relative_gap:.1e}, {self.active.size} of {len(self.patterns)} patterns active)"
-        )
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class GatedPath(Sequence[GatedSolution]):
-    """Certified solutions for decreasing penalties, made by :func:`gated_path`; a sequence of them.
-
-    Attributes
-    ----------
-    solutions : tuple of GatedSolution
-        One for each penalty that was finished.
-    complete : bool
-        False when a callback or Ctrl-C ended the path early.
-    """
-
-    solutions: tuple[GatedSolution, ...]
-    complete: bool
-
-    @property
-    def betas(self) -> FloatArray:
-        """Penalties."""
-        return np.array([solution.beta for solution in self.solutions])
-
-    @property
-    def objectives(self) -> FloatArray:
-        """Objectives."""
-        return np.array([solution.objective for solution in self.solutions])
-
-    @property
-    def relative_gaps(self) -> FloatArray:
-        """Relative duality gaps."""
-        return np.array([solution.relative_gap for solution in self.solutions])
-
-    @property
-    def n_active(self) -> npt.NDArray[np.int64]:
-        """Numbers of patterns with non-zero coefficients."""
-        return np.array([solution.active.size for solution in self.solutions])
-
-    def __len__(self) -> int:
-        return len(self.solutions)
-
-    @overload
-    def __getitem__(self, index: int) -> GatedSolution: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[GatedSolution, ...]: ...
-    def __getitem__(self, index: int | slice) -> GatedSolution | tuple[GatedSolution, ...]:
-        return self.solutions[index]
-
-    def __repr__(self) -> str:
-        if not self.solutions:
-            return "GatedPath(empty)"
-        return f"GatedPath({len(self)} penalties from {self.betas[0]:.4g} to {self.betas[-1]:.4g})"
 
 
 def beta_max(
@@ -303,12 +130,15 @@ def solve_gated(
     solver : {"auto", "newton", "dual", "bcd"}
         Inside a working set: sweeps of block-coordinate descent with Newton steps on the non-zero blocks ("newton"), a
         semismooth Newton method in the dual ("dual"), block-coordinate descent with Anderson acceleration ("bcd"), or
-        Newton steps until their flops exceed what the dual method is expected to take, and then that ("auto").
+        Newton steps until their flops exceed what the dual method is expected to take, and then that ("auto"). From
+        50,000 samples on, and 8 for each coefficient, "auto" takes steps on a sample of them between certified passes
+        over all, or on Gram statistics of all where that costs less.
     n_threads : int, optional
         Threads; by default what OpenMP would take. The same number gives the same bits.
     callback : callable, optional
-        Called after every pass with a dict of beta, iteration, objective, gap, relative_gap and active; returning
-        True stops with the best certified solution so far.
+        Called after every pass with a dict of beta, iteration, objective, gap, relative_gap, active, and the blocks at
+        present that are not zero: ``support``, their indices, and ``blocks``. Returning True stops with the best
+        certified solution so far.
 
     Returns
     -------
@@ -467,205 +297,15 @@ def _program(
     loss: str,
     delta: float,
     n_threads: int | None,
-) -> _Program:
+) -> GatedProgram:
     if loss == "squared":
-        return _Program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
+        from .sampled_program import SampledProgram, sample_suffices
+
+        sampled = isinstance(patterns, ActivationPatterns) and unpenalised is None and sample_suffices(patterns)
+        kind = SampledProgram if sampled else GatedProgram
+        return kind(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
     from .losses import LossProgram
 
     if unpenalised is not None:
         raise ValueError(f'unpenalised columns need loss="squared", not {loss!r}')
     return LossProgram(X, y, patterns, sample_weight, group_weights, ridge, n_threads, loss=loss, delta=delta)
-
-
-class _Program:
-    """The program in the core's terms: weights folded into the rows, powers of two taken out of X and y."""
-
-    loss = "squared"
-
-    def __init__(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        patterns: ActivationPatterns,
-        sample_weight: npt.ArrayLike | None,
-        group_weights: npt.ArrayLike | None,
-        ridge: float,
-        unpenalised: npt.ArrayLike | None,
-        n_threads: int | None,
-    ) -> None:
-        self.dtype = result_dtype(X, y)
-        design = as_design(X)
-        targets = as_targets(y, design.shape[0])
-        self.patterns = as_patterns(patterns, design)
-        self.threads = as_threads(n_threads)
-        self.one_output = targets.ndim == 1
-        self.omega = (
-            np.ones(len(patterns))
-            if group_weights is None
-            else as_weights(group_weights, len(patterns), "group_weights", positive=True)
-        )
-        targets = targets.reshape(targets.shape[0], -1)
-
-        self.root: FloatArray | None = None
-        if sample_weight is not None:
-            self.root = np.sqrt(as_weights(sample_weight, design.shape[0], "sample_weight"))[:, None]
-            design, targets = self.root * design, self.root * targets
-        self.design, self.X_scale = _rescaled(design)
-        self.targets, self.y_scale = _rescaled(np.asfortranarray(targets))
-        # With X = a X', y = b y' the blocks are W = (b / a) W', and the penalties belong to a b and a^2.
-        self.beta_scale = self.X_scale * self.y_scale
-        self.objective_scale = self.y_scale**2
-        self.dual_scale = self.y_scale
-        self.ridge = as_scalar(ridge, "ridge") / self.X_scale**2
-
-        self.extra: FloatArray | None = None
-        self.basis = np.zeros((design.shape[0], 0), order="F")
-        if unpenalised is not None:
-            self.extra = as_design(unpenalised, "unpenalised")
-            if self.extra.shape[0] != design.shape[0]:
-                raise ValueError(f"unpenalised has {self.extra.shape[0]} rows, but X has {design.shape[0]} samples")
-            if self.root is not None:
-                self.extra = self.root * self.extra
-            left, values, _ = np.linalg.svd(self.extra, full_matrices=False)
-            rank = int((values > values[0] * max(self.extra.shape) * np.finfo(float).eps).sum())
-            self.basis = np.asfortranarray(left[:, :rank])
-            self._unprojected = self.targets
-            self.targets = np.asfortranarray(self.targets - self.basis @ (self.basis.T @ self.targets))
-
-    def beta_max(self) -> float:
-        correlations = core.masked_correlations(self.design, self.patterns.words, self.targets, self.threads)
-        return float((np.linalg.norm(correlations, axis=0) / self.omega).max()) * self.beta_scale
-
-    def solve(
-        self,
-        betas: FloatArray,
-        warm_start: GatedSolution | npt.ArrayLike | None,
-        tol: float,
-        max_iter: int,
-        solver: str,
-        callback: Callback | None,
-        keep: bool = False,
-    ) -> tuple[list[GatedSolution], bool]:
-        if solver not in ("auto", "newton", "dual", "bcd"):
-            raise ValueError(f'solver must be "auto", "newton", "dual" or "bcd", not {solver!r}')
-        tol = as_scalar(tol, "tol", strict=True)
-        points, interrupted = self._path(
-            [float(beta) for beta in betas / self.beta_scale],
-            self._start(warm_start),
-            tol,
-            as_count(max_iter, "max_iter"),
-            solver,
-            self.threads,
-            self._in_user_units(callback),
-            keep,
-        )
-        return [
-            self._solution(point, beta, tol, solver) for point, beta in zip(points, betas, strict=False)
-        ], interrupted
-
-    def _path(self, betas: list[float], *settings: Any) -> tuple[list[dict[str, Any]], bool]:
-        problem = (self.design, self.patterns.words, self.targets, betas, self.omega, self.ridge, self.basis)
-        path: tuple[list[dict[str, Any]], bool] = core.solve_group_lasso(*problem, *settings)
-        return path
-
-    def _gap(self, beta: float, coef: FloatArray, dual: FloatArray) -> tuple[float, float, float]:
-        problem = (self.design, self.patterns.words, self.targets, beta, self.omega, self.ridge, self.basis)
-        gap: tuple[float, float, float] = core.group_lasso_gap(*problem, _to_core(coef), dual, self.threads)
-        return gap
-
-    def _at_zero(self) -> float:
-        return 0.5 * float(np.vdot(self.targets, self.targets))
-
-    def _in_user_units(self, callback: Callback | None) -> Callback | None:
-        if callback is None:
-            return None
-        factors = {"beta": self.beta_scale, "objective": self.objective_scale, "gap": self.objective_scale}
-
-        def scaled(progress: dict[str, Any]) -> bool | None:
-            return callback(progress | {key: factor * progress[key] for key, factor in factors.items()})
-
-        return scaled
-
-    def _start(self, warm_start: GatedSolution | npt.ArrayLike | None) -> FloatArray:
-        n_outputs = self.targets.shape[1]
-        if warm_start is None:
-            return np.zeros((0, 0), order="F")
-        if isinstance(warm_start, GatedSolution):
-            warm_start = warm_start.coef
-        shape: tuple[int, ...] = (len(self.patterns), self.design.shape[1])
-        if not self.one_output:
-            shape = (*shape, n_outputs)
-        coef = np.asarray(warm_start, dtype=np.float64)
-        if coef.shape != shape:
-            raise ValueError(f"warm_start must have shape {shape}, not {coef.shape}")
-        if not np.isfinite(coef).all():
-            raise ValueError("warm_start must be finite")
-        coef = coef * (self.X_scale / self.y_scale)
-        return _to_core(coef.reshape(shape[0], shape[1], n_outputs))
-
-    def _solution(self, point: dict[str, Any], beta: float, tol: float, solver: str) -> GatedSolution:
-        n_outputs = self.targets.shape[1]
-        blocks = point["blocks"].T.reshape(-1, n_outputs, self.design.shape[1]).swapaxes(1, 2)
-        objective, gap = point["objective"], point["gap"]
-        zero = self._at_zero()
-        relative_gap, converged = point["relative_gap"], point["converged"]
-        dual = point["dual"]
-        factor = self.y_scale / self.X_scale
-        if self.dtype == np.float32:
-            # What is returned is what is certified: the rounded coefficients, by the dual point found with the others.
-            blocks = (factor * blocks).astype(np.float32)
-            coef = np.zeros((len(self.patterns), *blocks.shape[1:]))
-            coef[point["active"]] = blocks.astype(np.float64) / factor
-            objective, gap, scale = self._gap(point["beta"], coef, dual)
-            dual = scale * dual
-            relative_gap = gap / zero if zero > 0 else 0.0
-            converged = relative_gap <= tol
-        else:
-            blocks = factor * blocks
-        extra_coef: npt.NDArray[np.floating[Any]] | None = None
-        if self.extra is not None:
-            # The fit's part in the unpenalised columns is what the projection took from y and from the blocks' fit.
-            fitted = core.masked_fitted(
-                self.design,
-                self.patterns.words[point["active"]],
-                point["blocks"],
-                n_outputs,
-                self.threads,
-            )
-            rest = self._unprojected - fitted
-            extra_coef = np.asarray(np.linalg.lstsq(self.extra, rest * self.y_scale, rcond=None)[0], dtype=self.dtype)
-        dual = self.dual_scale * (dual if self.root is None else self.root * dual)
-        return GatedSolution(
-            beta=float(beta),
-            active=point["active"],
-            blocks=np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks),
-            objective=objective * self.objective_scale,
-            gap=gap * self.objective_scale,
-            relative_gap=relative_gap,
-            dual=dual[:, 0] if self.one_output else dual,
-            converged=bool(converged),
-            n_iter=point["n_iter"],
-            n_sweeps=point["n_sweeps"],
-            n_newton=point["n_newton"],
-            n_cg=point["n_cg"],
-            n_direct=point["n_direct"],
-            solver=solver,
-            unpenalised_coef=extra_coef if extra_coef is None or not self.one_output else extra_coef[:, 0],
-            patterns=self.patterns,
-            loss=self.loss,
-            inner_solvers=point["inner_solvers"],
-        )
-
-
-def _to_core(coef: FloatArray) -> FloatArray:
-    """From (p, d, c) to the core's columns vec(W_i) of shape (d c, p)."""
-    return np.asfortranarray(coef.swapaxes(1, 2).reshape(coef.shape[0], -1).T)
-
-
-def _rescaled(array: FloatArray) -> tuple[FloatArray, float]:
-    """Take out a power of two where the entries would leave the range of float32 products."""
-    largest = float(np.abs(array).max())
-    if largest == 0 or 2.0**-20 < largest < 2.0**20:
-        return array, 1.0
-    scale = float(2.0 ** np.floor(np.log2(largest)))
-    return array / scale, scale

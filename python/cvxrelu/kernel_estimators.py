@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from ._callbacks import FitTasks
 from ._fitting import ClassificationMixin, Model, RegressionMixin
 from ._native import core
 from ._training import MergedSamples
@@ -111,7 +112,7 @@ class _NTKRidge(_NTK):
         self.fit_bias = fit_bias
         self.n_threads = n_threads
 
-    def _train(self, samples: MergedSamples, X: FloatArray) -> None:
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         if self.beta is None:
             beta = as_scalar(self.beta_ratio, "beta_ratio", strict=True) * _mean_diagonal(samples, X)
         else:
@@ -145,7 +146,7 @@ class _NTKRidgeCV(_NTK):
         self.fit_bias = fit_bias
         self.n_threads = n_threads
 
-    def _train(self, samples: MergedSamples, X: FloatArray) -> None:
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         if X.shape[0] < 2:
             raise ValueError("n_samples=1 distinct sample with weight: leaving it out leaves none to learn from")
         if self.betas is None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._native import core
-from ._validation import FloatArray, as_count, as_design, as_patterns, as_threads, as_weights, result_dtype
+from ._validation import (
+    FloatArray,
+    as_count,
+    as_design,
+    as_patterns,
+    as_threads,
+    as_weights,
+    require_fit,
+    result_dtype,
+)
 from .arrangement import enumerate_patterns
 from .patterns import ActivationPatterns, merge_patterns
 from .row_blocks import is_dask, on_rows
@@ -260,17 +268,8 @@ def _parts_of_cells(
 
 def require_memory(rows: int, columns: int, copies: int = 1) -> None:
     """Raise before a kernel matrix, or so many, is begun that cannot fit into this machine's memory."""
-    try:
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not every system tells
-        return
-    needed = 8 * rows * columns * copies
-    if needed > available:
-        what = "a kernel matrix" if copies == 1 else f"{copies} kernel matrices"
-        raise MemoryError(
-            f"{what} of shape ({rows}, {columns}) would take {needed / 2**30:.3g} GiB, but this machine has "
-            f"{available / 2**30:.3g} GiB: take fewer samples, or solve_gated, which needs no kernel matrix"
-        )
+    what = "a kernel matrix" if copies == 1 else f"{copies} kernel matrices"
+    require_fit(rows, columns, what, "take fewer samples, or solve_gated, which needs no kernel matrix", copies)
 
 
 def _as_dtype(kernel: FloatArray, dtype: type[Any]) -> npt.NDArray[Any]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ._native import core
 from ._validation import FloatArray, as_scalar, as_weights
-from .group_lasso import _Program, _rescaled, _to_core
+from .gated_program import GatedProgram, rescaled, to_core
 from .patterns import ActivationPatterns
 
 LOSSES = ("squared", "logistic", "softmax", "huber", "poisson")
@@ -88,7 +88,7 @@ def probabilities(loss: str, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArr
     return np.asarray(law / law.sum(axis=1, keepdims=True))
 
 
-class LossProgram(_Program):
+class LossProgram(GatedProgram):
     """The program of another loss: weights of the samples stay with the loss, powers of two leave X, y and weights."""
 
     def __init__(
@@ -115,7 +115,7 @@ class LossProgram(_Program):
             self.targets, self.y_scale = np.asfortranarray(as_loss_targets(self.y_scale * self.targets, loss)), 1.0
         n_samples = self.targets.shape[0]
         weights = np.ones(n_samples) if sample_weight is None else as_weights(sample_weight, n_samples, "sample_weight")
-        self.weights, weight_scale = _rescaled(weights)
+        self.weights, weight_scale = rescaled(weights)
         self.beta_scale = self.X_scale * self.y_scale * weight_scale
         self.ridge = as_scalar(ridge, "ridge") / (self.X_scale**2 * weight_scale)
         self.objective_scale = weight_scale * self.y_scale**2
@@ -145,6 +145,6 @@ class LossProgram(_Program):
     def _gap(self, beta: float, coef: FloatArray, dual: FloatArray) -> tuple[float, float, float]:
         problem = (self.design, self.patterns.words, self.targets, self.weights, self.loss, self.delta)
         gap: tuple[float, float, float] = core.loss_gap(
-            *problem, beta, self.omega, self.ridge, _to_core(coef), dual, self.threads
+            *problem, beta, self.omega, self.ridge, to_core(coef), dual, self.threads
         )
         return gap

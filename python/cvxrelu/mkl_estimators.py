@@ -12,13 +12,16 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from ._callbacks import FitTasks
+from ._certificate import certificate_of
 from ._fitting import ClassificationMixin, Model, RegressionMixin
 from ._training import MergedSamples
 from ._validation import FloatArray, as_count, as_generator, as_scalar, as_weights
 from .exceptions import ConvergenceWarning
 from .group_lasso import beta_max, gated_path
 from .kernels import require_evaluation
-from .mkl import MKLSolution, masked_values, solve_mkl
+from .mkl import solve_mkl
+from .mkl_solution import MKLSolution, masked_values
 from .network import network_from_blocks
 from .patterns import ActivationPatterns
 from .sampling import sample_patterns
@@ -74,8 +77,11 @@ _FITTED = """\
         The gated network with one gate for each pattern.
     patterns_ : ActivationPatterns
         Distinct patterns of the gates on the distinct samples.
+    certificate_ : TrainingCertificate
+        Over the patterns of the gates that were drawn: ``lower_bound``, ``upper_bound``, ``gap``, ``relative_gap``
+        and ``converged``.
     dual_gap_ : float
-        Certificate: no weights have an objective smaller by more than this.
+        ``certificate_.gap``: no weights have an objective smaller by more than this.
     objective_ : float
         Objective that was reached, over all samples.
     beta_ : float
@@ -124,11 +130,13 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
         patterns: ActivationPatterns,
         beta: float | None,
         ratio: float,
+        tasks: FitTasks,
         **settings: Any,
     ) -> None:
         if beta is None:  # where y is zero every penalty gives zero weights
             largest = beta_max(X, samples.y, patterns, sample_weight=samples.weights, n_threads=self.n_threads)
             beta = as_scalar(ratio, "beta_ratio", strict=True) * (largest or 1.0)
+        tasks.begin("iteration")
         with warnings.catch_warnings():
             if not settings.get("finish", True):
                 warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is what was asked for
@@ -140,13 +148,25 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
                 sample_weight=samples.weights,
                 tol=self.tol,
                 n_threads=self.n_threads,
-                callback=self.callback,
+                callback=self._progress(tasks),
                 **settings,
             )
         self._keep(samples, X, solution)
 
+    def _progress(self, tasks: FitTasks) -> Callback | None:
+        """Join the `callback` parameter and scikit-learn's callbacks, which see a fitted estimator only at the end."""
+        if not tasks.observed:
+            return self.callback
+
+        def progress(state: dict[str, Any]) -> bool:
+            stop = tasks.next("iteration")
+            return stop or (self.callback is not None and bool(self.callback(state)))
+
+        return progress
+
     def _keep(self, samples: MergedSamples, X: FloatArray, solution: MKLSolution) -> None:
         self.objective_ = solution.objective + samples.constant
+        self.certificate_ = certificate_of(self.objective_, solution.gap, solution.relative_gap, solution.converged)
         self.solution_ = dataclasses.replace(
             solution,
             X=np.ascontiguousarray(X[samples.appearance]),
@@ -199,10 +219,10 @@ class _MKL(_MKLBase):
         self.random_state = random_state
         self.callback = callback
 
-    def _train(self, samples: MergedSamples, X: FloatArray) -> None:
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         patterns = self._patterns(X, self._generator())
         settings = {"init": self.init, "max_iter": self.max_iter, "finish": self.finish}
-        self._solve(samples, X, patterns, self.beta, self.beta_ratio, **settings)
+        self._solve(samples, X, patterns, self.beta, self.beta_ratio, tasks, **settings)
 
 
 class _MKLCV(_MKLBase):
@@ -231,7 +251,7 @@ class _MKLCV(_MKLBase):
         self.random_state = random_state
         self.callback = callback
 
-    def _train(self, samples: MergedSamples, X: FloatArray) -> None:
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         n = X.shape[0]
         if n < 2:
             raise ValueError("n_samples=1 distinct sample with weight: leaving it out leaves none to learn from")
@@ -245,10 +265,12 @@ class _MKLCV(_MKLBase):
         folds = np.array_split(rng.permutation(n), min(as_count(self.n_folds, "n_folds", minimum=2), n))
         errors = np.zeros(ratios.size)
         for fold in folds:
+            tasks.begin("fold")
             rest = np.setdiff1d(np.arange(n), fold)
             errors += self._errors(X, samples.y, weights, rest, fold, ratios, rng)
+            tasks.end()
         self.beta_ratios_, self.cv_errors_ = ratios, errors / weights.sum()
-        self._solve(samples, X, self._patterns(X, rng), None, float(ratios[errors.argmin()]))
+        self._solve(samples, X, self._patterns(X, rng), None, float(ratios[errors.argmin()]), tasks)
 
     def _errors(
         self,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ._archives import read_archive, write_archive
 from ._native import core
-from ._validation import FloatArray, as_design, as_scalar, as_targets, as_threads, result_dtype
+from ._validation import FloatArray, as_design, as_real, as_scalar, as_targets, as_threads, result_dtype
 from .patterns import unpack_patterns
 from .row_blocks import is_rows, on_rows
 
@@ -321,7 +321,7 @@ def append_ones(X: FloatArray) -> FloatArray:
 
 
 def _as_layer(value: Any, name: str, ndims: tuple[int, ...]) -> FloatArray:
-    array = np.array(value, dtype=np.float64, order="C")
+    array = np.array(as_real(value, name), order="C")
     if array.ndim not in ndims:
         shapes = " or ".join({1: "(m,)", 2: "(m, .)"}[ndim] for ndim in ndims)
         raise ValueError(f"{name} must have shape {shapes}, not {array.shape}")

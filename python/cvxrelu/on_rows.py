@@ -7,24 +7,30 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ._native import core
 from ._validation import FloatArray, as_count, as_design, as_generator, as_patterns, as_scalar
 from .block_passes import Chunk, network_residual, network_sums, pattern_digests, uniform_of_rows
 from .block_solver import BlockProgram
 from .checkpoint import PathCheckpoint
+from .cone_measure import ConeMeasure
+from .cone_measure import cone_measure as cone_measure_here
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback, GatedPath, GatedSolution
-from .mkl import MKLHistory, MKLSolution
 from .mkl import _Program as MKLProgram
 from .mkl import _Stop as Stop
+from .mkl_solution import MKLHistory, MKLSolution
 from .patterns import ActivationPatterns
 from .pricing import Certificate, as_relu_layers
-from .row_blocks import Rows, as_rows
+from .pricing import certify as certify_here
+from .row_blocks import Rows, as_rows, is_dask
 
+_GATHERED_BYTES = 1 << 27  # of rows that may be brought here where nothing else will do
 _FINE_ROWS = 1 << 16  # a sample of the values of a column, for thresholds
 
 
@@ -185,7 +191,7 @@ def gated_path(
             if stop.stopped:
                 break
             if file is not None:
-                file.save(solutions, {"share": program.share})
+                file.save(solutions, program.state())
     except KeyboardInterrupt:
         if on_interrupt == "raise":
             raise
@@ -196,8 +202,8 @@ def gated_path(
 
 def _restored(program: BlockProgram, points: list[GatedSolution], state: dict[str, Any]) -> list[GatedSolution]:
     """Bring the program into the state after the points of a checkpoint; duals that were in blocks are made again."""
-    if state and float(state["share"]) > 0:
-        program.take_sample(float(state["share"]))
+    if state:
+        program.restore(state)
     restored = []
     for point in points:
         if point.dual.size == 0:
@@ -344,20 +350,41 @@ def masking_kernel(X: Any, patterns: ActivationPatterns, eta: Any, Z: Any = None
     return masking_kernel(X, patterns, eta, Z, **settings)
 
 
-def count_patterns(
-    X: Any,
-    *,
-    decimals: int | None = None,
-    tol: float | None = None,
-    closed: bool = False,
-    n_threads: int | None = None,
-) -> int:
-    """As :func:`cvxrelu.count_patterns`, a task for each row of a dask array."""
+def count_patterns(X: Any, **settings: Any) -> int:
+    """As :func:`cvxrelu.count_patterns`, counted in parts."""
     from .dask_arrangement import count_patterns
 
+    return count_patterns(X, **_of_numbers_given(settings))
+
+
+def iter_patterns(X: Any, **settings: Any) -> Iterator[ActivationPatterns]:
+    """As :func:`cvxrelu.iter_patterns`, searched in parts."""
+    from .dask_arrangement import iter_patterns
+
+    return iter_patterns(X, **_of_numbers_given(settings))
+
+
+def enumerate_patterns(X: Any, **settings: Any) -> ActivationPatterns:
+    """As :func:`cvxrelu.enumerate_patterns`, searched in parts."""
+    from .dask_arrangement import enumerate_patterns
+
+    return enumerate_patterns(X, **_of_numbers_given(settings))
+
+
+def _of_numbers_given(settings: dict[str, Any]) -> dict[str, Any]:
+    decimals, tol, closed = (settings.pop(name) for name in ("decimals", "tol", "closed"))
     if decimals is not None or tol is not None or closed:
-        raise ValueError("on a cluster cells are counted on the numbers given: decimals, tol and closed do not apply")
-    return count_patterns(X, n_threads)
+        raise ValueError("on a cluster cells are those of the numbers given: decimals, tol and closed do not apply")
+    return settings
+
+
+def cone_measure(X: Any, patterns: ActivationPatterns | None, **settings: Any) -> ConeMeasure:
+    """As :func:`cvxrelu.cone_measure`; all cells are measured in parts, given ones here."""
+    from .dask_arrangement import measure_cells
+
+    if patterns is None:
+        return measure_cells(X, **settings)
+    return cone_measure_here(X.compute(), patterns, **settings)
 
 
 def certify(
@@ -366,24 +393,53 @@ def certify(
     network: Any,
     beta: float,
     *,
+    sample_weight: Any = None,
     patterns: ActivationPatterns | None = None,
     dual: Any = None,
     tol: float = 1e-6,
-    max_nodes: int = 1_000_000,
-    max_seconds: float | None = None,
+    pricing: str = "auto",
     n_threads: int | None = None,
+    **limits: Any,
 ) -> Certificate:
-    """As :func:`cvxrelu.certify`, by the bounds that are sums over rows: weaker than pricing, and `exact` is False.
+    """As :func:`cvxrelu.certify`, first by bounds that are sums over rows.
 
-    For all patterns it is that of :func:`cvxrelu.pricing.masked_norm_bound`, for given ones max_i ||X' D_i t||. The
-    dual point is the scaled residual of the network.
+    Where these leave a gap above `tol` and all rows fit into `_GATHERED_BYTES`, they are brought here and priced as
+    rows in memory are. Beyond that the bounds are what is returned, weaker than pricing, and `exact` is False.
     """
-    if dual is not None:
-        raise ValueError("dual cannot be given for rows in chunks: the residual of the network is what is used")
+    rows = as_rows(X, n_threads)
+    fits = 8 * rows.shape[0] * rows.shape[1] <= _GATHERED_BYTES
+    if dual is None and sample_weight is None and pricing == "auto":
+        summed = _certify_by_sums(rows, y, network, beta, patterns, tol)
+        if not fits or summed.relative_gap <= tol:
+            return summed
+    elif not fits:
+        raise ValueError(
+            "dual, sample_weight and pricing cannot be given for so many rows in chunks: what bounds the networks "
+            "there is the residual of this one, by sums over the rows"
+        )
+    data = np.concatenate(rows.chunks.collect(_rows_of))
+    y, dual, sample_weight = (a.compute() if is_dask(a) else a for a in (y, dual, sample_weight))
+    if patterns is not None:
+        words, _ = core.pack_patterns(data, np.ascontiguousarray(patterns.gates), rows.n_threads)
+        patterns = ActivationPatterns(patterns.gates, words, rows.shape[0])
+    settings = {"sample_weight": sample_weight, "patterns": patterns, "dual": dual, "tol": tol, "pricing": pricing}
+    return certify_here(data, y, network, beta, **settings, **limits, n_threads=n_threads)
+
+
+def _rows_of(chunk: Chunk) -> FloatArray:
+    return chunk.X
+
+
+def _certify_by_sums(
+    rows: Rows, y: Any, network: Any, beta: float, patterns: ActivationPatterns | None, tol: float
+) -> Certificate:
+    """Bound by :func:`cvxrelu.dual_norm.masked_norm_bound` for all patterns, by max_i ||X' D_i t|| for given ones.
+
+    The dual point is the scaled residual of the network.
+    """
     as_scalar(tol, "tol", strict=True)
     beta = as_scalar(beta, "beta")
     W1, w2, bias = as_relu_layers(network)
-    rows = as_rows(X, n_threads)
     if W1.shape[1] != rows.shape[1] + bias:
         raise ValueError(f"the network takes {W1.shape[1] - bias} features, but X has {rows.shape[1]}")
     if patterns is not None and bias:
@@ -415,4 +471,5 @@ def certify(
         dual_norm=nu,
         exact=False,
         n_nodes=0,
+        priced_by="closed form" if patterns is None else "given patterns",
     )

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._native import core
-from ._validation import FloatArray, as_count, as_design, as_patterns, as_scalar, as_targets, as_threads
+from ._validation import (
+    FloatArray,
+    as_count,
+    as_design,
+    as_patterns,
+    as_scalar,
+    as_targets,
+    as_threads,
+    as_weights,
+)
+from .dual_norm import Pricer, as_pricing
 from .patterns import ActivationPatterns
 from .row_blocks import is_rows, on_rows
 
@@ -35,14 +46,18 @@ class Certificate:
         The gap relative to the objective of the zero network, ``||y||^2 / 2``.
     scope : {"all patterns", "given patterns"}
         Which networks the lower bound is about: all, or those whose neurons have one of the given patterns.
-    dual : ndarray of shape (n_samples,)
-        The dual point t that proves it: ``|t . (X u)_+| <= beta`` for every unit vector u within the scope.
+    dual : ndarray of the shape of y
+        The dual point t that proves it: ``|t . (X u)_+| <= beta`` for every unit vector u within the scope, and with
+        several outputs ``||t' (X u)_+|| <= beta``.
     dual_norm : float
         The upper bound on ``max_u |t . (X u)_+|`` that was found before the dual point was scaled.
     exact : bool
         Whether the bound on that maximum was brought down to what the tolerance asked for.
     n_nodes : int
         Nodes of the branch and bound; 0 where it did not run.
+    priced_by : {"closed form", "enumeration", "branch and bound", "given patterns"}
+        How the maximum was bounded: from the lengths of the samples alone, cell by cell, without enumerating cells,
+        or over the patterns given.
     """
 
     beta: float
@@ -55,6 +70,7 @@ class Certificate:
     dual_norm: float
     exact: bool
     n_nodes: int
+    priced_by: str
 
     def __repr__(self) -> str:
         return (
@@ -69,9 +85,11 @@ def certify(
     network: Network | tuple[npt.ArrayLike, npt.ArrayLike] | Any,
     beta: float,
     *,
+    sample_weight: npt.ArrayLike | None = None,
     patterns: ActivationPatterns | None = None,
     dual: npt.ArrayLike | None = None,
     tol: float = 1e-6,
+    pricing: str = "auto",
     max_nodes: int = 1_000_000,
     max_seconds: float | None = None,
     n_threads: int | None = None,
@@ -84,31 +102,40 @@ def certify(
         \tfrac12 \| \textstyle\sum_j (X w_j)_+ a_j - y \|^2 + \tfrac{\beta}{2} \sum_j (\|w_j\|^2 + a_j^2),
 
     with no 1/n. By convex duality [1]_ every t with ``|t . (X u)_+| <= beta`` for all unit vectors u gives the lower
-    bound ``y . t - ||t||^2 / 2`` for every network of every width. Here t is the scaled residual of the network, and
-    the maximum over u is bounded by branch and bound without enumerating patterns; if that ends early, the bound
-    is weaker, not wrong.
+    bound ``y . t - ||t||^2 / 2`` for every network of every width. Here t is the scaled residual of the network. The
+    maximum over u is found cell by cell where enumerating them is cheap, and bounded by branch and bound without
+    enumeration elsewhere; if that ends early, the bound is weaker, not wrong. With several outputs ``||a_j||^2`` is
+    the decay of a neuron's second layer, and the constraint is ``||t' (X u)_+|| <= beta``; its maximum is bounded
+    output by output in the principal axes of t, which is not exact in general: the gap of the best network need not
+    then be zero.
 
     Parameters
     ----------
     X : array_like of shape (n_samples, n_features)
         Samples; without the ones column where `network` is a :class:`Network` with a bias.
-    y : array_like of shape (n_samples,)
+    y : array_like of shape (n_samples,) or (n_samples, n_outputs)
         Targets.
     network : Network, (W1, w2), or torch.nn.Sequential(Linear, ReLU, Linear)
-        A ReLU network with one output, W1 of shape (n_neurons, n_features). Torch layers must not have biases: for a
-        bias append a column of ones to `X`.
+        A ReLU network, W1 of shape (n_neurons, n_features), w2 of shape (n_neurons,) or (n_neurons, n_outputs). Torch
+        layers must not have biases: for a bias append a column of ones to `X`.
     beta : float
         Penalty, at least 0. With 0 nothing but 0 is known to be a lower bound, and that is what is returned.
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights s_j >= 0 of the loss, ``1/2 sum_j s_j (f(x_j) - y_j)^2``.
     patterns : ActivationPatterns, optional
         Bound only networks whose neurons have these patterns: cheaper, and `scope` says so.
-    dual : array_like of shape (n_samples,), optional
+    dual : array_like of the shape of `y`, optional
         A dual point to use in place of the residual, such as that of a better solution.
     tol : float, default 1e-6
-        The branch and bound stops when the bound costs no more than this in the relative gap.
+        The search stops when the bound costs no more than this in the relative gap.
+    pricing : {"auto", "enumeration", "branch and bound"}
+        How to bound the maximum over all u. "auto" enumerates the cells where that costs less than a small tree would,
+        and where a tree has cost as much as an enumeration without an end.
     max_nodes : int, default 1000000
-        Most nodes of the branch and bound.
+        Most nodes of the branch and bound; with "auto" also the cost of as many is the most that an enumeration may
+        have.
     max_seconds : float, optional
-        Most seconds for it.
+        Most seconds for the search.
     n_threads : int, optional
         Threads; by default what OpenMP would take.
 
@@ -142,28 +169,39 @@ def certify(
     if is_rows(X):
         return on_rows(certify, locals())
     design = as_design(X)
-    W1, w2, bias = as_relu_layers(network)
+    W1, W2, bias = as_relu_layers(network, several=True)
     if bias:
         design = np.ascontiguousarray(np.hstack([design, np.ones((design.shape[0], 1))]))
     if W1.shape[1] != design.shape[1]:
         raise ValueError(f"the network takes {W1.shape[1] - bias} features, but X has {design.shape[1] - bias}")
-    targets = as_target(y, design.shape[0])
+    shape = np.shape(y)
+    targets = as_columns(as_targets(y, design.shape[0]))
+    if targets.shape[1] != W2.shape[1]:
+        raise ValueError(f"the network has {_outputs(W2)}, but y has {_outputs(targets)}")
     beta = as_scalar(beta, "beta")
     tol = as_scalar(tol, "tol", strict=True)
+    pricing = as_pricing(pricing)
     nodes = as_count(max_nodes, "max_nodes")
     seconds = np.inf if max_seconds is None else as_scalar(max_seconds, "max_seconds")
     threads = as_threads(n_threads)
     if patterns is not None:
-        patterns = as_patterns(patterns, design)
-    residual = targets - np.maximum(design @ W1.T, 0) @ w2
-    theta = residual if dual is None else as_target(dual, design.shape[0], "dual")
-    decay = 0.5 * (np.sum(W1**2, axis=1) + w2**2)
-    tasks = _Pricer(design, threads, nodes, seconds)
-    nu, exact, n_nodes = tasks.bound(targets, residual, theta, float(decay.sum()), beta, tol, patterns)
-    theta = feasible_dual(targets, theta, nu, beta)
-    gap = network_gap(design, residual, theta, W1, w2, decay, beta)
-    upper = 0.5 * float(residual @ residual) + beta * float(decay.sum())
-    at_zero = 0.5 * float(targets @ targets)
+        patterns = checked_patterns(patterns, design, threads)
+    design, targets, root = weighted(design, targets, sample_weight)
+    residual = targets - np.maximum(design @ W1.T, 0) @ W2
+    theta = residual
+    if dual is not None:
+        theta = as_columns(as_targets(dual, design.shape[0], "dual"))
+        if theta.shape != targets.shape:
+            raise ValueError(f"dual has {_outputs(theta)}, but y has {_outputs(targets)}")
+        theta = theta / np.where(root > 0, root, np.inf)[:, None]
+    decay = 0.5 * (np.sum(W1**2, axis=1) + np.sum(W2**2, axis=1))
+    pricer = Pricer(design, threads, max_nodes=nodes, deadline=time.monotonic() + seconds, method=pricing)
+    level = pricing_threshold(targets, theta, float(decay.sum()), beta, tol)
+    norm = pricer.over_outputs(theta, level, patterns)
+    theta = feasible_dual(targets, theta, norm.bound, beta)
+    gap = network_gap(design, residual, theta, W1, W2, decay, beta)
+    upper = 0.5 * float(np.sum(residual**2)) + beta * float(decay.sum())
+    at_zero = 0.5 * float(np.sum(targets**2))
     return Certificate(
         beta=beta,
         upper_bound=upper,
@@ -171,50 +209,12 @@ def certify(
         gap=gap,
         relative_gap=gap / at_zero if at_zero > 0 else gap,
         scope="all patterns" if patterns is None else "given patterns",
-        dual=theta,
-        dual_norm=nu,
-        exact=exact,
-        n_nodes=n_nodes,
+        dual=(root[:, None] * theta).reshape(shape),
+        dual_norm=norm.bound,
+        exact=norm.exact,
+        n_nodes=norm.n_nodes,
+        priced_by=norm.priced_by,
     )
-
-
-class _Pricer:
-    """Upper bounds on max_u |t . (X u)_+|."""
-
-    def __init__(self, design: FloatArray, threads: int, max_nodes: int, max_seconds: float) -> None:
-        self.design = design
-        self.threads = threads
-        self.max_nodes = max_nodes
-        self.max_seconds = max_seconds
-
-    def bound(
-        self,
-        targets: FloatArray,
-        residual: FloatArray,
-        theta: FloatArray,
-        size: float,
-        beta: float,
-        tol: float,
-        patterns: ActivationPatterns | None,
-    ) -> tuple[float, bool, int]:
-        if not theta.any() or not self.design.any():
-            return 0.0, True, 0
-        threshold = pricing_threshold(targets, theta, size, beta, tol)
-        if patterns is not None:
-            bound, _, _ = core.price_patterns(self.design, patterns.words, theta, threshold, self.threads)
-            return bound, True, 0
-        cheap = masked_norm_bound(self.design, theta)
-        if cheap <= threshold:
-            return cheap, True, 0
-        bound, value, nodes, exact = 0.0, 0.0, 0, True
-        for sign in (1.0, -1.0):
-            level = max(threshold, value)
-            tree = core.price_by_tree(self.design, sign * theta, level, np.inf, self.max_nodes, self.max_seconds)
-            bound = max(bound, tree["bound"])
-            value = max(value, tree["value"])
-            nodes += tree["n_nodes"]
-            exact = exact and tree["complete"]
-        return min(bound, cheap), exact, nodes
 
 
 def pricing_threshold(targets: FloatArray, theta: FloatArray, size: float, beta: float, tol: float) -> float:
@@ -225,17 +225,17 @@ def pricing_threshold(targets: FloatArray, theta: FloatArray, size: float, beta:
     """
     if beta == 0:
         return 0.0
-    at_zero = 0.5 * float(targets @ targets)
+    at_zero = 0.5 * float(np.sum(targets**2))
     slack = 0.5 * tol * at_zero / max(beta * size, 1e-3 * at_zero, np.finfo(float).tiny)
     return beta * (1 + min(max(min(slack, 0.4 * float(np.sqrt(tol))), 1e-10), 0.1))
 
 
 def feasible_dual(targets: FloatArray, theta: FloatArray, nu: float, beta: float) -> FloatArray:
     """Return the multiple s t with |s| nu <= beta that gives the best lower bound."""
-    squared = float(theta @ theta)
+    squared = float(np.sum(theta**2))
     if squared == 0:
         return np.zeros_like(theta)
-    scale = float(targets @ theta) / squared
+    scale = float(np.sum(targets * theta)) / squared
     if nu > 0:
         scale = float(np.clip(scale, -beta / nu, beta / nu))
     return scale * theta
@@ -246,30 +246,48 @@ def network_gap(
     residual: FloatArray,
     theta: FloatArray,
     W1: FloatArray,
-    w2: FloatArray,
+    W2: FloatArray,
     decay: FloatArray,
     beta: float,
 ) -> float:
     """Return the gap between a network and a feasible dual point, as a sum of non-negative terms."""
-    earned = w2 * (theta @ np.maximum(design @ W1.T, 0))
+    earned = as_columns(W2 * (np.maximum(design @ W1.T, 0).T @ theta)).sum(axis=1)
     return 0.5 * float(np.sum((residual - theta) ** 2)) + float(np.maximum(beta * decay - earned, 0).sum())
 
 
-def masked_norm_bound(X: FloatArray, theta: FloatArray) -> float:
-    """Return an upper bound on max over 0/1 masks D of ||X' D t||, so on max_u |t . (X u)_+|, in O(n d^2).
+def weighted(
+    X: FloatArray, y: FloatArray, sample_weight: npt.ArrayLike | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return X and y times the roots of the weights, which leaves all cones as they are, and these roots.
 
-    With D = (I + S) / 2 and S a diagonal of signs, ||X' D t|| <= ||X't|| / 2 + max_S ||sum_j S_j a_j|| / 2 for
-    a_j = t_j x_j, and by the Cauchy-Schwarz inequality with weights ||a_j|| the maximum is at most
-    sqrt(sum_j ||a_j|| * sigma_max(sum_j a_j a_j' / ||a_j||)).
+    For a dual point t of the program so scaled, roots times t is what is no longer than beta on the cones of X itself.
     """
-    rows = theta[:, None] * X
-    lengths = np.linalg.norm(rows, axis=1)
-    keep = lengths > 0
-    if not keep.any():
-        return 0.0
-    scaled = rows[keep] / np.sqrt(lengths[keep])[:, None]
-    spread = np.sqrt(lengths[keep].sum()) * np.linalg.norm(scaled, 2)
-    return float(0.5 * (np.linalg.norm(rows.sum(axis=0)) + spread)) * (1 + 1e-12)
+    if sample_weight is None:
+        return X, y, np.ones(len(y))
+    root = np.sqrt(as_weights(sample_weight, len(y), "sample_weight"))
+    return root[:, None] * X, (root * y.T).T, root
+
+
+def checked_patterns(patterns: ActivationPatterns, X: FloatArray, n_threads: int) -> ActivationPatterns:
+    """Return `patterns` after checking that they belong to `X`: that some gate has the pattern that it should have.
+
+    Gates of cells that are very thin need not have theirs.
+    """
+    patterns = as_patterns(patterns, X)
+    some = np.unique(np.linspace(0, len(patterns) - 1, 64).astype(np.int64))
+    words, _ = core.pack_patterns(X, np.ascontiguousarray(patterns.gates[some]), n_threads)
+    if not (words == patterns.words[some]).all(axis=1).any():
+        raise ValueError("patterns belong to other data of the same shape: no gate has its pattern on the rows of X")
+    return patterns
+
+
+def as_columns(array: FloatArray) -> FloatArray:
+    """Return a vector as a matrix of one column, a matrix as it is."""
+    return array[:, None] if array.ndim == 1 else array
+
+
+def _outputs(columns: FloatArray) -> str:
+    return "one output" if columns.shape[1] == 1 else f"{columns.shape[1]} outputs"
 
 
 def as_target(y: Any, n_samples: int, name: str = "y") -> FloatArray:
@@ -282,8 +300,11 @@ def as_target(y: Any, n_samples: int, name: str = "y") -> FloatArray:
     return np.ascontiguousarray(targets)
 
 
-def as_relu_layers(network: Any) -> tuple[FloatArray, FloatArray, bool]:
-    """Return (W1, w2, bias) of a Network, a pair of arrays, or torch's Linear-ReLU-Linear."""
+def as_relu_layers(network: Any, *, several: bool = False) -> tuple[FloatArray, FloatArray, bool]:
+    """Return (W1, w2, bias) of a Network, a pair of arrays, or torch's Linear-ReLU-Linear.
+
+    With `several` w2 has a column for each output; without, it is a vector, and several outputs are refused.
+    """
     bias = False
     if isinstance(network, tuple | list) and len(network) == 2:
         W1, w2 = network
@@ -297,15 +318,14 @@ def as_relu_layers(network: Any) -> tuple[FloatArray, FloatArray, bool]:
         raise TypeError(f"network must be a Network, (W1, w2) or torch.nn.Sequential, not {type(network).__name__}")
     first = as_design(W1, "W1") if np.size(W1) else np.zeros(np.shape(W1) if np.ndim(W1) == 2 else (0, 1))
     second = np.asarray(w2, dtype=np.float64)
-    if second.ndim == 2 and second.shape[1] == 1:
-        second = second[:, 0]
-    if second.ndim != 1:
+    if second.ndim not in (1, 2) or (second.ndim == 2 and second.shape[1] != 1 and not several):
         raise ValueError(f"w2 must have shape (n_neurons,): one output, not {np.shape(w2)}")
     if second.shape[0] != first.shape[0]:
         raise ValueError(f"W1 has {first.shape[0]} neurons, but w2 has {second.shape[0]}")
     if not np.isfinite(second).all():
         raise ValueError("w2 must be finite")
-    return first, second, bias
+    columns = as_columns(second)
+    return first, columns if several else np.ascontiguousarray(columns[:, 0]), bias
 
 
 def _torch_layers(module: Any) -> tuple[Any, Any]:
@@ -316,6 +336,4 @@ def _torch_layers(module: Any) -> tuple[Any, Any]:
     if any(layer.bias is not None for layer in (layers[0], layers[2])):
         raise ValueError("the network's Linear layers have biases: use bias=False and a column of ones in X")
     first, second = (layer.weight.detach().cpu().numpy().astype(np.float64) for layer in (layers[0], layers[2]))
-    if second.shape[0] != 1:
-        raise ValueError(f"network must have one output, not {second.shape[0]}")
-    return first, second[0]
+    return first, second.T

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from ._callbacks import FitTasks
+from ._certificate import TrainingCertificate
 from ._fitting import ClassificationMixin, Model, RegressionMixin
 from ._native import core
 from ._training import MergedSamples
@@ -20,6 +23,8 @@ from .cone_program import ReLUSolution, balanced_layers
 from .estimators import generator_of
 from .group_lasso import Callback
 from .network import Network
+from .row_blocks import is_dask
+from .row_estimators import evaluate_on_rows
 
 _PARAMETERS = """\
     beta : float, optional
@@ -30,9 +35,9 @@ _PARAMETERS = """\
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
     certificate : {{"all patterns", "given patterns"}}, default "all patterns"
-        With "all patterns" branch and bound looks for what the walks missed, and bounds networks of every width and
-        every pattern; its time grows steeply with the features. With "given patterns" there is none, and the
-        certificate is only about networks whose neurons have the patterns that the walks found.
+        With "all patterns" a search, cell by cell or by branch and bound, looks for what the walks missed, and bounds
+        networks of every width and every pattern; its time grows steeply with the features. With "given patterns"
+        there is none, and the certificate is only about networks whose neurons have the patterns that the walks found.
     tol : float, default 1e-4
         Duality gap at which training stops, relative to the objective of the zero network.
     max_rounds : int, default 200
@@ -77,41 +82,6 @@ _PARAMETERS = """\
 N_STARTS = 50
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
-class TrainingCertificate:
-    """What is proved about a trained estimator.
-
-    Attributes
-    ----------
-    scope : {"all patterns", "given patterns"}
-        Which networks the lower bound is about: of every width, or those whose neurons have the patterns that
-        training found. With several outputs "all patterns" where that holds for each.
-    lower_bound : float
-        No network within the scope, one for each output, has an objective below it.
-    upper_bound : float
-        The objective of the trained network.
-    gap : float
-        ``upper_bound - lower_bound``, computed as a sum of non-negative terms.
-    relative_gap : float
-        The gap relative to the objective of the zero network.
-    converged : bool
-        Whether every output reached the tolerance.
-    """
-
-    scope: str
-    lower_bound: float
-    upper_bound: float
-    gap: float
-    relative_gap: float
-    converged: bool
-
-    def __repr__(self) -> str:
-        return (
-            f"TrainingCertificate({self.lower_bound:.8g} <= optimum <= {self.upper_bound:.8g}, "
-            f"relative_gap={self.relative_gap:.1e}, {self.scope})"
-        )
-
-
 class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
     """What the estimators with a given penalty and those that choose it share."""
 
@@ -124,12 +94,21 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
     random_state: Any
     callback: Callback | None = None
 
-    def _solve(self, samples: MergedSamples, X: FloatArray, beta: float, rng: np.random.Generator) -> None:
+    def _solve(
+        self,
+        samples: MergedSamples,
+        X: FloatArray,
+        beta: float,
+        rng: np.random.Generator,
+        tasks: FitTasks,
+        warm_starts: Sequence[ReLUSolution] = (),
+    ) -> None:
         design, targets = scaled_samples(samples, X)
         deadline = None
         if self.max_seconds is not None:
             deadline = time.monotonic() + as_scalar(self.max_seconds, "max_seconds")
-        solutions = []
+        solutions: list[ReLUSolution] = []
+        tasks.begin("round")
         for k, target in enumerate(targets.T):
             seconds = None
             if deadline is not None:
@@ -139,6 +118,7 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
                     design,
                     target,
                     beta,
+                    warm_start=warm_starts[k] if warm_starts else None,
                     tol=self.tol,
                     certificate=self.certificate,
                     n_starts=N_STARTS,
@@ -147,27 +127,46 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
                     max_seconds=seconds,
                     random_state=rng,
                     n_threads=self.n_threads,
-                    callback=self.callback,
+                    callback=self._progress(tasks, samples, beta, solutions),
                 )
             )
-        self.network_ = joined_networks(solutions, samples.y.ndim == 1, self.fit_bias)
+        self.network_ = joined_networks(solutions, samples.y.shape[1:], self.fit_bias)
         self.certificate_ = _certificate(solutions, 0.5 * float((targets**2).sum()), samples.constant)
         self.dual_gap_ = self.certificate_.gap
         self.beta_ = beta
         self.n_active_ = self.network_.n_neurons
         self.n_iter_ = sum(solution.n_iter for solution in solutions)
-        self.solutions_ = tuple(
-            dataclasses.replace(
-                solution,
-                patterns=solution.patterns.reorder_samples(samples.appearance),
-                dual=solution.dual[samples.appearance],
-            )
-            for solution in solutions
-        )
+        self.solutions_ = tuple(in_order_of_appearance(solution, samples) for solution in solutions)
+
+    def _progress(
+        self, tasks: FitTasks, samples: MergedSamples, beta: float, before: list[ReLUSolution]
+    ) -> Callback | None:
+        """Join the `callback` parameter and scikit-learn's callbacks, for the output after those `before`."""
+        if not tasks.observed:
+            return self.callback
+        heard: list[ReLUSolution | None] = [None]
+
+        def attributes() -> dict[str, Any]:
+            solutions = [*before, *(solution for solution in heard if solution is not None)]
+            network = joined_networks(solutions, samples.y.shape[1:], self.fit_bias)
+            return {"network_": network, "beta_": beta, "n_active_": network.n_neurons}
+
+        def progress(state: dict[str, Any]) -> bool:
+            stop = False
+            if state["finished"] is not heard[0]:
+                heard[0] = state["finished"]
+                stop = tasks.next("round", attributes)
+            if self.callback is not None:
+                stop = bool(self.callback(state)) or stop
+            return stop
+
+        return progress
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        if is_dask(X):
+            return evaluate_on_rows(self, X)
+        X = self._checked(X, reset=False)
         return self.network_.predict(X, n_threads=self.n_threads)
 
 
@@ -199,13 +198,13 @@ class _ReLU(ReLUModel):
         self.random_state = random_state
         self.callback = callback
 
-    def _train(self, samples: MergedSamples, X: FloatArray) -> None:
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         rng = generator_of(self.random_state)
         if self.beta is not None:
             beta = as_scalar(self.beta, "beta", strict=True)
         else:
             beta = as_scalar(self.beta_ratio, "beta_ratio", strict=True) * largest_penalty(samples, X, rng)
-        self._solve(samples, X, beta, rng)
+        self._solve(samples, X, beta, rng, tasks)
 
 
 def scaled_samples(samples: MergedSamples, X: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -215,6 +214,15 @@ def scaled_samples(samples: MergedSamples, X: FloatArray) -> tuple[FloatArray, F
     """
     root = np.ones(X.shape[0]) if samples.weights is None else np.sqrt(samples.weights)
     return root[:, None] * X, samples.y.reshape(X.shape[0], -1) * root[:, None]
+
+
+def in_order_of_appearance(solution: ReLUSolution, samples: MergedSamples) -> ReLUSolution:
+    """Return a solution over the samples in the order in which they first appeared."""
+    return dataclasses.replace(
+        solution,
+        patterns=solution.patterns.reorder_samples(samples.appearance),
+        dual=solution.dual[samples.appearance],
+    )
 
 
 def largest_penalty(samples: MergedSamples, X: FloatArray, rng: np.random.Generator) -> float:
@@ -228,13 +236,16 @@ def largest_penalty(samples: MergedSamples, X: FloatArray, rng: np.random.Genera
     return largest or 1.0
 
 
-def joined_networks(solutions: list[ReLUSolution], single: bool, bias: bool) -> Network:
-    """Return the networks of the outputs as one, whose neurons have one output each."""
+def joined_networks(solutions: list[ReLUSolution], outputs: tuple[int, ...], bias: bool) -> Network:
+    """Return the networks of the outputs as one, whose neurons have one output each; without a solution one is zero.
+
+    `outputs` is the shape of a target: () or (n_outputs,).
+    """
     layers = [balanced_layers(solution.blocks.astype(np.float64), solution.signs) for solution in solutions]
     W1 = np.vstack([first for first, _ in layers])
-    if single:
+    if not outputs:
         return Network(W1, layers[0][1], bias=bias)
-    w2 = np.zeros((W1.shape[0], len(layers)))
+    w2 = np.zeros((W1.shape[0], *outputs))
     end = 0
     for k, (_, second) in enumerate(layers):
         start, end = end, end + second.size

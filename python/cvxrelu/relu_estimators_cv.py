@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
+from joblib import delayed
 from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 
+from ._callbacks import FitTasks, folds_in_parallel
 from ._fitting import ClassificationMixin, RegressionMixin, checked_weights
 from ._table_model import decide
 from ._training import MergedSamples, merge_samples
@@ -21,7 +22,14 @@ from .cone_program import ReLUSolution
 from .estimators import generator_of
 from .exceptions import ConvergenceWarning
 from .network import append_ones
-from .relu_estimators import N_STARTS, ReLUModel, joined_networks, largest_penalty, scaled_samples
+from .relu_estimators import (
+    N_STARTS,
+    ReLUModel,
+    in_order_of_appearance,
+    joined_networks,
+    largest_penalty,
+    scaled_samples,
+)
 
 _PARAMETERS = """\
     n_betas : int, default 10
@@ -45,7 +53,8 @@ _PARAMETERS = """\
     max_nodes : int, default 1000000
         Most nodes of a branch and bound for the final network.
     max_seconds : float or None, default 10
-        Seconds for the path of each fold, and for the final network; what is at work then is brought to its end.
+        Seconds for the path of each fold, for that of all samples, and for the final network; what is at work then is
+        brought to its end.
     n_threads : int, optional
         Threads; by default what OpenMP would take.
     random_state : None, int, RandomState or Generator, default None
@@ -59,6 +68,9 @@ _PARAMETERS = """\
         Those that were tried, decreasing.
     loss_path_ : ndarray of shape (n_betas, n_folds)
         Mean square error on the part held out, weighted by the sample weights there.
+    path_ : tuple of tuple of ReLUSolution
+        Networks over all samples, with certificates over the patterns that walks found: for each penalty from the
+        largest to the one that was chosen, a solution for each output. The final network starts from the last.
     beta_, network_, certificate_, dual_gap_, n_active_, n_iter_, solutions_
         Of the network trained on all samples with that penalty, as in :class:`ReLURegressor`.
     n_features_in_ : int
@@ -97,7 +109,7 @@ class _ReLUCV(ReLUModel):
         self.n_threads = n_threads
         self.random_state = random_state
 
-    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any) -> None:
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
         smallest = as_scalar(self.beta_min_ratio, "beta_min_ratio", strict=True)
         if smallest >= 1:
@@ -119,9 +131,13 @@ class _ReLUCV(ReLUModel):
 
         labels = decide(targets) if is_classifier(self) else targets
         folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
-        errors = Parallel(n_jobs=self.n_jobs)(
-            delayed(held_out_errors)(merged(train), ratios, data[test], targets[test], seed, settings)
-            for train, test in folds
+        errors = folds_in_parallel(
+            [
+                delayed(held_out_errors)(merged(train), ratios, data[test], targets[test], seed, settings)
+                for train, test in folds
+            ],
+            self.n_jobs,
+            tasks,
         )
         held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
         sums = [weight @ error for weight, error in zip(held_out, errors, strict=True)]
@@ -134,41 +150,59 @@ class _ReLUCV(ReLUModel):
         with np.errstate(invalid="ignore"):
             self.loss_path_ = np.transpose(sums) / total
 
-        samples, rng = merged(slice(None)), np.random.default_rng(seed)
-        self._solve(samples, samples.X, self.beta_ratio_ * largest_penalty(samples, samples.X, rng), rng)
+        samples = merged(slice(None))
+        tasks.begin("path")
+        path, beta = warm_started_path(samples, ratios[: best + 1], seed, settings)
+        tasks.end()
+        self.path_ = tuple(tuple(in_order_of_appearance(point, samples) for point in points) for points in path)
+        self._solve(samples, samples.X, beta, np.random.default_rng(seed), tasks, warm_starts=path[-1])
+
+
+def warm_started_path(
+    samples: MergedSamples, ratios: FloatArray, seed: int, settings: dict[str, Any]
+) -> tuple[list[list[ReLUSolution]], float]:
+    """Train networks over the patterns that walks find, each from the one before, and return the last penalty, too.
+
+    A point of the path is a list with a solution for each output.
+    """
+    rng = np.random.default_rng(seed)
+    largest = largest_penalty(samples, samples.X, rng)
+    design, targets = scaled_samples(samples, samples.X)
+    seconds = settings["max_seconds"]
+    deadline = None if seconds is None else time.monotonic() + seconds
+    path: list[list[ReLUSolution]] = []
+    for step, ratio in enumerate(ratios):
+        point = []
+        for k, target in enumerate(targets.T):
+            if deadline is not None:
+                left = max(0.0, deadline - time.monotonic())
+                seconds = left / ((ratios.size - step) * targets.shape[1] - k)
+            with warnings.catch_warnings():
+                # What it is worth shows on the part held out, and the final network has a certificate of its own.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                point.append(
+                    train_relu(
+                        design,
+                        target,
+                        ratio * largest,
+                        warm_start=path[-1][k] if path else None,
+                        certificate="given patterns",
+                        n_starts=N_STARTS,
+                        random_state=rng,
+                        **settings | {"max_seconds": seconds},
+                    )
+                )
+        path.append(point)
+    return path, float(ratios[-1] * largest)
 
 
 def held_out_errors(
     samples: MergedSamples, ratios: FloatArray, Z: FloatArray, targets: FloatArray, seed: int, settings: dict[str, Any]
 ) -> FloatArray:
     """Return the square errors, summed over outputs, of a path on samples held out: (n_samples, n_betas)."""
-    rng = np.random.default_rng(seed)
-    largest = largest_penalty(samples, samples.X, rng)
-    design, trained_on = scaled_samples(samples, samples.X)
-    seconds = settings["max_seconds"]
-    deadline = None if seconds is None else time.monotonic() + seconds
-    last: list[ReLUSolution | None] = [None] * trained_on.shape[1]
     columns = []
-    for step, ratio in enumerate(ratios):
-        for k, target in enumerate(trained_on.T):
-            if deadline is not None:
-                left = max(0.0, deadline - time.monotonic())
-                seconds = left / ((ratios.size - step) * len(last) - k)
-            with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", ConvergenceWarning
-                )  # its error on the held-out part counts all the same
-                last[k] = train_relu(
-                    design,
-                    target,
-                    ratio * largest,
-                    warm_start=last[k],
-                    certificate="given patterns",
-                    n_starts=N_STARTS,
-                    random_state=rng,
-                    **settings | {"max_seconds": seconds},
-                )
-        network = joined_networks([solution for solution in last if solution is not None], targets.ndim == 1, False)
+    for point in warm_started_path(samples, ratios, seed, settings)[0]:
+        network = joined_networks(point, targets.shape[1:], False)
         errors = (network.predict(Z, n_threads=settings["n_threads"]) - targets) ** 2
         columns.append(errors.reshape(Z.shape[0], -1).sum(axis=1))
     return np.stack(columns, axis=1)

@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 Arrays = tuple[npt.NDArray[Any], ...]
 
 _BLOCK_BYTES = 1 << 25  # long enough for the kernels, short beside what a machine has
+_READ_RATE = 2e9  # bytes a second, from a disk or the system's cache
 
 
 class Parts(ABC, Generic[Part]):
@@ -54,12 +55,19 @@ class Rows(ABC):
         The rows.
     n_threads : int
         Threads for the kernels on one chunk.
+    n_parallel : int
+        Threads at work on all chunks.
+    overhead : float
+        Seconds that a pass takes beside the kernels, counted from bytes or tasks rather than measured, so that what
+        is chosen by it is the same in every run.
     """
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     chunks: Parts[Chunk]
     n_threads: int
+    n_parallel: int
+    overhead: float
 
     @abstractmethod
     def with_ones(self) -> Rows:
@@ -129,7 +137,7 @@ class RowChunks(Rows):
         self._ones = False
         self.masks_used: str | None = None
         self._masked: tuple[FloatArray, Callable[[int, Chunk], WordArray]] | None = None
-        self.n_threads = as_threads(n_threads)
+        self.n_threads = self.n_parallel = as_threads(n_threads)
         sources = [chunks] if isinstance(chunks, np.ndarray) else list(chunks)
         # Where rows come from: (source, its index, first of its rows, one past the last).
         self._pieces: list[tuple[Any, int, int, int]] = []
@@ -154,8 +162,10 @@ class RowChunks(Rows):
             raise ValueError("X has no rows")
         assert n_features is not None
         self._starts = np.cumsum([0] + [last - first for *_, first, last in self._pieces])
+        self._seen = np.zeros(len(self._pieces), dtype=bool)
         self.shape = (int(self._starts[-1]), n_features)
         self.dtype = np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
+        self.overhead = self.shape[0] * n_features * self.dtype.itemsize / _READ_RATE
         self.chunks = LocalParts(self._all_chunks)
 
     def with_ones(self) -> RowChunks:
@@ -179,9 +189,17 @@ class RowChunks(Rows):
                 raise ValueError(f"chunk {chunk} of X had {last - first} rows in the first pass, now {rows.shape[0]}")
         else:
             rows = source[first:last]
-        return checked_chunk(
-            rows, chunk, int(self._starts[index]), self.shape[1] - self._ones, offset=first, ones=self._ones
+        checked = checked_chunk(
+            rows,
+            chunk,
+            int(self._starts[index]),
+            self.shape[1] - self._ones,
+            offset=first,
+            ones=self._ones,
+            seen=bool(self._seen[index]),
         )
+        self._seen[index] = True
+        return checked
 
     def _done_with(self, index: int) -> None:
         """Take the pages of a memory map out of this process; the system's cache keeps them while it has room."""
@@ -245,6 +263,50 @@ class RowChunks(Rows):
 
     def __repr__(self) -> str:
         return f"RowChunks({self.shape[0]} rows of {self.shape[1]} features in {len(self._pieces)} chunks)"
+
+
+class ArrayRows(Rows):
+    """Rows of one array in memory, with the words of their patterns, in blocks short enough to be interrupted between.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Validated rows.
+    words : ndarray of shape (n_patterns, ceil(n_samples / 64))
+        Packed patterns.
+    """
+
+    def __init__(self, X: FloatArray, words: WordArray, n_threads: int) -> None:
+        self.shape = (X.shape[0], X.shape[1])
+        self.dtype = X.dtype
+        self.n_threads = self.n_parallel = n_threads
+        self.overhead = 0.0
+        self._X, self._words = X, words
+        self._step = max(64, _BLOCK_BYTES // (8 * X.shape[1]) // 64 * 64)
+
+    @property
+    def chunks(self) -> Parts[Chunk]:  # type: ignore[override]
+        return LocalParts(lambda: (Chunk(self._X[rows], rows.start) for rows in self._slices()))
+
+    def _slices(self) -> Iterator[slice]:
+        n = self.shape[0]
+        return (slice(first, min(first + self._step, n)) for first in range(0, n, self._step))
+
+    def with_ones(self) -> Rows:
+        raise NotImplementedError("patterns of rows without the ones are given")
+
+    def masked(self, y: FloatArray, sample_weight: None, gates: FloatArray) -> Parts[Block]:
+        targets = y.reshape(self.shape[0], -1)
+
+        def blocks() -> Iterator[Block]:
+            for rows in self._slices():
+                words = np.ascontiguousarray(self._words[:, rows.start // 64 : -(-rows.stop // 64)])
+                yield Block(self._X[rows], np.asfortranarray(targets[rows]), words, rows.start, None)
+
+        return LocalParts(blocks)
+
+    def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
+        return np.concatenate(blocks.collect(function, *args))
 
 
 def is_rows(X: Any) -> bool:

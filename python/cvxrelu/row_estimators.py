@@ -1,4 +1,8 @@
-"""fit and predict of the gated estimators for rows in chunks: memory maps, dask arrays and data frames."""
+"""fit and predict of estimators for rows in chunks: memory maps, dask arrays and data frames.
+
+The gated estimators are fitted by passes over the chunks. The others need all rows in one place, a kernel matrix or the
+cones of all patterns, and bring them there. Predictions are made chunk by chunk for all of them.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
 
+from ._callbacks import FitTasks
 from ._table_model import decide, one_against_rest
-from ._training import GatedFit
-from ._validation import as_count, as_scalar
+from ._training import GatedFit, telling_networks
+from ._validation import FloatArray, as_count, as_scalar, machine_memory
+from .block_passes import Chunk
 from .block_solver import BlockProgram
 from .network import network_from_blocks
 from .on_rows import predict
@@ -21,12 +27,17 @@ Estimator = TypeVar("Estimator")
 
 
 def fit_on_rows(estimator: Estimator, X: Any, y: Any, sample_weight: Any) -> Estimator:
-    """Fit a GatedReLURegressor or GatedReLUClassifier; equal samples are not merged, and there is no warm start."""
-    _fit(estimator, X, y, sample_weight)
+    """Fit a GatedReLURegressor or GatedReLUClassifier; equal samples are not merged, and there is no warm start.
+
+    scikit-learn's callbacks are not given the data, which may not fit in memory.
+    """
+    tasks = FitTasks(estimator, None, None, None)
+    _fit(estimator, X, y, sample_weight, tasks)
+    tasks.finish()
     return estimator
 
 
-def _fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
+def _fit(estimator: Any, X: Any, y: Any, sample_weight: Any, tasks: FitTasks) -> None:
     if estimator.loss != "squared":
         raise ValueError(f'rows in chunks need loss="squared", not {estimator.loss!r}')
     if estimator.warm_start:
@@ -47,24 +58,49 @@ def _fit(estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
     else:
         beta = as_scalar(estimator.beta, "beta", strict=True)
     tol, max_iter = as_scalar(estimator.tol, "tol"), as_count(estimator.max_iter, "max_iter")
-    solution = program.solve(beta, program.zero, tol, max_iter, estimator._progress(None, X, y))
+    tasks.begin("iteration")
+    callback = telling_networks(estimator._progress(tasks), patterns.gates, estimator.fit_bias)
+    solution = program.solve(beta, program.zero, tol, max_iter, callback)
     network = network_from_blocks(patterns.gates[solution.active], solution.blocks, bias=estimator.fit_bias)
-    for name, value in estimator._results(GatedFit(network, solution, beta, largest, 0.0)).items():
-        setattr(estimator, name, value)
+    estimator._keep(GatedFit(network, solution, beta, largest, 0.0))
     if classes is not None:
         estimator.classes_ = classes
 
 
+def gathered(*arrays: Any) -> tuple[Any, ...]:
+    """Return arrays with dask collections among them computed here, after a look at whether there is room."""
+    if not any(is_dask(array) for array in arrays):
+        return arrays
+    import dask
+
+    size = sum(array.nbytes for array in arrays if is_dask(array) and hasattr(array, "nbytes"))
+    if size > machine_memory():
+        raise MemoryError(
+            f"this estimator needs all rows in one place, {size / 2**30:.3g} GiB, but this machine has "
+            f"{machine_memory() / 2**30:.3g} GiB: the gated estimators take rows in chunks"
+        )
+    return tuple(dask.compute(*arrays))
+
+
 def evaluate_on_rows(estimator: Any, X: Any) -> npt.NDArray[np.floating]:
-    """Return the network's values on rows: a dask array for dask collections, else an array."""
+    """Return a model's values on rows: a dask array for dask collections, else an array."""
     rows = as_rows(X)
     if rows.shape[1] != estimator.n_features_in_:
         raise ValueError(
             f"X has {rows.shape[1]} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
             "features as input"
         )
-    values: npt.NDArray[np.floating] = predict(rows, estimator.network_)
-    return values
+    if hasattr(estimator, "network_"):  # what travels is the network alone
+        network: npt.NDArray[np.floating] = predict(rows, estimator.network_)
+        return network
+    width = np.ndim(estimator._evaluate(np.zeros((1, rows.shape[1]))))
+    values: npt.NDArray[np.floating] = rows.assemble(rows.chunks, _evaluated, estimator)
+    return values[:, 0] if width == 1 else values
+
+
+def _evaluated(chunk: Chunk, estimator: Any) -> FloatArray:
+    values: FloatArray = estimator._evaluate(chunk.X)
+    return values.reshape(chunk.X.shape[0], -1)
 
 
 def labels_of_scores(scores: Any, classes: Any) -> Any:

@@ -14,16 +14,14 @@ and a constant. The first of these keeps steps short where the sample has too li
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 
 from ._native import core
 from ._validation import FloatArray, WordArray
 from .block_passes import SparseBlocks
-from .exceptions import ConvergenceWarning
-from .group_lasso import GatedSolution, solve_gated
+from .gated_program import GatedProgram
+from .gated_solution import GatedSolution
 from .patterns import ActivationPatterns
 
 _DAMPING = 0.03  # e^2 relative to the mean curvature of a block
@@ -88,19 +86,11 @@ class SampleModel:
             Y = np.vstack([Y, (self._unit * start + shift / self._unit).reshape(-1, n_outputs)])
             words = np.hstack([words, _own_rows(groups.size, d)])
         at_zero = 0.5 * float(np.vdot(Y, Y))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            solution = solve_gated(
-                X,
-                Y,
-                ActivationPatterns(gates=self._gates[groups], words=words, n_samples=X.shape[0]),
-                self.share * beta,
-                group_weights=omega[groups],
-                ridge=self.share * ridge,
-                warm_start=start,
-                tol=max(self.share * gap / at_zero, 1e-13) if at_zero > 0 else 1.0,
-                n_threads=self._threads,
-            )
+        patterns = ActivationPatterns(gates=self._gates[groups], words=words, n_samples=X.shape[0])
+        # Not by way of solve_gated, which would take a sample of this sample where that is long.
+        program = GatedProgram(X, Y, patterns, None, omega[groups], self.share * ridge, None, self._threads)
+        tol = max(self.share * gap / at_zero, 1e-13) if at_zero > 0 else 1.0
+        (solution,), _ = program.solve(np.array([self.share * beta]), start, tol, 200, "auto", None)
         blocks = solution.blocks.swapaxes(1, 2).reshape(solution.active.size, -1).T
         return SparseBlocks(groups[solution.active], np.asfortranarray(blocks)), solution
 

@@ -6,9 +6,9 @@
 //
 // with P the projection off the unpenalised columns. Two ways to solve, chosen by an estimate of their flops:
 //  - conjugate gradients with bit-table products, preconditioned by the diagonal blocks;
-//  - a Cholesky factorisation in sample space, of S = I + sum_a (A_a A_a' - v_a v_a') / (rho_a + ridge) with v_a = A_a
-//  w_a,
-//    bordered by the radial directions w_a, along which the penalty has no curvature.
+//  - a Cholesky factorisation in sample space, of S = I + sum_a (A_a A_a' - v_a v_a') / (rho_a + ridge) with v_a =
+//    A_a w_a, bordered by the radial directions w_a, along which the penalty has no curvature. In float32 it
+//    preconditions conjugate gradients that need few iterations; where it does not, double takes its place.
 // The step is followed by a projected line search: a block whose step crosses the origin becomes zero.
 #pragma once
 
@@ -35,6 +35,10 @@ class ActiveNewton {
  private:
   struct Active;  // the non-zero blocks with what both solvers need
   template <class S>
+  class SampleInverse;
+  template <class S, class Preconditioner>
+  Matrix conjugate_gradients(const Active& active, const Preconditioner& preconditioner, Index most, Index& iterations);
+  template <class S>
   Matrix direction_by_cg(const Active& active);
   Matrix direction_by_factorisation(const Active& active);
   bool factorise_is_cheaper(const Active& active);
@@ -43,8 +47,9 @@ class ActiveNewton {
   const GroupLassoProblem& problem_;
   BlockUpdate& blocks_;
   SampleSpace& space_;
-  Index last_cg_ = 0;   // iterations of the last step by conjugate gradients
-  bool single_ = true;  // float32 inside conjugate gradients; off once it has failed
+  Index last_cg_ = 0;          // iterations of the last step by conjugate gradients
+  bool single_ = true;         // float32 inside conjugate gradients; off once it has failed
+  bool single_factor_ = true;  // the same of factors in sample space
   double work_ = 0;
   Index n_steps_ = 0, n_cg_ = 0, n_direct_ = 0;
 };

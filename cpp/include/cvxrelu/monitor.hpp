@@ -9,10 +9,11 @@ namespace cvxrelu {
 struct Progress {
   Index iteration = 0;
   double objective = 0;
-  double gap = 0;           // absolute duality gap
-  double relative_gap = 0;  // gap over the objective at zero
-  Index active = 0;         // non-zero blocks, or items finished so far
-  double beta = 0;          // penalty; 0 where there is none to tell
+  double gap = 0;                // absolute duality gap
+  double relative_gap = 0;       // gap over the objective at zero
+  Index active = 0;              // non-zero blocks, or items finished so far
+  double beta = 0;               // penalty; 0 where there is none to tell
+  const Matrix* coef = nullptr;  // blocks at present, as columns, for the time of the call
 };
 
 class Monitor {

@@ -22,14 +22,16 @@ class SampleSpace {
     return n * n * (n / 3 + static_cast<double>(m));
   }
 
-  /// Lower triangle of I + sum_a eta_a A_a A_a'.
-  Matrix sum_of_blocks(const std::vector<Index>& groups, const Vector& eta);
+  /// Lower triangle of I + sum_a eta_a A_a A_a'. S is the precision of the sum.
+  template <class S>
+  MatrixOf<S> sum_of_blocks(const std::vector<Index>& groups, const Vector& eta);
 
   /// Columns A_a w_a, w_a = unit.col(a): shape (n, m).
   Matrix images(const std::vector<Index>& groups, const MatrixView& unit) const;
 
  private:
-  Matrix masks(const std::vector<Index>& groups) const;
+  template <class S>
+  MatrixOf<S> masks(const std::vector<Index>& groups) const;
 
   const MaskedDesign& design_;
   Matrix kernel_;  // XX', lower triangle

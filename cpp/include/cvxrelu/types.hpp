@@ -11,6 +11,8 @@ using Word = std::uint64_t;  // 64 samples of one activation pattern, first samp
 
 using Vector = Eigen::VectorXd;
 using Matrix = Eigen::MatrixXd;
+template <class S>
+using MatrixOf = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic>;
 using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using WordMatrix = Eigen::Matrix<Word, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;  // one row, one pattern
 

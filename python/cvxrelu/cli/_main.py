@@ -8,6 +8,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
+
 from .. import __version__
 from . import certify, enumerate, predict, train
 from ._output import one_line
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, and return its exit status."""
     arguments = parser().parse_args(argv)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(over="raise", divide="raise", invalid="raise"):
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _say
             return int(arguments.run(arguments))
@@ -52,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BAD_INPUT
+    except FloatingPointError as error:
+        print(f"cvxrelu: numbers of the table are too large or too small to compute with ({error})", file=sys.stderr)
         return EXIT_BAD_INPUT
     except (ValueError, OSError, MemoryError) as error:
         print(f"cvxrelu: {one_line(error)}", file=sys.stderr)

@@ -8,6 +8,8 @@ from typing import Any
 
 from .._tables import Table, TableError
 
+_LARGEST_COUNT = 10**12
+
 
 def add_common(command: argparse.ArgumentParser) -> None:
     """Add the options of every command that computes."""
@@ -58,8 +60,11 @@ def fraction(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """An integer above 0."""
-    return _at_least(text, 1)
+    """An integer above 0, of which one may have an array."""
+    value = _at_least(text, 1)
+    if value > _LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"must be at most {_LARGEST_COUNT}, not {text}")
+    return value
 
 
 def natural(text: str) -> int:

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict, and write."""
     model = TableModel.load(arguments.model)
     table = read_table(arguments.file)
-    predictions = np.asarray(model.predict(table.numbers(model.feature_names)))
+    predictions = np.asarray(model.predict(model.features_of(table)))
     if arguments.json:
         _write_text(as_json({"target": model.target_name, "predictions": predictions.tolist()}) + "\n", arguments.out)
     elif arguments.out is not None and Path(arguments.out).suffix in (".npy", ".npz"):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._baselines import fit_mlp, fit_ridge
+from .._encoding import Encoding
 from .._table_model import Scaling, TableModel, decide, one_against_rest
 from .._tables import TableError, read_table
 from .._training import GatedFit, fit_gated
@@ -34,6 +35,7 @@ class _Problem:
     feature_names: tuple[str, ...]
     target_name: str
     classes: Any = None
+    encoding: Encoding | None = None
 
 
 def add_command(commands: Any) -> None:
@@ -41,7 +43,7 @@ def add_command(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser(
         "train",
         help="train on your own table and keep the network",
-        description="Trains a network on a table of numbers; labels may be text.",
+        description="Trains a network on a table of numbers; labels may be text, and with --encode so may columns.",
     )
     command.add_argument("file", metavar="TABLE", help="CSV, .npy or .npz")
     command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
@@ -49,6 +51,11 @@ def add_command(commands: Any) -> None:
         "--task", choices=("regression", "classification"), help="by default regression, if the target has numbers only"
     )
     _options.add_ignore(command)
+    command.add_argument(
+        "--encode",
+        action="store_true",
+        help="make a column of 0 and 1 of every value of a text column, and medians of missing numbers",
+    )
     command.add_argument("--out", metavar="MODEL.npz", help="where to write the network, for `predict`")
     add_options(command)
     command.set_defaults(run=run)
@@ -104,7 +111,11 @@ def run(arguments: argparse.Namespace) -> int:
     target = table.column(arguments.target, "--target")
     names = _options.feature_names(table, arguments.ignore, target)
     task = arguments.task or ("regression" if table.is_numeric(target) else "classification")
-    X = table.numbers(names)
+    encoding = Encoding.of(table, names) if arguments.encode else None
+    if encoding is None:
+        X = table.numbers(names)
+    else:
+        X, names = encoding.apply(table), encoding.feature_names
     if task == "regression":
         y, classes = table.numbers([target])[:, 0], None
     else:
@@ -112,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         y = labels.astype(np.float64)
         if classes.size < 2:
             raise TableError(f"{table.path}: column {target!r} has one class only, {str(classes[0])!r}")
-    return _train_and_report(_Problem(table.path, task, X, y, names, target, classes), arguments)
+    return _train_and_report(_Problem(table.path, task, X, y, names, target, classes, encoding), arguments)
 
 
 def _train_and_report(problem: _Problem, arguments: argparse.Namespace) -> int:
@@ -162,7 +173,9 @@ def _fit(problem: _Problem, train: Any, arguments: argparse.Namespace) -> tuple[
             callback=progress if progress.shown else None,
         )
     seconds = time.perf_counter() - start
-    model = TableModel(fit.network, problem.feature_names, problem.target_name, features, target, problem.classes)
+    model = TableModel(
+        fit.network, problem.feature_names, problem.target_name, features, target, problem.classes, problem.encoding
+    )
     return model, fit, seconds
 
 

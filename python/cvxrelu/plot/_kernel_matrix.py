@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .._validation import FloatArray, as_targets
 from ..kernels import masking_kernel, ntk_weights
-from ..mkl import MKLSolution
+from ..mkl_solution import MKLSolution
 from ._display import new_axes, tangent_name
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._validation import FloatArray
 from ..kernels import ntk_weights
-from ..mkl import MKLSolution
+from ..mkl_solution import MKLSolution
 from ._display import Display, tangent_name
 
 if TYPE_CHECKING:
