@@ -9,7 +9,7 @@ import cvxrelu
 import numpy as np
 import pytest
 from arrangement_families import braid, designs, gaussian, resonance, type_b
-from cvxrelu import count_patterns, enumerate_patterns, iter_patterns
+from cvxrelu import arrangement_closed, count_patterns, enumerate_patterns, iter_patterns
 from cvxrelu._native import core
 from hypothesis import given, settings
 from reference import arrangement as reference
@@ -40,6 +40,18 @@ def test_agrees_with_exact_faces(X):
 def test_agrees_with_linear_programs(X):
     X = np.round(8 * np.clip(X, -10, 10)) / 8  # programs have tolerances
     assert found(X) == reference.closed_patterns_by_programs(X)
+
+
+@settings(max_examples=40)
+@given(designs(most=7, widest=3))
+def test_balanced_rows(X):
+    X = X[X.any(axis=1)]
+    if len(X):
+        rows = reference.exact_rows(X)
+        balanced = arrangement_closed._reaches(rows, [-sum(column) for column in zip(*rows, strict=True)])
+        assert arrangement_closed._balanced(X) == balanced
+        n, faces = len(X), reference.closed_patterns(np.vstack([X, -X]))
+        assert balanced == all(all(face[n:]) for face in faces if all(face[:n]))  # X u >= 0 only where X u = 0
 
 
 def test_extreme_scales_change_nothing():

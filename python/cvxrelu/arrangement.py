@@ -209,8 +209,8 @@ def iter_patterns(
     closed
         As in :func:`enumerate_patterns`.
     chunk : int
-        Patterns in each piece, at most. Memory is that of some `chunk` patterns with their gates, and of the
-        masks of what `closed` adds.
+        Patterns in each piece, at most. Memory is that of some `chunk` patterns with their gates, and with `closed`
+        of a mask for each set of rows that a subspace is orthogonal to and that has more rows than its rank.
     decimals, tol, certify, n_threads
         As in :func:`enumerate_patterns`.
 

@@ -1,15 +1,16 @@
 """Patterns that are attained only on hyperplanes of an arrangement.
 
 The pattern 1[X u >= 0] of a vector u is 1 on the flat Z = {j : x_j . u = 0} and that of a cell of the arrangement
-restricted to {v : x_j . v = 0, j in Z} elsewhere. It is also the pattern of a full-dimensional cell exactly when the
-rows of Z lie in an open half-space (move u into it). Else some of these rows are positively dependent (Gordan, 1873),
-so Z has more rows than its rank. The patterns sought are therefore those of the cells of the restrictions to all flats
-that have a positive dependence, each counted once.
+restricted to {v : x_j . v = 0, j in Z} elsewhere. If some positive combination of all rows of Z vanishes, then every
+vector with this pattern is orthogonal to Z, so Z is the smallest flat that gives it, and the only one of this kind.
+Else, by Stiemke's theorem (1915), some v has x_j . v >= 0 for all j in Z, not always 0: moving u along v keeps the
+pattern and leaves some of the hyperplanes. So every pattern has exactly one balanced flat, the empty one if it is that
+of a full-dimensional cell, and the patterns sought are those of the cells of the restrictions to the balanced flats
+that are not empty. None has to be remembered. Such a flat has more rows than its rank.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -54,20 +55,14 @@ def closed_faces(X: FloatArray, cells: Any, threads: int) -> Iterator[tuple[Word
     known, margin = core.pack_patterns(X, rng.standard_normal((_N_KNOWN, X.shape[1])), threads)
     known = np.unique(known[margin > 0], axis=0)
     masks, bases = cells.dependent_flats(known)
-    seen: set[bytes] = set()
     for mask, basis in zip(masks, bases, strict=True):
         flat = np.unpackbits(mask.astype("<u8").view(np.uint8), count=len(X), bitorder="little").astype(bool)
-        if _half_space(X[flat]):
-            continue
-        for words, gates in _pieces(core.Arrangement(cells, basis), X.shape[0], X.shape[1], threads):
-            new = [row.tobytes() not in seen for row in words]
-            if any(new):
-                seen.update(row.tobytes() for row in words[new])
-                yield words[new], _onto_face(X, basis, words[new], gates[new], threads)
-    origin = np.zeros((1, X.shape[1]))
-    everything, _ = core.pack_patterns(X, origin, 1)
-    if everything[0].tobytes() not in seen:
-        yield everything, origin
+        if _balanced(X[flat]):
+            for words, gates in _pieces(core.Arrangement(cells, basis), X.shape[0], X.shape[1], threads):
+                yield words, _onto_face(X, basis, words, gates, threads)
+    if _balanced(X[live]):
+        origin = np.zeros((1, X.shape[1]))
+        yield core.pack_patterns(X, origin, 1)[0], origin
 
 
 def _pieces(cells: Any, n: int, d: int, threads: int) -> Iterator[tuple[WordArray, FloatArray]]:
@@ -79,29 +74,77 @@ def _pieces(cells: Any, n: int, d: int, threads: int) -> Iterator[tuple[WordArra
 
 
 def _half_space(rows: FloatArray) -> bool:
-    """Whether some v has rows @ v > 0 everywhere, for rows that are not zero; exactly."""
-    from scipy.optimize import nnls  # here: the package itself needs NumPy only
-
-    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])
+    """Whether some v is seen to have rows @ v > 0 everywhere, for rows that are not zero; else there may be one."""
+    rows = _of_one_size(rows)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     target = np.zeros(rows.shape[1] + 1)
     target[-1] = 1.0
-    with contextlib.suppress(RuntimeError):  # too many iterations: then the cells decide
-        weights, _ = nnls(np.vstack([unit.T, np.ones(len(unit))]), target, maxiter=100 * len(unit))
-        nearest = weights @ unit  # of the convex hull of the rows to 0
-        words, margin = core.pack_patterns(rows, nearest[None], 1)
-        if margin[0] > 0 and np.unpackbits(words.view(np.uint8)).sum() == len(rows):
+    nearest = _non_negative(np.vstack([unit.T, np.ones(len(unit))]), target) @ unit  # of their convex hull to 0
+    words, margin = core.pack_patterns(rows, nearest[None], 1)
+    return bool(margin[0] > 0 and np.unpackbits(words.view(np.uint8)).sum() == len(rows))
+
+
+def _balanced(rows: FloatArray) -> bool:
+    """Whether some combination of rows that are not zero, with all weights positive, vanishes; exactly."""
+    rows = _of_one_size(rows)
+    exact = [[Fraction(float(x)) for x in row] for row in rows]
+    total = [sum(column) for column in zip(*exact, strict=True)]
+    if not any(total):
+        return True
+    # The weights are 1 + w with sum_j w_j x_j = -total, as nearly as w >= 0 can have it.
+    w = _non_negative(rows.T, -np.array([float(x) for x in total]))
+    support = [exact[j] for j in np.flatnonzero(w > 1e-12 * w.max())]
+    normal = [[_dot(a, b) for b in [*support, total]] for a in support]
+    solutions = _null_space(normal) if support else [[1]]
+    if len(solutions) == 1 and solutions[0][-1] != 0:
+        factors = [Fraction(x, solutions[0][-1]) for x in solutions[0][:-1]]
+        pairs = list(zip(factors, support, strict=True))
+        rest = [t + sum((f * row[k] for f, row in pairs), Fraction(0)) for k, t in enumerate(total)]
+        if any(rest):
+            if all(_dot(row, rest) >= 0 for row in exact):
+                return False
+        elif all(f > -1 for f in factors):
             return True
-        support = np.flatnonzero(weights > 1e-12 * weights.max())
-        dependences = _null_space([[Fraction(float(x)) for x in column] for column in rows[support].T])
-        if len(dependences) == 1 and (min(dependences[0]) >= 0 or max(dependences[0]) <= 0):
-            return False
-    whole = core.Arrangement(np.ascontiguousarray(rows), 0.0, False)
+    return _reaches(exact, [-x for x in total])
+
+
+def _reaches(rows: Rational, target: list[Fraction]) -> bool:
+    """Whether a non-negative combination of rows is the target: simplex steps in rational numbers, by Bland's rule."""
     n = len(rows)
-    return any(
-        (np.unpackbits(words.view(np.uint8), axis=1).sum(axis=1) == n).any()
-        for words, _ in _pieces(whole, n, rows.shape[1], 1)
-    )
+    table = [[row[k] * (-1 if t < 0 else 1) for row in rows] + [abs(t)] for k, t in enumerate(target)]
+    basis = list(range(n, n + len(table)))  # artificial variables, whose sum is to vanish
+    while True:
+        artificial = [row for row, variable in zip(table, basis, strict=True) if variable >= n]
+        enters = next((j for j in range(n) if sum(row[j] for row in artificial) > 0), None)
+        if enters is None:
+            return not any(row[n] for row in artificial)
+        ratios = [(row[n] / row[enters], basis[i], i) for i, row in enumerate(table) if row[enters] > 0]
+        leaves = min(ratios)[2]
+        table[leaves] = [x / table[leaves][enters] for x in table[leaves]]
+        for i, row in enumerate(table):
+            if i != leaves and row[enters] != 0:
+                table[i] = [x - row[enters] * y for x, y in zip(row, table[leaves], strict=True)]
+        basis[leaves] = enters
+
+
+def _of_one_size(rows: FloatArray) -> FloatArray:
+    """Scale rows by powers of two."""
+    scaled: FloatArray = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])
+    return scaled
+
+
+def _non_negative(A: FloatArray, b: FloatArray) -> FloatArray:
+    """Return w >= 0 that brings A @ w near to b, or zeros when that takes too many iterations."""
+    from scipy.optimize import nnls  # here: the package itself needs NumPy only
+
+    try:
+        return np.asarray(nnls(A, b, maxiter=100 * A.shape[1])[0])
+    except RuntimeError:
+        return np.zeros(A.shape[1])
+
+
+def _dot(a: list[Fraction], b: list[Fraction]) -> Fraction:
+    return sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
 
 
 def _null_space(matrix: Rational) -> list[list[int]]:
