@@ -213,6 +213,18 @@ def test_cell_without_any_float_gate():
     assert len(enumerate_patterns(X, certify=False)) == 4
 
 
+def test_gates_of_many_rows_are_checked():
+    """From some hundred rows on most gates pass a test in float32, which must not let one outside its cell pass."""
+    thin = np.array([[1, 1], [1, 1 - 2.0**-53]])
+    X = np.vstack([gaussian(300, 2), np.nextafter(gaussian(10, 2), np.inf), gaussian(10, 2), thin, np.zeros((1, 2))])
+    with pytest.warns(UserWarning, match="2 of .* cells are so thin"):
+        patterns = enumerate_patterns(X)
+    right = (core.pack_patterns(X, patterns.gates, 1)[0] == patterns.words).all(axis=1)
+    inside = right[::2] & right[1::2]  # a gate on a hyperplane has one of its two patterns
+    assert patterns.certificate.n_verified == 2 * inside.sum() == len(patterns) - 2
+    assert patterns.certificate.n_exact_fallbacks > 0
+
+
 def test_one_ulp_apart():
     X = gaussian(8, 3, seed=5)
     Y = np.vstack([X, np.nextafter(X[0], np.inf)])
@@ -457,7 +469,7 @@ INTERRUPT = """
     import os, signal, sys, threading, time
     import numpy as np
     import cvxrelu
-    X = np.random.default_rng(0).standard_normal((200, 9))
+    X = np.random.default_rng(0).standard_normal({shape})
     sent = []
     def interrupt():
         time.sleep(0.5)
@@ -467,20 +479,22 @@ INTERRUPT = """
     try:
         cvxrelu.count_patterns(X, n_threads={threads})
     except KeyboardInterrupt:
-        late = time.monotonic() - sent[0]
-        print(late)
-        sys.exit(0 if late < 2 else 2)
-    sys.exit(1)
+        print(time.monotonic() - sent[0])
 """
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_interrupt(threads):
-    script = textwrap.dedent(INTERRUPT.format(threads=threads))
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize("shape, threads", [((200, 9), 1), ((200, 9), 2), ((60, 18), 1)])
+def test_interrupt(shape, threads):
+    """Within 0.2 s, inside the engine; a busy machine may need several attempts. In rank 18 exact minors prevail."""
+    script = textwrap.dedent(INTERRUPT.format(shape=shape, threads=threads))
+    late = []
+    while not late or (min(late) > 0.2 and len(late) < 4):
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        late.append(float(done.stdout))
+    assert min(late) <= 0.2
 
 
 STREAM = """

@@ -5,6 +5,7 @@ import time
 import cvxrelu
 import numpy as np
 import pytest
+from cvxrelu._native import core
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import cone as reference
@@ -14,7 +15,7 @@ from test_cone_program import TOY_X, TOY_Y, check, planted
 
 
 @settings(max_examples=25)
-@given(designs(max_samples=8, max_features=3), st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 0.03, 0.3, 1.2]))
+@given(designs(max_samples=8, max_features=3), st.integers(0, 2**32 - 1), st.sampled_from([1e-4, 1e-3, 0.03, 0.3, 1.2]))
 def test_reaches_the_optimum_over_all_cells(X, seed, ratio):
     y = np.random.default_rng(seed).standard_normal(len(X))
     masks = reference.cells(X)
@@ -26,6 +27,27 @@ def test_reaches_the_optimum_over_all_cells(X, seed, ratio):
     assert solution.objective == pytest.approx(reference.optimum(X, y, masks, beta), abs=1e-7 * 0.5 * (y @ y))
     assert reference.dual_norm(X, masks, solution.dual) <= beta * (1 + 1e-9)
     assert solution.n_neurons <= len(X)
+
+
+@pytest.mark.parametrize("ratio", [1e-4, 1e-2, 0.3])
+def test_thin_cones_are_found_and_priced(ratio):
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((9, 3)), rng.standard_normal(9)
+    X[5:] = X[1:5]
+    twins = X.copy()
+    X[5:] += 1e-8 * rng.standard_normal((4, 3))  # cells about 1e-8 wide, between rows and their twins
+    patterns = cvxrelu.enumerate_patterns(X)
+    assert len(patterns) == cvxrelu.pattern_bound(9, 3)
+    beta = ratio * cvxrelu.beta_max(X, y, patterns)
+    listed = cvxrelu.solve_relu(X, y, patterns, beta, tol=1e-9)
+    scale = 0.5 * y @ y
+    for pricing in ("enumeration", "branch and bound"):
+        trained = cvxrelu.train_relu(X, y, beta, tol=1e-8, random_state=0, pricing=pricing)
+        assert trained.converged and trained.priced_by == pricing
+        assert trained.objective == pytest.approx(listed.objective, abs=1e-7 * scale)
+        assert reference.dual_norm(X, patterns.to_dense(), trained.dual) <= beta * (1 + 1e-8)
+    optimum = reference.optimum(twins, y, reference.cells(twins), beta)
+    assert listed.objective == pytest.approx(optimum, abs=1e-6 * scale)
 
 
 def test_the_toy_of_the_mathematics():
@@ -132,6 +154,34 @@ def test_a_time_limit_holds_and_says_that_patterns_were_left():
     assert time.process_time() - start < 10
     check(X, y, none)
     assert none.objective <= 0.5 * y @ y
+
+
+def test_walks_and_the_search_end_in_time():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20_000, 40)), rng.standard_normal(20_000)
+    start = time.monotonic()
+    words, _, norms, _ = core.walk_cells(X, y, rng.standard_normal((50, 40)), 0.0, max_seconds=0.2)
+    assert time.monotonic() - start < 2
+    assert len(words) == len(norms)
+    X, y, patterns = planted(600, 15, 50)
+    start = time.process_time()
+    with pytest.warns(cvxrelu.ConvergenceWarning):
+        short = cvxrelu.train_relu(X, y, 2.0, patterns=patterns, max_seconds=0.5, random_state=0, n_threads=1)
+    assert time.process_time() - start < 5
+    assert short.scope == "all patterns" and short.gap > 0
+    check(X, y, short)
+
+
+def test_weights_are_repetitions_for_given_patterns():
+    X, y, patterns = planted(40, 3, 30)
+    times = np.random.default_rng(0).integers(0, 3, len(y))
+    many = cvxrelu.sample_patterns(np.repeat(X, times, axis=0), gates=patterns.gates)
+    expected = cvxrelu.solve_relu(np.repeat(X, times, axis=0), np.repeat(y, times), many, 0.5, tol=1e-9)
+    solution = cvxrelu.solve_relu(X, y, patterns, 0.5, sample_weight=times, tol=1e-9)
+    assert solution.objective == pytest.approx(expected.objective, rel=1e-8)
+    again = cvxrelu.solve_relu(X, y, patterns, 0.5, sample_weight=times, warm_start=solution)
+    assert again.n_newton < solution.n_newton
+    np.testing.assert_array_equal(solution.patterns.words, patterns.words)
 
 
 def test_bad_settings():

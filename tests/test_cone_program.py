@@ -149,6 +149,17 @@ def test_round_trip_of_networks(X, seed):
     np.testing.assert_allclose(outputs @ pruned, outputs @ lengths, atol=1e-8 * (1 + np.abs(outputs @ lengths).max()))
 
 
+def test_pruning_many_neurons_keeps_the_fit():
+    rng = np.random.default_rng(0)
+    outputs = rng.standard_normal((60, 25)) @ rng.standard_normal((25, 400))
+    lengths = rng.random(400) * (rng.random(400) < 0.8)
+    pruned = prune_lengths(outputs, lengths)
+    assert 0 < (pruned > 0).sum() <= 25
+    assert not pruned[lengths == 0].any()
+    assert pruned.min() >= 0 and pruned.sum() <= lengths.sum() * (1 + 1e-12)
+    np.testing.assert_allclose(outputs @ pruned, outputs @ lengths, atol=1e-9 * np.abs(outputs @ lengths).max())
+
+
 def test_callback_and_pickle():
     X, y, patterns = planted(100, 5, 50)
     seen = []
@@ -173,6 +184,10 @@ def test_bad_input():
     for call, message in [
         (lambda: cvxrelu.solve_relu(X, y, patterns, 0.0), "beta must be finite and above 0"),
         (lambda: cvxrelu.solve_relu(X[:-1], y[:-1], patterns, 1.0), "patterns belong to data of shape"),
+        (lambda: cvxrelu.solve_relu(X[::-1], y, patterns, 1.0), "other data of the same shape"),
+        (lambda: cvxrelu.train_relu(-X, y, 1.0, patterns=patterns), "other data of the same shape"),
+        (lambda: cvxrelu.certify(X[::-1], y, (X[:2], y[:2]), 1.0, patterns=patterns), "other data of the same shape"),
+        (lambda: cvxrelu.solve_relu(np.where(X > X.max() - 1, np.nan, X), y, patterns, 1.0), r"X\[.* is nan"),
         (lambda: cvxrelu.solve_relu(X, y[:-1], patterns, 1.0), "y has 29 entries"),
         (lambda: cvxrelu.solve_relu(X, np.column_stack([y, y]), patterns, 1.0), "one output"),
         (lambda: cvxrelu.solve_relu(X, np.append(y[:-1], np.nan), patterns, 1.0), r"y\[29\] is nan"),

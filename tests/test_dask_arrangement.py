@@ -99,7 +99,7 @@ def test_a_worker_that_is_killed_loses_no_cell(client, monkeypatch):
     os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
     found = np.concatenate([first.words, *(piece.words for piece in pieces)])
     np.testing.assert_array_equal(found, patterns.words)
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=600)
 
 
 def test_a_reader_that_has_enough_leaves_no_task(client, monkeypatch):

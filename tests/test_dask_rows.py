@@ -120,7 +120,7 @@ def test_a_worker_that_is_killed_changes_nothing(problem, cluster, client):
     assert killed and solution.n_iter > 3
     assert solution.objective == calm.objective == pytest.approx(reference.objective, rel=1e-9)
     np.testing.assert_array_equal(solution.coef, calm.coef)
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=600)
 
 
 def test_an_interrupt_takes_the_tasks_back(problem, cluster, client):

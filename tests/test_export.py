@@ -102,5 +102,5 @@ def test_what_is_missing_is_said(package, call, install):
         f"import sys; sys.modules[{package!r}] = None\n"
         f"import numpy as np, cvxrelu; cvxrelu.Network(np.eye(2), np.ones(2)).{call}"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert result.stderr.splitlines()[-1].endswith(f"pip install {install}")

@@ -141,7 +141,7 @@ sys.modules["matplotlib"] = None
 from cvxrelu.plot import ConvergenceDisplay
 ConvergenceDisplay.from_history([{"iteration": 1, "objective": 1.0, "gap": 0.5}])
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert result.stderr.splitlines()[-1] == "ImportError: plots need matplotlib: pip install 'cvxrelu[plot]'"
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from reference import cone as reference
 from scipy.optimize import minimize
 from strategies import designs
+from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
 
 
 def tree(X, theta, threshold=0.0, max_nodes=100_000):
@@ -139,6 +140,28 @@ def test_a_bound_over_some_patterns_says_so_and_may_be_wrong_for_others():
     assert (narrow.scope, wide.scope) == ("given patterns", "all patterns")
     assert narrow.relative_gap < 1e-5
     assert wide.lower_bound <= cvxrelu.train_relu(X, y, 0.1, random_state=0).objective < narrow.lower_bound
+
+
+def test_a_claim_about_all_patterns_from_a_few_is_caught():
+    X, y = problem(1, n=8, d=3)
+    few = cvxrelu.sample_patterns(X, 3, random_state=0)
+    masks = reference.cells(X)
+    network = cvxrelu.solve_relu(X, y, few, 0.1).to_network()
+    narrow = cvxrelu.certify(X, y, network, 0.1, patterns=few)
+    wide = cvxrelu.certify(X, y, network, 0.1)
+    assert reference.dual_norm(X, masks, wide.dual) <= 0.1 * (1 + 1e-9)
+    assert reference.dual_norm(X, masks, narrow.dual) > 0.1 * (1 + 1e-3)
+    assert narrow.lower_bound > reference.optimum(X, y, masks, 0.1)
+
+
+@pytest.mark.parametrize("pricing", ["enumeration", "branch and bound"])
+def test_ctrl_c_is_heard(pricing):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((80, 8)), rng.standard_normal(80)
+    network = (rng.standard_normal((5, 8)), rng.standard_normal(5))
+    with press_ctrl_c_after(0.5) as state, pytest.raises(KeyboardInterrupt):
+        cvxrelu.certify(X, y, network, 1e-3, pricing=pricing, max_nodes=10**9, n_threads=1)
+    assert state.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
 
 
 def test_beta_zero_proves_nothing_but_zero():
@@ -282,6 +305,10 @@ class ReLU:
     pass
 
 
+class Tanh:
+    pass
+
+
 class FakeTensor:
     def __init__(self, array):
         self.array = array
@@ -325,6 +352,7 @@ def test_networks_that_are_no_relu_networks():
         ((W1, np.array([1, np.nan, 1])), ValueError, "w2 must be finite"),
         (sequential(Linear(W1), Linear(w2[None])), ValueError, "Linear, ReLU and Linear"),
         (sequential(Linear(W1, bias=w2), ReLU(), Linear(w2[None])), ValueError, "biases"),
+        (sequential(Linear(W1), Tanh(), Linear(w2[None])), ValueError, "layers, not Linear, Tanh, Linear"),
         ("network", TypeError, "network must be"),
     ]:
         with pytest.raises(error, match=message):

@@ -3,10 +3,14 @@
     python -m bench.peers.arrangement
     python -m bench.peers.arrangement --limit 60 --only "generic 30x5" "resonance 5"
     python -m bench.peers.arrangement --only --streamed
+    python -m bench.peers.arrangement --threads 1 2 --limit 0
+    python -m bench.peers.arrangement --levels 3 4 --limit 0    (of a build with CVXRELU_ARCH=multi)
 
-Ours: counting; masks; masks and gates; the same with every gate verified. "aim" is what the project wants of masks, or
-of verified gates where that is marked g. The last columns are wall seconds of one and two threads for verified gates.
-With --streamed also resonance 7, whose 347 million masks pass through one buffer, with the peak of memory.
+Ours: counting; masks; masks and gates; the same with every gate verified, and what that adds; all of them into memory
+that was touched before, as in a stream. "function" is `enumerate_patterns`, with new memory. "aim" is what the project
+wants of masks. With --threads wall seconds for verified gates. With --levels a line for each instruction set (3 is
+AVX2, 4 AVX-512). With --streamed also resonance 7, whose 347 million masks pass through one buffer, with the peak of
+memory.
 
 Peers: the enumeration tree of Rada and Cerny (2018) with one warm-started linear program a node (HiGHS), which anyone
 can run, and SageMath's `HyperplaneArrangements(...).regions()` where `sage` is installed. A run that is over the limit
@@ -17,9 +21,11 @@ import argparse
 import itertools
 import json
 import math
+import os
 import resource
 import shutil
 import subprocess
+import sys
 import time
 
 import cvxrelu
@@ -60,7 +66,7 @@ AIMS = {
     "generic 40x6": "0.030",
     "generic 60x4": "0.0015",
     "generic 20x10": "0.03",
-    "generic 1000x3": "0.1 g",
+    "generic 1000x3": "0.1",
     "resonance 6": "0.07",
     "threshold 6": "1.5",
     "braid 9": "0.08",
@@ -139,13 +145,6 @@ def sage(X, limit):
     return float(seconds), int(cells), True
 
 
-def ours(X, certify, repeats=3):
-    def run():
-        return cvxrelu.enumerate_patterns(X, certify=certify, n_threads=1)
-
-    return best_of(repeats, time.process_time, run), len(run())
-
-
 def best_of(repeats, clock, run):
     best = math.inf
     for _ in range(repeats):
@@ -155,25 +154,46 @@ def best_of(repeats, clock, run):
     return best
 
 
-def counted(X, repeats=3):
-    return best_of(repeats, time.process_time, lambda: cvxrelu.count_patterns(X, n_threads=1))
+def ours(X, threads, repeats=5):
+    """Seconds of all we do with a design, by the title of their column."""
+    X = np.ascontiguousarray(X)
+    total = cvxrelu.count_patterns(X, n_threads=1)
+    words = np.ones((2 * total, (len(X) + 63) // 64), dtype=np.uint64)
+    all_gates, no_gates = np.ones((2 * total, X.shape[1])), np.empty((0, 0))
 
-
-def masks(X, total, repeats=3):
-    """Into memory that was touched before, as a stream does."""
-    words = np.zeros((2 * total, (len(X) + 63) // 64), dtype=np.uint64)
-
-    def run():
-        cells, done = core.Arrangement(np.ascontiguousarray(X), 0.0, False), 0
+    def fill(gates, certify, n_threads=1):
+        cells, done = core.Arrangement(X, 0.0, certify), 0
         while not cells.finished:
-            done += cells.fill(words[done:], np.empty((0, 0)), 1)
+            done += cells.fill(words[done:], gates[done:] if len(gates) else gates, n_threads)
         assert done == total
 
-    return best_of(repeats, time.process_time, run)
+    cpu = {
+        "count": lambda: cvxrelu.count_patterns(X, n_threads=1),
+        "masks": lambda: fill(no_gates, False),
+        "gates": lambda: fill(all_gates, False),
+        "certified": lambda: fill(all_gates, True),
+        "function": lambda: cvxrelu.enumerate_patterns(X, n_threads=1),
+    }
+    wall = {f"{n} thread{'s' if n > 1 else ''}": lambda n=n: fill(all_gates, True, n) for n in threads}
+    seconds = {title: best_of(repeats, time.process_time, run) for title, run in cpu.items()}
+    seconds |= {title: best_of(repeats, time.perf_counter, run) for title, run in wall.items()}
+    return {"cells": total, **seconds}
 
 
-def threads(X, repeats=3):
-    return [best_of(repeats, time.perf_counter, lambda n=n: cvxrelu.enumerate_patterns(X, n_threads=n)) for n in (1, 2)]
+def ours_at(level, name, threads):
+    """The same in a process that loads the core for an instruction set."""
+    command = [
+        sys.executable,
+        "-m",
+        "bench.peers.arrangement",
+        "--json",
+        "--only",
+        name,
+        "--threads",
+        *map(str, threads),
+    ]
+    environment = {**os.environ, "CVXRELU_CPU_LEVEL": str(level)}
+    return json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
 
 
 def streamed(X):
@@ -194,33 +214,37 @@ def show(seconds, cells, done, total):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--limit", type=float, default=20.0, help="seconds for each run of a peer")
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds for each run of a peer; 0: without peers")
     parser.add_argument("--only", nargs="*", default=list(DESIGNS), help="names of the designs")
     parser.add_argument("--streamed", action="store_true", help="also resonance 7, in one buffer")
+    parser.add_argument("--threads", nargs="*", type=int, default=[], help="numbers of threads for wall times")
+    parser.add_argument("--levels", nargs="+", type=int, default=[None], help="CPU levels (1, 3, 4)")
+    parser.add_argument("--json", action="store_true", help="only our seconds, for programs")
     options = parser.parse_args()
+    if options.json:
+        for name in options.only:
+            print(json.dumps(ours(DESIGNS[name], options.threads)))
+        return
     if options.streamed:
         streamed(corners(7, False))
-    peers = {"Rada-Cerny, HiGHS": rada_cerny}
-    if shutil.which("sage"):
+    peers = {"Rada-Cerny, HiGHS": rada_cerny} if options.limit > 0 else {}
+    if peers and shutil.which("sage"):
         peers["Sage"] = sage
-    header = ["design", "cells", "count", "masks", "gates", "certified", "aim", "1 thread", "2 threads", *peers]
-    print(" | ".join(f"{title:>17}" for title in header))
-    for name in options.only:
-        X = DESIGNS[name]
-        plain, total = ours(X, certify=False)
-        certified, _ = ours(X, certify=True)
-        row = [
-            name,
-            str(total),
-            f"{counted(X):.4g}",
-            f"{masks(X, total):.4g}",
-            f"{plain:.4g}",
-            f"{certified:.4g}",
-            AIMS.get(name, ""),
-            *(f"{seconds:.4g}" for seconds in threads(X)),
-        ]
-        row += [show(*peer(X, options.limit), total) for peer in peers.values()]
-        print(" | ".join(f"{cell:>17}" for cell in row), flush=True)
+    titled = False
+    for name, level in itertools.product(options.only, options.levels):
+        if level is None:
+            seconds = ours(DESIGNS[name], options.threads)
+        else:
+            seconds = ours_at(level, name, options.threads)
+        total = seconds.pop("cells")
+        row = {"design": name, "level": str(level or ""), "cells": str(total), "aim": AIMS.get(name, "")}
+        row |= {title: f"{value:.4g}" for title, value in seconds.items()}
+        row["certified"] += f" (+{seconds['certified'] / seconds['gates'] - 1:.0%})"
+        row |= {title: show(*peer(DESIGNS[name], options.limit), total) for title, peer in peers.items()}
+        if not titled:
+            print(" | ".join(f"{title:>17}" for title in row))
+            titled = True
+        print(" | ".join(f"{cell:>17}" for cell in row.values()), flush=True)
 
 
 if __name__ == "__main__":

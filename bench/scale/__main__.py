@@ -2,6 +2,7 @@
 
     python -m bench.scale                       # n = 1,000,000: minutes, and 0.5 GB of temporary files
     python -m bench.scale --n 50000 --p 100     # the same in seconds
+    python -m bench.scale --n 200000 --kinds memory newton   # and without the sample that "auto" takes
     python -m bench.scale --results table.json  # keeps finished columns; called again it goes on with the others
 
 Each way is a process of its own. "patterns" is sample_patterns, "solve" is solve_gated from the rows to the certified
@@ -62,7 +63,8 @@ def run(kind: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
     # On a cluster the client alone takes as many as it may; a task on a worker has one.
     threads: int | None = options.threads if kind != "cluster" else None
     client = cluster = None
-    if kind == "memory":
+    solver = "newton" if kind == "newton" else "auto"
+    if kind in ("memory", "newton"):
         X = np.load(path)
     elif kind == "map":
         resource.setrlimit(resource.RLIMIT_DATA, (options.limit_mb * 1_000_000,) * 2)
@@ -90,7 +92,7 @@ def run(kind: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
     drawn = clocks()
     beta = options.beta or options.ratio * cvxrelu.beta_max(X, y, patterns, n_threads=threads)
     posed = clocks()
-    solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=options.tol, n_threads=threads)
+    solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=options.tol, n_threads=threads, solver=solver)
     solved = clocks()
     result = {
         "beta": beta,

@@ -1,7 +1,9 @@
 #include "cvxrelu/arrangement_gate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "cvxrelu/lanes.hpp"
@@ -47,22 +49,30 @@ bool invert(std::vector<Quad>& a, std::vector<Quad>& inverse, int r) {
   return true;
 }
 
+constexpr int kManyRows = 256;  // from which on memory holds the products up, and half as long numbers are faster
+
 bool bit(const Word* mask, int j) { return (mask[j / 64] >> (j % 64)) & 1; }
 
 }  // namespace
 
 GateCheck::GateCheck(const ArrangementRows& rows) : rows_(rows), unscaled_(static_cast<std::size_t>(rows.rank)) {
-  const int lanes = kLanes<double>, size = (rows.n + lanes - 1) / lanes * lanes;
-  lanes_.setZero(size, rows.rank);
-  lanes_.topRows(rows.n) = rows.scaled;
-  for (int k = 0; k < rows.rank; ++k) columns_.push_back(lanes_.col(k).data());
+  const auto copy = [&rows](auto& lanes, auto& columns, Index width) {
+    using S = typename std::remove_reference_t<decltype(lanes)>::Scalar;
+    lanes.setZero((rows.n + width - 1) / width * width, rows.rank);
+    lanes.topRows(rows.n) = rows.scaled.cast<S>();
+    for (int k = 0; k < rows.rank; ++k) columns.push_back(lanes.col(k).data());
+  };
+  copy(lanes_, columns_, kLanes<double>);
+  copy(single_lanes_, single_columns_, kLanes<float>);
 }
 
 bool GateCheck::inside(const double* gate, const Word* mask) {
   double square = 0;
   for (int k = 0; k < rows_.rank; ++k) square += gate[k] * gate[k];
   if (!(square > 0 && square < 1e300)) return false;
-  const double bound = dot_error_factor(rows_.rank) * std::sqrt(square) * 1.001 + 1e-300;
+  const double norm = std::sqrt(square);
+  if (rows_.n >= kManyRows && surely_inside(gate, mask, norm)) return true;
+  const double bound = dot_error_factor(rows_.rank) * norm * 1.001 + 1e-300;
   const Vec<double> above = broadcast(bound), below = broadcast(-bound);
   const int size = static_cast<int>(lanes_.rows());
   for (int w = 0; 64 * w < size; ++w) {
@@ -82,6 +92,29 @@ bool GateCheck::inside(const double* gate, const Word* mask) {
     }
   }
   return true;
+}
+
+/// Whether float32 shows it. A sum of r products of rounded numbers is good to (r + 3) 2^-24 of the norms, the rows'
+/// being at most 1, and to what underflows.
+bool GateCheck::surely_inside(const double* gate, const Word* mask, double norm) const {
+  if (!(norm > 1e-10 && norm < 1e10)) return false;
+  std::array<float, ArrangementRows::kMaxRank> rounded;
+  for (int k = 0; k < rows_.rank; ++k) rounded[static_cast<std::size_t>(k)] = static_cast<float>(gate[k]);
+  const double bound = (rows_.rank + 3) * 0x1.01p-24 * norm + 1e-36;
+  const int size = static_cast<int>(single_lanes_.rows());
+  Vec<float> least = broadcast(std::numeric_limits<float>::infinity());
+  for (int w = 0; 64 * w < size; ++w) {
+    in_blocks<float>(64 * w, std::min(size, 64 * w + 64), [&](auto block, int j) {
+      Vec<float> dot[block];
+      combine<block>(single_columns_.data(), rounded.data(), rows_.rank, j, dot);
+      for (int b = 0; b < block; ++b, j += kLanes<float>) {
+        const int shift = j % 64;
+        least = minimum_signed(least, dot[b], static_cast<std::uint32_t>(mask[w] >> shift),
+                               static_cast<std::uint32_t>(rows_.all[static_cast<std::size_t>(w)] >> shift));
+      }
+    });
+  }
+  return static_cast<double>(smallest<float>(least)) > bound;
 }
 
 bool GateCheck::exactly_inside(const double* gate, const Word* mask, int row) {

@@ -35,9 +35,9 @@ _PARAMETERS = """\
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
     certificate : {{"all patterns", "given patterns"}}, default "all patterns"
-        With "all patterns" branch and bound looks for what the walks missed, and bounds networks of every width and
-        every pattern; its time grows steeply with the features. With "given patterns" there is none, and the
-        certificate is only about networks whose neurons have the patterns that the walks found.
+        With "all patterns" a search, cell by cell or by branch and bound, looks for what the walks missed, and bounds
+        networks of every width and every pattern; its time grows steeply with the features. With "given patterns"
+        there is none, and the certificate is only about networks whose neurons have the patterns that the walks found.
     tol : float, default 1e-4
         Duality gap at which training stops, relative to the objective of the zero network.
     max_rounds : int, default 200

@@ -30,11 +30,15 @@ class GateCheck {
   bool repair(const RayCell& cell, const Word* mask, double* gate);
 
  private:
+  bool surely_inside(const double* gate, const Word* mask, double norm) const;
   bool exactly_inside(const double* gate, const Word* mask, int row);
 
   const ArrangementRows& rows_;
-  Matrix lanes_;  // padded rows x rank
+  // Padded rows x rank, and their columns: of the scaled rows, and rounded for a first test of many.
+  Matrix lanes_;
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_lanes_;
   std::vector<const double*> columns_;
+  std::vector<const float*> single_columns_;
   std::vector<double> unscaled_;
 };
 

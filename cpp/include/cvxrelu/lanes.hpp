@@ -152,6 +152,21 @@ inline Vec<S> minimum_ratio(Vec<S> least, Vec<S> a, Vec<S> b, std::uint32_t lane
 #endif
 }
 
+/// The smaller of `least` and x, or -x where the bit of `plus` is not set, in the lanes whose bits are set.
+inline Vec<float> minimum_signed(Vec<float> least, Vec<float> x, std::uint32_t plus, std::uint32_t lanes) {
+#if defined(__AVX512F__)
+  const auto minus = static_cast<__mmask16>(~plus);
+  const __m512 y = _mm512_mask_sub_ps((__m512)x, minus, _mm512_setzero_ps(), (__m512)x);
+  return (Vec<float>)_mm512_mask_min_ps((__m512)least, static_cast<__mmask16>(lanes), (__m512)least, y);
+#else
+  LaneBits<float>::type lane{};
+  for (int k = 0; k < kLanes<float>; ++k) lane[k] = std::int32_t{1} << k;
+  const auto in = ((static_cast<std::int32_t>(lanes) - decltype(lane){}) & lane) != 0;
+  const auto up = ((static_cast<std::int32_t>(plus) - decltype(lane){}) & lane) != 0;
+  return in ? minimum(least, up ? x : -x) : least;
+#endif
+}
+
 /// Eight or fewer entries of either type, as doubles.
 inline Vec<double> load_double(const double* p) { return load(p); }
 inline Vec<double> load_double(const float* p) {
