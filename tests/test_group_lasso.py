@@ -251,6 +251,16 @@ def test_solution_is_zero_from_beta_max_on():
     assert cvxrelu.solve_gated(X, y, patterns, 0.99 * largest, tol=1e-10).active.size > 0
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e100])
+def test_a_penalty_that_floating_point_takes_for_zero_is_refused(scale):
+    X, y, patterns = teacher(50, 4, 30)
+    unit = scale * np.linalg.norm(X) * np.linalg.norm(y)
+    with pytest.raises(ValueError, match="is too small beside X and y"):
+        cvxrelu.solve_gated(X, scale * y, patterns, 0.99e-30 * unit)
+    solution = cvxrelu.solve_gated(X, scale * y, patterns, 1.01e-30 * unit, max_iter=30)
+    assert 0 <= solution.gap <= 1e-6 * 0.5 * scale**2 * (y @ y)
+
+
 def test_zero_targets_give_zero():
     X, _, patterns = teacher(20, 3, 10)
     solution = cvxrelu.solve_gated(X, np.zeros(20), patterns, 1.0)

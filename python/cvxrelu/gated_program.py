@@ -26,6 +26,9 @@ from .patterns import ActivationPatterns
 Callback = Callable[[dict[str, Any]], bool | None]
 
 
+_LEAST_PENALTY = 1e-30  # relative to ||X|| ||y||; its products must stay within the range of float32
+
+
 class GatedProgram:
     """The program in the core's terms: weights folded into the rows, powers of two taken out of X and y."""
 
@@ -98,6 +101,12 @@ class GatedProgram:
         if solver not in ("auto", "newton", "dual", "bcd"):
             raise ValueError(f'solver must be "auto", "newton", "dual" or "bcd", not {solver!r}')
         tol = as_scalar(tol, "tol", strict=True)
+        least = _LEAST_PENALTY * self.beta_scale * float(np.linalg.norm(self.design) * np.linalg.norm(self.targets))
+        if (betas < least).any():
+            raise ValueError(
+                f"beta = {betas.min():.3g} is too small beside X and y: "
+                f"below {least:.3g} floating point takes it for zero"
+            )
         points, interrupted = self._path(
             [float(beta) for beta in betas / self.beta_scale],
             self._start(warm_start),
