@@ -207,6 +207,9 @@ def test_the_dual_method_takes_over_where_newton_steps_cost_more():
     solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-8, max_iter=1000)
     check_certificate(X, y, solution, 1e-8)
     assert "dual" in solution.inner_solvers
+    # With several outputs it would not factorise, and take very many steps of conjugate gradients.
+    several = cvxrelu.solve_gated(X, np.column_stack([y, y[::-1]]), patterns, 100 * beta, tol=1e-4, max_iter=1000)
+    assert several.converged and set(several.inner_solvers) == {"newton"}
 
 
 @given(problems(max_samples=20, max_features=3, max_patterns=40), st.sampled_from([1e-1, 1e-3, 1e-6]))

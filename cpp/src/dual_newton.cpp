@@ -46,13 +46,9 @@ bool DualNewton::factorises(const GroupLassoProblem& problem) {
   return problem.design.n_samples() <= kMostFactorised && problem.Y.cols() == 1 && problem.unpenalised.cols() == 0;
 }
 
-double DualNewton::expected_work(const GroupLassoProblem& problem, Index n_groups) const {
-  // What the problems of bench/peers/gated.py took: 5 to 8 Newton steps in a working set, of 100 and more conjugate
-  // gradients where nothing is factorised.
-  constexpr double kSteps = 7, kCg = 100;
-  const double product = problem.design.product_work(n_groups, problem.Y.cols());
-  const double step = factorises(problem) ? space_.factorisation_work(2 * n_groups) : 2 * kCg * product;
-  return kSteps * (step + product);
+double DualNewton::expected_work(Index n_groups) const {
+  constexpr double kSteps = 7;  // what the problems of bench/peers/gated.py took in a working set: 5 to 8
+  return kSteps * space_.factorisation_work(2 * n_groups);
 }
 
 // Solves H D = -gradient, H = I + sum_a A_a J_a A_a', J_a = scale ((1 - q) I + q z z') with q = sigma t_a / ||Z_a||.

@@ -210,9 +210,9 @@ class Solver {
       return InnerSolver::bcd;
     }
     if (settings_.solver != InnerSolver::dual && !stalled_) {
-      const bool both = settings_.solver == InnerSolver::automatic;
       const Index size = static_cast<Index>(working_set.size());
-      const double most = both ? dual_newton.expected_work(problem, size) : INFINITY;
+      const bool both = settings_.solver == InnerSolver::automatic && DualNewton::factorises(problem);
+      const double most = both ? dual_newton.expected_work(size) : INFINITY;
       const bool reached = alternate(problem, working_set, iterate, tol, newton, most);
       if (reached || !both) return InnerSolver::newton;
       stalled_ = true;

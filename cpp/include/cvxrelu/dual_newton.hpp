@@ -25,8 +25,12 @@ class DualNewton {
   /// Lowers the gap over `groups` to `tol`, or as far as the arithmetic allows.
   void solve(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate, double tol);
 
-  /// Multiply-adds and bit-table additions that `solve` is expected to take for so many groups.
-  double expected_work(const GroupLassoProblem& problem, Index n_groups) const;
+  /// Whether steps factorise a matrix. Those by conjugate gradients, with several outputs above all, can be many more
+  /// than Newton steps on the non-zero blocks would be.
+  static bool factorises(const GroupLassoProblem& problem);
+
+  /// Multiply-adds that `solve` is expected to take for so many groups, where steps factorise.
+  double expected_work(Index n_groups) const;
 
   Index n_steps() const { return n_steps_; }
   Index n_cg() const { return n_cg_; }
@@ -34,7 +38,6 @@ class DualNewton {
 
  private:
   static constexpr Index kMostFactorised = 3000;  // samples, up to which a factorisation beats conjugate gradients
-  static bool factorises(const GroupLassoProblem& problem);
   struct Point;
   Matrix direction(const GroupLassoProblem& problem, const RestrictedDesign& active, const Matrix& unit,
                    const Vector& q, double scale, const Matrix& gradient);
