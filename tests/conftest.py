@@ -1,4 +1,4 @@
-"""What every test relies on: Hypothesis's profile, and that Ctrl-C is heard.
+"""What every test relies on: Hypothesis's profile, and that Ctrl-C is heard; a cluster for those that need one.
 
 The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further.
 """
@@ -6,6 +6,7 @@ The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks furt
 import os
 import signal
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=40, database=None)
@@ -14,3 +15,20 @@ settings.load_profile(os.environ.get("CVXRELU_HYPOTHESIS", "fixed"))
 
 # Jobs in the background of a shell ignore Ctrl-C from birth, and Python leaves it so.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    import distributed
+
+    with distributed.Client(cluster) as client:
+        yield client

@@ -29,20 +29,6 @@ def problem():
     return X, y, patterns, beta, cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-9)
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
-    ) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def client(cluster):
-    with distributed.Client(cluster) as client:
-        yield client
-
-
 def in_blocks(X, sizes=SIZES):
     return da.from_array(X).rechunk((sizes, *[-1] * (X.ndim - 1)))
 
