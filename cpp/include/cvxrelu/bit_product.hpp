@@ -4,7 +4,7 @@
 //     out[r, :] += sum_k B[r, k] U[k, :],   B of shape (rows, inner).
 //
 // The 16 sums of every four rows of U are tabulated, so that four multiply-adds become one vector addition.
-// Cost: rows * inner / 4 + 4 * inner vector additions for each vector of columns; memory: 24 KiB of tables.
+// Cost: rows * inner / 4 + 4 * inner vector additions for each vector of columns; memory: 28 KiB of tables.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct BitRows {
 
 namespace detail {
 
-constexpr Index kTableBytes = 24 * 1024;  // fits the first-level cache and leaves room for a row of `out`
+constexpr Index kTableBytes = 28 * 1024;  // fits a first-level cache of 32 KiB and leaves room for a row of `out`
 
 // One slab of `kVectors` vectors of columns, from vector `slab` on.
 template <class S, int kVectors, class Fill>
@@ -78,7 +78,9 @@ void bit_product_slab(BitRows bits, Index begin, Index end, Index slab, const Fi
 /// `fill(k, column, count, target)` writes U[k, column : column + count]; it runs once for each k and slab of columns.
 template <class S, class Fill>
 void bit_product(BitRows bits, Index begin, Index end, Index width, const Fill& fill, S* out, Index out_stride) {
-  constexpr Index kMost = 7;  // vectors of sums that fit the registers
+  // Registers would hold more sums, but tables of wide slabs leave no room for a second byte's: a row of `out` would be
+  // loaded and stored as often as the tables are read.
+  constexpr Index kMost = 4;
   const Index vectors = width / Simd<S>::lanes;
   const Index slabs = (vectors + kMost - 1) / kMost;
   for (Index slab = 0; slab < slabs; ++slab) {
@@ -92,9 +94,6 @@ void bit_product(BitRows bits, Index begin, Index end, Index width, const Fill& 
       CVXRELU_SLAB(2);
       CVXRELU_SLAB(3);
       CVXRELU_SLAB(4);
-      CVXRELU_SLAB(5);
-      CVXRELU_SLAB(6);
-      CVXRELU_SLAB(7);
 #undef CVXRELU_SLAB
     }
   }
