@@ -101,7 +101,7 @@ class GatedProgram:
         if solver not in ("auto", "newton", "dual", "bcd"):
             raise ValueError(f'solver must be "auto", "newton", "dual" or "bcd", not {solver!r}')
         tol = as_scalar(tol, "tol", strict=True)
-        least = _LEAST_PENALTY * self.beta_scale * float(np.linalg.norm(self.design) * np.linalg.norm(self.targets))
+        least = _LEAST_PENALTY * self.beta_scale * _norm(self.design) * _norm(self.targets)
         if (betas < least).any():
             raise ValueError(
                 f"beta = {betas.min():.3g} is too small beside X and y: "
@@ -171,7 +171,6 @@ class GatedProgram:
     def _solution(self, point: dict[str, Any], beta: float, tol: float, solver: str) -> GatedSolution:
         n_outputs = self.targets.shape[1]
         objective, gap = point["objective"], point["gap"]
-        zero = self._at_zero()
         relative_gap, converged = point["relative_gap"], point["converged"]
         dual = point["dual"]
         blocks = self._user_blocks(point["blocks"])
@@ -183,6 +182,7 @@ class GatedProgram:
             coef[point["active"]] = blocks.astype(np.float64) / factor
             objective, gap, scale = self._gap(point["beta"], coef, dual)
             dual = scale * dual
+            zero = self._at_zero()
             relative_gap = gap / zero if zero > 0 else 0.0
             converged = relative_gap <= tol
         extra_coef: npt.NDArray[np.floating[Any]] | None = None
@@ -218,6 +218,11 @@ class GatedProgram:
             loss=self.loss,
             inner_solvers=point["inner_solvers"],
         )
+
+
+def _norm(array: FloatArray) -> float:
+    """Frobenius norm. Not by BLAS, whose threads would spin for a tenth of a second beside those of the core."""
+    return float(np.sqrt(np.einsum("ij,ij->", array, array)))
 
 
 def to_core(coef: FloatArray) -> FloatArray:
