@@ -65,7 +65,7 @@ class BlockPreconditioner {
         inverse_.push_back(G.vectors * (G.values.array() + shift).inverse().matrix().asDiagonal() *
                            G.vectors.transpose());
       } else {
-        scalar_[a] = 1 / (problem.design.trace(group) / static_cast<double>(d_) + shift);
+        scalar_[a] = 1 / (blocks.trace(group) / static_cast<double>(d_) + shift);
       }
       apply_inverse(a, unit.col(a), scaled_unit_.col(a));
       // Sherman-Morrison; the floor keeps a block without curvature along w from dominating.

@@ -40,13 +40,21 @@ const BlockSpectrum& BlockUpdate::spectrum(Index group) {
       .first->second;
 }
 
+double BlockUpdate::trace(Index group) {
+  const auto [found, unknown] = traces_.try_emplace(group);
+  if (unknown) found->second = design_.trace(group);
+  return found->second;
+}
+
 const Matrix& BlockUpdate::small_gram() {
   if (small_gram_.size() == 0) {
     const RowMatrixView& X = design_.X();
-    if (X.cols() <= X.rows())
-      small_gram_.noalias() = X.transpose() * X;
-    else
+    if (X.cols() <= X.rows()) {
+      small_gram_.resize(X.cols(), X.cols());
+      design_.gram(-1, small_gram_);
+    } else {
       small_gram_.noalias() = X * X.transpose();
+    }
   }
   return small_gram_;
 }

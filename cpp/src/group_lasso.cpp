@@ -19,7 +19,7 @@ Iterate::Iterate(const GroupLassoProblem& problem)
 std::vector<Index> Iterate::active() const {
   std::vector<Index> groups;
   for (Index i = 0; i < coef.cols(); ++i)
-    if (!coef.col(i).isZero(0)) groups.push_back(i);
+    if (coef.col(i).lpNorm<1>() != 0) groups.push_back(i);
   return groups;
 }
 

@@ -47,43 +47,59 @@ struct OuterRows {
   }
 };
 
-// X' D V for the patterns in `bits`, by threads over patterns where there are many, else over samples.
+// Ranges of samples whose sums are kept apart and then added in their order. They do not depend on the threads, nor do
+// the bits of the result then.
+Index sample_ranges(Index n, Index least = 256) {
+  constexpr Index kMost = 32;
+  Index ranges = 1;
+  while (ranges < kMost && 2 * ranges * least <= n) ranges *= 2;
+  return ranges;
+}
+
+// X' D V for the patterns in `bits`, by threads over samples where they are many, else over patterns, for each of which
+// all tables are built anew.
 template <class S>
 void correlate(const MaskedDesign& design, BitRows bits, const MatrixView& V, Eigen::Ref<Matrix> out) {
   if (bits.rows == 0) return;
   const Index n = design.n_samples(), d = design.n_features(), size = d * V.cols();
-  const Index width = padded<S>(size);
+  const Index width = padded<S>(size), stride = bits.rows * width;
   const OuterRows<S> fill{design.rows(), V, d};
-  const int threads = bits.rows * n * width >= kParallelWork ? design.n_threads() : 1;
-  const Index chunk = std::max<Index>(512, kPollWork / (bits.rows * width) / 64 * 64);
-  const auto in_chunks = [&](auto&& product) {
-    for (Index first = 0; first < n; first += chunk) {
-      product(first, std::min(n, first + chunk));
-      design.monitor().poll();
-    }
+  const int threads = n * stride >= kParallelWork ? design.n_threads() : 1;
+  const Index chunk = std::min(n, std::max<Index>(512, kPollWork / stride / 64 * 64));
+  const Index parts = 4 * bits.rows <= n ? sample_ranges(chunk) : 1;
+  AlignedArray<S> sums(parts * stride);
+  // The product of a range of samples for a range of patterns.
+  const auto multiply = [&](Index part, Index first, Index last, Index begin, Index end) {
+    S* target = sums.data() + part * stride + begin * width;
+    if (first < chunk) std::fill_n(target, (end - begin) * width, S(0));
+    bit_product<S>({bits.bytes + begin * bits.stride, bits.stride, end - begin}, first, last, width, fill, target,
+                   width);
   };
-  constexpr Index kTableRows = 16;  // building the tables costs about as much as so many patterns
-  const bool over_patterns = threads == 1 || bits.rows >= 4 * kTableRows * threads;
-  const int parts = over_patterns ? 1 : threads;
-  AlignedArray<S> sums(parts * bits.rows * width);
-  std::fill_n(sums.data(), parts * bits.rows * width, S(0));
-  in_chunks([&](Index first, Index last) {
-    if (over_patterns)
-      parallel_ranges(bits.rows, threads, 1, [&](int, Index begin, Index end) {
-        bit_product<S>({bits.bytes + begin * bits.stride, bits.stride, end - begin}, first, last, width, fill,
-                       sums.data() + begin * width, width);
+  for (Index first = 0; first < n; first += chunk) {
+    const Index last = std::min(n, first + chunk);
+    if (parts == 1) {
+      parallel_ranges(bits.rows, threads, 1,
+                      [&](int, Index begin, Index end) { multiply(0, first, last, begin, end); });
+    } else {
+      const Index words = (last - first + 63) / 64;
+      parallel_tasks(parts, threads, [&](Index part, int) {
+        const Index end = std::min(last, first + 64 * (words * (part + 1) / parts));
+        multiply(part, first + 64 * (words * part / parts), end, 0, bits.rows);
       });
-    else
-      parallel_ranges(last - first, threads, 64, [&](int part, Index begin, Index end) {
-        bit_product<S>(bits, first + begin, first + end, width, fill, sums.data() + part * bits.rows * width, width);
-      });
-  });
-  for (Index i = 0; i < bits.rows; ++i)
-    for (Index j = 0; j < size; ++j) {
-      double sum = 0;
-      for (int part = 0; part < parts; ++part) sum += static_cast<double>(sums[(part * bits.rows + i) * width + j]);
-      out(j, i) = sum;
     }
+    design.monitor().poll();
+  }
+  parallel_ranges(bits.rows, parts * stride >= kParallelWork / 32 ? threads : 1, 1, [&](int, Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const S* sum = sums.data() + i * width;
+      double* target = out.col(i).data();
+      for (Index j = 0; j < size; ++j) target[j] = static_cast<double>(sum[j]);
+      for (Index part = 1; part < parts; ++part) {
+        sum += stride;
+        for (Index j = 0; j < size; ++j) target[j] += static_cast<double>(sum[j]);
+      }
+    }
+  });
 }
 
 // r[k] -= x_k.weights for the active ones of 64 samples, the first of which is `first`.
@@ -175,8 +191,13 @@ void MaskedDesign::gram(Index i, Eigen::Ref<Matrix> out) const {
   // Active rows are gathered in tiles, so that the product is dense and the tile stays in cache.
   constexpr Index kTile = 256;
   const Index d = n_features();
-  const Word* words = pattern(i);
+  const Word* words = i >= 0 ? pattern(i) : nullptr;
   const auto partial = [&](Index begin, Index end, Matrix& sum) {
+    if (!words) {
+      const Index first = 64 * begin, last = std::min(n_samples(), 64 * end);
+      sum.selfadjointView<Eigen::Lower>().rankUpdate(X_.middleRows(first, last - first).transpose());
+      return;
+    }
     Matrix tile(d, kTile);
     Index filled = 0;
     const auto flush = [&] {
@@ -191,9 +212,11 @@ void MaskedDesign::gram(Index i, Eigen::Ref<Matrix> out) const {
     flush();
   };
   const int threads = n_samples() * d * d >= kParallelWork ? n_threads_ : 1;
-  std::vector<Matrix> sums(static_cast<std::size_t>(threads), Matrix::Zero(d, d));
-  parallel_ranges(words_.cols(), threads, 1,
-                  [&](int part, Index begin, Index end) { partial(begin, end, sums[static_cast<std::size_t>(part)]); });
+  const Index parts = sample_ranges(n_samples(), 8 * kTile);
+  std::vector<Matrix> sums(static_cast<std::size_t>(parts), Matrix::Zero(d, d));
+  parallel_tasks(parts, threads, [&](Index part, int) {
+    partial(words_.cols() * part / parts, words_.cols() * (part + 1) / parts, sums[static_cast<std::size_t>(part)]);
+  });
   for (std::size_t part = 1; part < sums.size(); ++part) sums[0] += sums[part];
   out = sums[0].selfadjointView<Eigen::Lower>();
 }
@@ -204,15 +227,17 @@ void MaskedDesign::update_and_correlate(Index a, const double* W, Eigen::Ref<Mat
   const Word* mask_a = a >= 0 ? pattern(a) : nullptr;
   const Word* mask_b = b >= 0 ? pattern(b) : nullptr;
   const int threads = 32 * n_samples() * d >= kParallelWork ? n_threads_ : 1;  // no table saves work here
+  const Index parts = sample_ranges(n_samples());
 
-  AlignedArray<double> weights(c * width), sums(threads * c * width);
+  AlignedArray<double> weights(c * width), sums(parts * c * width);
   std::fill_n(weights.data(), c * width, 0.0);
-  std::fill_n(sums.data(), threads * c * width, 0.0);
+  std::fill_n(sums.data(), parts * c * width, 0.0);
   if (a >= 0)
     for (Index o = 0; o < c; ++o) std::copy_n(W + o * d, d, weights.data() + o * width);
 
-  parallel_ranges(words_.cols(), threads, 1, [&](int part, Index begin, Index end) {
-    for (Index w = begin; w < end; ++w)
+  parallel_tasks(parts, threads, [&](Index part, int) {
+    const Index end = words_.cols() * (part + 1) / parts;
+    for (Index w = words_.cols() * part / parts; w < end; ++w)
       for (Index o = 0; o < c; ++o) {
         double* r = R.data() + o * R.outerStride() + 64 * w;
         if (mask_a) subtract_fitted(rows_, 64 * w, mask_a[w], weights.data() + o * width, width, r);
@@ -223,7 +248,7 @@ void MaskedDesign::update_and_correlate(Index a, const double* W, Eigen::Ref<Mat
   for (Index o = 0; o < c; ++o)
     for (Index j = 0; j < d; ++j) {
       double total = 0;
-      for (int part = 0; part < threads; ++part) total += sums[(part * c + o) * width + j];
+      for (Index part = 0; part < parts; ++part) total += sums[(part * c + o) * width + j];
       out(j, o) = total;
     }
 }
@@ -252,6 +277,7 @@ void RestrictedDesign::fitted(const MatrixView& W, Eigen::Ref<Matrix> out) const
   const Index n = design_.n_samples(), d = design_.n_features(), c = out.cols(), m = size();
   const Index width = padded<S>(d);  // each output starts on a vector's border, lanes past d are zero
   const Index stride = (m + 7) / 8;
+  const int threads = m * n * c * width >= kParallelWork ? design_.n_threads() : 1;
   AlignedArray<S> coefficients(std::max<Index>(m, 1) * c * width);
   std::fill_n(coefficients.data(), m * c * width, S(0));
   for (Index a = 0; a < m; ++a)
@@ -261,33 +287,30 @@ void RestrictedDesign::fitted(const MatrixView& W, Eigen::Ref<Matrix> out) const
     std::copy_n(coefficients.data() + a * c * width + column, count, target);
   };
   constexpr Index kTile = 512;  // rows whose sums are held in cache between the tables and the dot product
-  const int threads = m * n * c * width >= kParallelWork ? design_.n_threads() : 1;
-  const auto rows = [&](Index begin, Index end) {
-    AlignedArray<S> sums(kTile * c * width);
-    for (Index first = begin; first < end; first += kTile) {
-      const Index count = std::min(kTile, end - first);
-      std::fill_n(sums.data(), count * c * width, S(0));
-      bit_product<S>({by_sample_.data() + first * stride, stride, count}, 0, m, c * width, fill, sums.data(),
-                     c * width);
-      for (Index k = 0; k < count; ++k) {
-        const double* x = design_.rows()[first + k];
-        for (Index o = 0; o < c; ++o) {
-          const S* sum = sums.data() + (k * c + o) * width;
-          typename Lanes::Vec dot{};
-          for (Index j = 0; j < width; j += Lanes::lanes) {
-            S xs[Lanes::lanes];
-            for (Index i = 0; i < Lanes::lanes; ++i) xs[i] = static_cast<S>(x[j + i]);
-            dot += Lanes::load(xs) * Lanes::load(sum + j);
-          }
-          out(first + k, o) = static_cast<double>(Lanes::sum(dot));
+  AlignedArray<S> sums(threads * kTile * c * width);
+  const auto tile = [&](Index first, Index count, S* sum) {
+    std::fill_n(sum, count * c * width, S(0));
+    bit_product<S>({by_sample_.data() + first * stride, stride, count}, 0, m, c * width, fill, sum, c * width);
+    for (Index k = 0; k < count; ++k) {
+      const double* x = design_.rows()[first + k];
+      for (Index o = 0; o < c; ++o, sum += width) {
+        typename Lanes::Vec dot{};
+        for (Index j = 0; j < width; j += Lanes::lanes) {
+          S xs[Lanes::lanes];
+          for (Index i = 0; i < Lanes::lanes; ++i) xs[i] = static_cast<S>(x[j + i]);
+          dot += Lanes::load(xs) * Lanes::load(sum + j);
         }
+        out(first + k, o) = static_cast<double>(Lanes::sum(dot));
       }
     }
   };
   const Index chunk = std::max(threads * kTile, kPollWork / (std::max<Index>(m, 1) * c * width) / kTile * kTile);
   for (Index first = 0; first < n; first += chunk) {
-    parallel_ranges(std::min(chunk, n - first), threads, kTile,
-                    [&](int, Index begin, Index end) { rows(first + begin, first + end); });
+    const Index last = std::min(n, first + chunk);
+    parallel_tasks((last - first + kTile - 1) / kTile, threads, [&](Index k, int thread) {
+      const Index begin = first + k * kTile;
+      tile(begin, std::min(kTile, last - begin), sums.data() + thread * kTile * c * width);
+    });
     design_.monitor().poll();
   }
 }

@@ -32,6 +32,8 @@ class BlockUpdate {
   double norm_bound();
   /// The spectrum of a group's Gram block, computed at the first request.
   const BlockSpectrum& spectrum(Index group);
+  /// The trace of a group's Gram block.
+  double trace(Index group);
 
  private:
   void minimise_block(const GroupLassoProblem& problem, Index group, const Matrix& correlation,
@@ -41,6 +43,7 @@ class BlockUpdate {
 
   const MaskedDesign& design_;
   std::unordered_map<Index, BlockSpectrum> spectra_;
+  std::unordered_map<Index, double> traces_;
   Matrix small_gram_;  // X'X or XX', whichever is smaller: they share the largest eigenvalue
   double curvature_ = 0;
   double norm_bound_ = 0;

@@ -57,7 +57,7 @@ class MaskedDesign {
     return static_cast<double>(n_samples() * n_features() * c) * (static_cast<double>(m) / 4 + 4);
   }
 
-  /// X' D_i X, both triangles.
+  /// X' D_i X, both triangles; X'X when i < 0.
   void gram(Index i, Eigen::Ref<Matrix> out) const;
 
   /// Squared Frobenius norm of D_i X.
