@@ -23,6 +23,7 @@ from .patterns import ActivationPatterns
 
 _START_TOL = 1e-3  # of the program under the Frobenius norm, which gives the first neurons
 _NEGLIGIBLE = 1e-10  # neurons with less of the largest product of norms are dropped
+_INNER_SHARE = 0.1  # of the gap over all patterns, to which the chosen ones are solved
 _MOST_STEPS = 100  # Newton steps between passes
 _MOST_CG = 250
 _MOST_IDLE_PASSES = 5  # without a smaller gap: then rounding decides
@@ -189,7 +190,7 @@ class NuclearProgram(GatedProgram):
             if stopped or relative_gap <= tol or iteration == max_iter or idle == _MOST_IDLE_PASSES:
                 break
             neurons = self._with_violators(beta, neurons, R, correlations)
-            neurons = self._newton(beta, neurons, 0.3 * min(gap, tol * at_zero), counts)
+            neurons = self._newton(beta, neurons, max(_INNER_SHARE * gap, 0.3 * tol * at_zero), counts)
             newton.append("newton")
         best |= {"beta": beta, "converged": best["relative_gap"] <= tol, "n_iter": iteration, "n_sweeps": 0}
         return best | counts | {"n_direct": 0, "inner_solvers": tuple(newton)}, neurons, stopped
