@@ -229,7 +229,7 @@ class NuclearProgram(GatedProgram):
             return 0.5 * (float((R**2).sum()) + penalty), R
 
         objective, R = value(neurons)
-        radius = np.inf
+        radius, last_gap, flat = np.inf, np.inf, False
         for _ in range(_MOST_STEPS):
             correlations = self._correlations(R, neurons.active)
             _, gap, _ = self._certified(beta, neurons.active, neurons.blocks(), R, correlations, neurons.active)
@@ -238,8 +238,9 @@ class NuclearProgram(GatedProgram):
             on_b = beta_of * neurons.b - np.einsum("kdc,kd->kc", C, neurons.a)
             gradient = np.concatenate([on_a.ravel(), on_b.ravel()])
             size = float(np.linalg.norm(gradient))
-            if gap <= goal or size == 0:
+            if gap <= goal or size == 0 or (flat and gap > 0.5 * last_gap):
                 break
+            last_gap = gap
 
             def curved(v: FloatArray, at: _Neurons = neurons, C: FloatArray = C) -> FloatArray:
                 da, db = v[:split].reshape(-1, d), v[split:].reshape(-1, c)
@@ -265,14 +266,15 @@ class NuclearProgram(GatedProgram):
             reached, residual = value(trial)
             length = float(np.sqrt((diagonal * step**2).sum()))
             ratio = (objective - reached) / predicted if predicted > 0 else 0.0
+            flat = predicted <= 1e-12 * objective  # below what differences of objectives can say
+            if flat:
+                ratio = 1.0
             if ratio < 0.25:
                 radius = 0.25 * length
             elif ratio > 0.75 and bounded:
                 radius = 2 * length
             if ratio > 1e-4:
                 neurons, objective, R = trial, reached, residual
-            elif predicted <= 1e-15 * abs(objective):
-                break  # rounding decides
         return _balanced(neurons.active, neurons.blocks())
 
 
