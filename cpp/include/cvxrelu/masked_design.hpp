@@ -7,8 +7,10 @@
 //     fitted         sum_i D_i X W_i         the same
 //     gram           X' D_i X                n d^2 / 4 multiply-adds
 //
-// Memory: X and the packed patterns stay where the caller has them; beside them O(d c p) for results, and for a
-// restriction n m / 4 bytes of bits.
+// Memory: X and the packed patterns stay where the caller has them; beside them O(d c p) for results, up to 32
+// times that where 4 m <= n (sums over ranges of samples), and for a restriction n m / 4 bytes of bits.
+//
+// No product's bits depend on the number of threads.
 #pragma once
 
 #include <vector>
