@@ -22,9 +22,10 @@ class CellWriter : public Elimination<kArithmetic> {
 
   CellWriter(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse)
       : Base(rows, settings.tol, pulse), check_gates_(settings.check_gates), check_(rows) {
-    for (Words* mask : {&outside_, &dependent_, &cell_, &flipped_, &chosen_}) {
+    for (Words* mask : {&outside_, &dependent_, &cell_, &flipped_, &chosen_, &lowest_}) {
       mask->assign(static_cast<std::size_t>(words_ + 1), 0);
     }
+    turning_.assign(static_cast<std::size_t>(words_ + 1) * ArrangementRows::kMaxRank, 0);
     for (const int exponent : rows.column_exponent) column_scale_.push_back(std::ldexp(1.0, -exponent));
     for (const int row : settings.contracted) {
       extend(base_, row, true);
@@ -35,6 +36,22 @@ class CellWriter : public Elimination<kArithmetic> {
     free_ = rows.all;
     for (std::size_t w = 0; w < free_.size(); ++w) free_[w] &= ~fixed_[w];
     while (first_free_ < n_ && !get_bit(free_.data(), first_free_)) ++first_free_;
+  }
+
+  /// Parts the rows by whether they are in the span of node k's elements.
+  void split_span(int k) {
+    const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
+    for (int w = 0; w < words_; ++w) {
+      const auto at = static_cast<std::size_t>(w);
+      outside_[at] = rows_.all[at] & ~node.closure[at];
+      lowest_[at] = 0;
+      for (int l = 0; l < k; ++l) {
+        const Node<S>& entry = nodes_[static_cast<std::size_t>(l + 1)];
+        lowest_[at] |= entry.negative[at];
+        turning_[at * ArrangementRows::kMaxRank + static_cast<std::size_t>(l)] =
+            entry.positive[at] | entry.negative[at];
+      }
+    }
   }
 
   template <class L, Compare kKind>
@@ -230,6 +247,7 @@ class CellWriter : public Elimination<kArithmetic> {
   Words free_, fixed_;  // rows that cut the subspace, and rows that vanish on it
   int first_free_ = 0;  // the row whose bit is 1 in the first cell of an antipodal pair
   Words outside_, dependent_, cell_, flipped_, chosen_;
+  Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
   Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_scratch_;
   Matrix double_scratch_;
   CellOutput output_;
