@@ -12,7 +12,8 @@ namespace {
 template <Arithmetic kArithmetic>
 class Search final : public LineWalk<kArithmetic> {
   using Base = LineWalk<kArithmetic>;
-  using Base::base_, Base::free_, Base::first_free_, Base::outside_, Base::dependent_, Base::cell_, Base::lowest_, Base::turning_;
+  using Base::base_, Base::free_, Base::first_free_, Base::outside_, Base::dependent_, Base::cell_, Base::lowest_,
+      Base::turning_;
   using Base::extend, Base::determinant_sign, Base::exact_row_sign, Base::exact_lambda_sign;
   using Base::in_span, Base::same_side, Base::coordinate_norms, Base::functional, Base::cut;
   using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_;
@@ -152,7 +153,7 @@ class Search final : public LineWalk<kArithmetic> {
 
   template <class L, Compare kKind>
   void scan(const LeafView<L>& view, int k, int end) {
-    if (n_ >= kManyRows && tol_ == 0 && std::abs(view.omega) > view.omega_error && output_.gates == nullptr) {
+    if (n_ >= kManyRows && tol_ == 0 && std::abs(view.omega) > view.omega_error) {
       this->template walk<L, kKind>(view, k, end);
     } else if (words_ == 1) {
       scan_words<L, kKind, 1>(view, k, end);
@@ -309,7 +310,9 @@ class Search final : public LineWalk<kArithmetic> {
     if (output_.gates == nullptr) return;
     typename Base::Gate gate{};
     std::copy_n(values + padded(n_, kLanes<double>), r_, gate.data());
-    finish_gate(0, flip, gate, [&] { return RayCell{{}, level, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
+    finish_gate(
+        0, flip, gate, [&] { return check_.inside(gate.data(), cell_.data()); },
+        [&] { return RayCell{{}, level, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
   }
 
   Words skip_, positive_, small_, dead_;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <algorithm>
+#include <numeric>
 #include <type_traits>
 #include <vector>
 
@@ -28,14 +29,16 @@ class LineWalk : public CellWriter<kArithmetic> {
   using Base::counts, Base::pulse_, Base::rows_, Base::n_, Base::r_, Base::words_, Base::nodes_, Base::path_;
   using Base::in_span, Base::same_side, Base::exact_row_sign, Base::exact_lambda_sign;
   using Base::outside_, Base::dependent_, Base::cell_, Base::lowest_, Base::turning_, Base::output_, Base::first_pair_;
-  using Base::split_span, Base::store_masks;
+  using Base::split_span, Base::store_masks, Base::finish_gate, Base::ray_cell, Base::base_, Base::check_;
+  using typename Base::Gate;
   using typename Base::S;
 
-  LineWalk(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse) : Base(rows, settings, pulse) {
+  LineWalk(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse)
+      : Base(rows, settings, pulse), near_rows_(rows) {
     for (Words* mask : {&forward_, &near_, &first_, &open_}) mask->assign(static_cast<std::size_t>(words_ + 1), 0);
     lambda_.assign(static_cast<std::size_t>(r_), Words(static_cast<std::size_t>(words_ + 1), 0));
+    find_twins();
     keys_.assign(static_cast<std::size_t>(padded(n_, kLanes<double>)), 0);
-    slots_.assign(static_cast<std::size_t>(words_), 0);
   }
 
   /// All cells whose set is that of node k and one more element below `end`. The sign of omega must be certain.
@@ -49,35 +52,64 @@ class LineWalk : public CellWriter<kArithmetic> {
       if (nodes_[static_cast<std::size_t>(k)].closure[static_cast<std::size_t>(w)] != 0) span_words_.push_back(w);
     }
     if (!sort_rays<L, kKind>(view, k)) return;
-    const std::int64_t first = counts.pairs - first_pair_;
-    const std::int64_t found = number_cells(end);
+    std::int64_t pair = counts.pairs - first_pair_;
+    const std::int64_t found = count_cells(end);
     counts.pairs += found;
     if (output_.words == nullptr || found == 0) return;
     sort_lambda(view, end);
     for (int w = 0; w < words_; ++w) {
-      const auto at = static_cast<std::size_t>(w);
-      cell_[at] = forward_[at] & outside_[at];
+      cell_[w] = forward_[static_cast<std::size_t>(w)] & outside_[static_cast<std::size_t>(w)];
     }
+    std::size_t stop = 0, batch_end = 0;
+    if (output_.gates != nullptr) copy_coordinates(view, k);
     const bool before = view.omega < 0;
     const int count = static_cast<int>(order_.size());
-    unsigned written = 0;
     for (int begin = 0, next = 0; begin < count; begin = next) {
       next = end_of_ray(begin);
       const int i = smallest_row(begin, next);
       if (!before) pass(begin, next);
       if (get_bit(first_.data(), i)) {
-        if (++written % 16 == 0) pulse_.beat(counts.pairs, 1 + static_cast<unsigned>(words_) / 16);
+        if (pair % 16 == 0) pulse_.beat(counts.pairs, 1 + static_cast<unsigned>(words_) / 16);
         sign_span(view, k, i);
-        const auto w = static_cast<std::size_t>(i / 64);
-        const Word smaller = (Word{1} << (i % 64)) - 1;
-        const std::int64_t slot = slots_[w] + __builtin_popcountll(first_[w] & smaller);
-        store_masks(first + slot, words_);
+        const bool flip = store_masks(pair, words_);
+        if (output_.gates != nullptr) {
+          if (stop == batch_end) batch_end = begin_batch(stop);
+          write_gate(view, k, begin, next, i, pair, flip);
+        }
+        ++pair;
+        ++stop;
       }
       if (before) pass(begin, next);
     }
   }
 
  private:
+  /// Rows that are the same up to their sign and a power of two.
+  void find_twins() {
+    const RowMatrix& rows = rows_.scaled;
+    std::vector<int> order(static_cast<std::size_t>(n_));
+    std::iota(order.begin(), order.end(), 0);
+    const auto sign = [&](int j) {
+      for (int c = 0; c < r_; ++c) {
+        if (rows(j, c) != 0) return rows(j, c) > 0 ? 1.0 : -1.0;
+      }
+      return 1.0;
+    };
+    const auto compare = [&](int i, int j) {
+      const double a = sign(i), b = sign(j);
+      for (int c = 0; c < r_; ++c) {
+        if (a * rows(i, c) != b * rows(j, c)) return a * rows(i, c) < b * rows(j, c) ? -1 : 1;
+      }
+      return 0;
+    };
+    std::stable_sort(order.begin(), order.end(), [&](int i, int j) { return compare(i, j) < 0; });
+    twin_.resize(static_cast<std::size_t>(n_));
+    for (std::size_t t = 0; t < order.size(); ++t) {
+      const bool first = t == 0 || compare(order[t - 1], order[t]) != 0;
+      twin_[static_cast<std::size_t>(order[t])] = first ? order[t] : twin_[static_cast<std::size_t>(order[t - 1])];
+    }
+  }
+
   // ---- the order of the rays ----
 
   /// Writes `order_`, `joined_` and `forward_`, the rows that count with their own sign; false without any rows.
@@ -213,7 +245,7 @@ class LineWalk : public CellWriter<kArithmetic> {
       const double value = static_cast<double>(view.e1[i]) * static_cast<double>(view.e2[j]) -
                            static_cast<double>(view.e2[i]) * static_cast<double>(view.e1[j]);
       if (std::abs(value) > limit_at<L, kKind>(view, i)) return value > 0 ? 1 : -1;
-      if (in_span(k, i, j)) return 0;
+      if (twin_[static_cast<std::size_t>(i)] == twin_[static_cast<std::size_t>(j)] || in_span(k, i, j)) return 0;
       return orientation(view, k) * exact_row_sign(k, view.level, i, j);
     } else {
       using Wide = __int128;
@@ -249,28 +281,24 @@ class LineWalk : public CellWriter<kArithmetic> {
   int smallest_row(int begin, int end) const { return *std::min_element(order_.begin() + begin, order_.begin() + end); }
 
   /// Finds the rows that have a cell, the smallest at their rays if below `end`, and returns how many there are.
-  std::int64_t number_cells(int end) {
+  std::int64_t count_cells(int end) {
     for (int w = 0; w < words_; ++w) {
       const int below = std::clamp(end - 64 * w, 0, 64);
       const auto at = static_cast<std::size_t>(w);
       first_[at] = below == 0 ? 0 : outside_[at] & (~Word{0} >> (64 - below));
     }
+    stops_.clear();
     const int count = static_cast<int>(order_.size());
     for (int t = 0, next = 0; t < count; t = next) {
       next = end_of_ray(t);
-      if (next == t + 1) continue;
       const int smallest = smallest_row(t, next);
+      if (smallest < end) stops_.push_back(t);
       for (int m = t; m < next; ++m) {
         const int j = order_[static_cast<std::size_t>(m)];
         if (j != smallest) set_bit(first_.data(), j, false);
       }
     }
-    std::int64_t total = 0;
-    for (int w = 0; w < words_; ++w) {
-      slots_[static_cast<std::size_t>(w)] = total;
-      total += __builtin_popcountll(first_[static_cast<std::size_t>(w)]);
-    }
-    return total;
+    return static_cast<std::int64_t>(stops_.size());
   }
 
   template <class L>
@@ -293,17 +321,18 @@ class LineWalk : public CellWriter<kArithmetic> {
     const bool forward = get_bit(forward_.data(), i), open = get_bit(open_.data(), i);
     for (int l = 0; l < k; ++l) {
       const auto at = static_cast<std::size_t>(l);
-      const bool plus = open ? orientation(view, k) * exact_lambda_sign(k, view.level, i, l) > 0
-                             : get_bit(lambda_[at].data(), i);
+      const bool plus =
+          open ? orientation(view, k) * exact_lambda_sign(k, view.level, i, l) > 0 : get_bit(lambda_[at].data(), i);
       plus_[at] = plus == forward;
     }
     for (const int w : span_words_) {
       const auto at = static_cast<std::size_t>(w);
       Word span = lowest_[at];
       for (int l = 0; l < k; ++l) {
-        if (plus_[static_cast<std::size_t>(l)]) span ^= turning_[at * ArrangementRows::kMaxRank + static_cast<std::size_t>(l)];
+        if (plus_[static_cast<std::size_t>(l)])
+          span ^= turning_[at * ArrangementRows::kMaxRank + static_cast<std::size_t>(l)];
       }
-      cell_[at] = (cell_[at] & outside_[at]) | span;
+      turn_bits(w, (cell_[w] & ~outside_[at]) ^ span);
     }
   }
 
@@ -311,27 +340,160 @@ class LineWalk : public CellWriter<kArithmetic> {
   void pass(int begin, int end) {
     for (int t = begin; t < end; ++t) {
       const int j = order_[static_cast<std::size_t>(t)];
-      cell_[static_cast<std::size_t>(j / 64)] ^= Word{1} << (j % 64);
+      turn_bits(j / 64, Word{1} << (j % 64));
     }
   }
 
+  /// Changes bits of the cell. In whole vectors, as they are read next: the processor would wait for a shorter store.
+  void turn_bits(int w, Word bits) {
+    if (bits == 0) return;
+    Word* block = cell_.data() + w / kVectorWords * kVectorWords;
+    WordVec lane{}, old = load_words(block);
+    for (int v = 0; v < kVectorWords; ++v) lane[v] = static_cast<Word>(v);
+    const WordVec changed = lane == static_cast<Word>(w % kVectorWords) - WordVec{} ? bits - WordVec{} : WordVec{};
+    store_words(block, old ^ changed);
+    if (output_.gates != nullptr) near_rows_.turn(w, bits);
+  }
+
+  // ---- gates ----
+
+  /// Coordinates of the columns, in double and padded.
+  template <class L>
+  void copy_coordinates(const LeafView<L>& view, int k) {
+    coordinates_.resize(static_cast<std::size_t>(k) + 2);
+    for (std::size_t q = 0; q < coordinates_.size(); ++q) {
+      const L* column = q == 0 ? view.e1 : q == 1 ? view.e2 : view.dual[q - 2];
+      coordinates_[q] = {};
+      for (int c = 0; c < r_; ++c) {
+        coordinates_[q][static_cast<std::size_t>(c)] = static_cast<double>(column[padded(n_, kLanes<L>) + c]);
+      }
+    }
+  }
+
+  /// target = a x + b y; returns the square of its norm.
+  double combine_two(double a, const Gate& x, double b, const Gate& y, Gate& target) const {
+    Vec<double> square{};
+    for (int c = 0; c < r_; c += kLanes<double>) {
+      const Vec<double> sum = broadcast(a) * load(x.data() + c) + broadcast(b) * load(y.data() + c);
+      store(target.data() + c, sum);
+      square += sum * sum;
+    }
+    return total<double>(square);
+  }
+
+  /// Gathers the rows near some cells from one on, those that come next on the line; returns the first cell after them.
+  std::size_t begin_batch(std::size_t stop) {
+    const auto ray = [this](std::size_t at, Gate& target) {
+      const auto t = static_cast<std::size_t>(stops_[at]);
+      const double x = first_column_[t], y = second_column_[t];
+      const double norm = std::sqrt(combine_two(x, coordinates_[1], -y, coordinates_[0], target));
+      combine_two(1 / norm, target, 0, target, target);
+    };
+    Gate first, last, center;
+    ray(stop, first);
+    std::size_t end = std::min(stop + kBatch, stops_.size());
+    double radius = 0;
+    for (;; end = stop + (end - stop) / 2) {
+      ray(end - 1, last);
+      const double norm = std::sqrt(combine_two(1, first, 1, last, center));
+      radius = 0.5 * std::sqrt(combine_two(1, first, -1, last, last));
+      combine_two(1 / norm, center, 0, center, center);
+      if (end == stop + 1 || radius < 0.25) break;
+    }
+    farthest_ = std::min(0.5, std::max(radius, 8.0 / n_));
+    near_rows_.gather(center.data(), 1.1 * (radius + farthest_), cell_.data(), outside_.data());
+    return end;
+  }
+
+  /// A point of the cell from its ray on, half the way to the next hyperplane, but near the ray.
+  template <class L>
+  void write_gate(const LeafView<L>& view, int k, int begin, int end, int i, std::int64_t pair, bool flip) {
+    const auto at =
+        static_cast<std::size_t>(std::find(order_.begin() + begin, order_.begin() + end, i) - order_.begin());
+    const double x = first_column_[at], y = second_column_[at];
+    const bool second = std::abs(x) < std::abs(y);
+    const Gate& own = coordinates_[second];
+    const double inverse = kSigns[get_bit(forward_.data(), i)] / (second ? y : x);
+    Gate gate, direction, dual;
+    const double ray_square = combine_two(x, coordinates_[1], -y, coordinates_[0], gate);
+    const double pivot = kSigns[view.omega < 0] * view.pivot / (second ? y : x);
+    double square = combine_two(pivot, own, 0, own, direction);
+    determined_.clear();
+    for (int t = begin; t < end; ++t) {
+      const int j = order_[static_cast<std::size_t>(t)];
+      if (j != i) determined_.push_back(j);
+    }
+    for (int l = k - 1; l >= base_; --l) {
+      const auto element = static_cast<std::size_t>(l);
+      const double sign = kSigns[plus_[element]];
+      combine_two(sign, coordinates_[element + 2], -sign * static_cast<double>(view.dual[element][i]) * inverse, own,
+                  dual);
+      square = combine_two(1, direction, reach_determined(direction, dual), dual, direction);
+      add_entered(nodes_[element + 1]);
+    }
+    const double farthest = near_rows_.reach(gate.data(), direction.data(), order_.data() + begin, end - begin);
+    const double step = std::min(0.5 * farthest, square > 0 ? farthest_ * std::sqrt(ray_square / square) : 1);
+    combine_two(1, gate, step, direction, gate);
+    finish_gate(
+        pair, flip, gate, [&] { return check_.inside(gate.data(), cell_.data(), near_rows_); },
+        [&] {
+          std::fill(dependent_.begin(), dependent_.end(), 0);
+          for (int t = begin; t < end; ++t) {
+            const int j = order_[static_cast<std::size_t>(t)];
+            set_bit(dependent_.data(), j, j != i);
+          }
+          return ray_cell(k, i, view.level);
+        });
+  }
+
+  /// Rows that enter the span of S with an element, but for that itself.
+  void add_entered(const Node<S>& entry) {
+    for (const int w : span_words_) {
+      const auto at = static_cast<std::size_t>(w);
+      for (Word rest = entry.positive[at] | entry.negative[at]; rest != 0; rest &= rest - 1) {
+        determined_.push_back(64 * w + __builtin_ctzll(rest));
+      }
+    }
+  }
+
+  /// How far to go along a dual vector, which earlier ones dominate: half as far as the rows that they decide allow.
+  double reach_determined(const Gate& direction, const Gate& dual) const {
+    double least = 2;
+    for (const int j : determined_) {
+      const double* row = rows_.scaled.data() + static_cast<Index>(j) * r_;
+      double value = 0, change = 0;
+      for (int c = 0; c < r_; ++c) {
+        value += row[c] * direction[static_cast<std::size_t>(c)];
+        change += row[c] * dual[static_cast<std::size_t>(c)];
+      }
+      if (value * change < 0) least = std::min(least, std::abs(value / change));
+    }
+    return 0.5 * least;
+  }
+
+  static constexpr std::size_t kBatch = 16;
   static constexpr int kRowBits = 24;
   static constexpr std::uint64_t kRowMask = (std::uint64_t{1} << kRowBits) - 1;
   static constexpr std::int64_t kKeyMask = (std::int64_t{1} << 39) - 1;
   static constexpr double kKeyScale = 0x1p38 - 1;  // keys, of angles up to 2, fill the mask
   static constexpr double kSigns[2] = {-1, 1};
 
+  std::vector<int> twin_;  // the first of the rows that are the same up to their sign and a power of two
   Words forward_, near_, joined_;
   std::vector<std::uint64_t> keys_, sorted_;
   SpreadSort sort_;
-  std::vector<int> order_;                           // rows outside the span of S by the angles of their rays
+  std::vector<int> order_;                            // rows outside the span of S by the angles of their rays
   std::vector<double> first_column_, second_column_;  // of their directions, in this order
   int orientation_ = 0;
   Words first_, open_;         // rows that have cells, and rows whose lambdas are not decided
   std::vector<Words> lambda_;  // where they are positive
   std::array<bool, ArrangementRows::kMaxRank> plus_;
+  std::vector<int> stops_;  // where in the order the rays with cells begin
+  NearRows near_rows_;
+  double farthest_ = 0;            // from a ray of norm one to its gate
+  std::vector<Gate> coordinates_;  // of the two null columns and of the dual ones
+  std::vector<int> determined_;
   std::vector<int> span_words_;  // that have rows in the span of S
-  std::vector<std::int64_t> slots_;
 };
 
 }  // namespace cvxrelu
