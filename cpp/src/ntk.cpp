@@ -37,8 +37,8 @@ constexpr std::array<double, 20> kAsin = {
 };
 
 /// Rows scaled to length 1 (zero rows stay zero), and their lengths.
-struct UnitRows {
-  explicit UnitRows(const RowMatrixView& X) : rows(X.rows(), X.cols()), norms(X.rows()) {
+struct NormalizedRows {
+  explicit NormalizedRows(const RowMatrixView& X) : rows(X.rows(), X.cols()), norms(X.rows()) {
     for (Index j = 0; j < X.rows(); ++j) {
       norms[j] = X.row(j).stableNorm();
       rows.row(j) = norms[j] > 0 ? (X.row(j) / norms[j]).eval() : X.row(j).eval();
@@ -98,8 +98,8 @@ void relu_row(Index size, double* values, double* s, double norm, const double* 
 /// Where the cosine is so close to +-1 that s = 1 - |c| has lost digits, s comes from the difference of the unit rows.
 constexpr double kNearlyParallel = 1.0 / 64;
 
-void angles_of_nearly_parallel(const UnitRows& X, const UnitRows& Z, Index row, Index col, Index size, double* c,
-                               double* s) {
+void angles_of_nearly_parallel(const NormalizedRows& X, const NormalizedRows& Z, Index row, Index col, Index size,
+                               double* c, double* s) {
   for (Index j = 0; j < size; ++j) {
     if (s[j] >= kNearlyParallel) continue;
     const auto a = Z.rows.row(row), b = X.rows.row(col + j);
@@ -108,8 +108,8 @@ void angles_of_nearly_parallel(const UnitRows& X, const UnitRows& Z, Index row, 
   }
 }
 
-void ntk_tiles(const UnitRows& X, const UnitRows& Z, bool symmetric, NtkKind kind, int depth, RowMatrixOut out,
-               int n_threads, Monitor& monitor) {
+void ntk_tiles(const NormalizedRows& X, const NormalizedRows& Z, bool symmetric, NtkKind kind, int depth,
+               RowMatrixOut out, int n_threads, Monitor& monitor) {
   require(depth >= 1, "depth must be at least 1");
   require(kind == NtkKind::relu || depth == 1, "gated kernels have depth 1");
   require(X.rows.cols() == Z.rows.cols(), "Z and X must have the same number of columns");
@@ -149,13 +149,13 @@ void ntk_tiles(const UnitRows& X, const UnitRows& Z, bool symmetric, NtkKind kin
 }  // namespace
 
 void ntk(const RowMatrixView& X, NtkKind kind, int depth, RowMatrixOut out, int n_threads, Monitor& monitor) {
-  const UnitRows units(X);
+  const NormalizedRows units(X);
   ntk_tiles(units, units, true, kind, depth, out, n_threads, monitor);
 }
 
 void ntk(const RowMatrixView& X, const RowMatrixView& Z, NtkKind kind, int depth, RowMatrixOut out, int n_threads,
          Monitor& monitor) {
-  ntk_tiles(UnitRows(X), UnitRows(Z), false, kind, depth, out, n_threads, monitor);
+  ntk_tiles(NormalizedRows(X), NormalizedRows(Z), false, kind, depth, out, n_threads, monitor);
 }
 
 }  // namespace cvxrelu

@@ -33,6 +33,7 @@ class GatedProgram:
     """The program in the core's terms: weights folded into the rows, powers of two taken out of X and y."""
 
     loss = "squared"
+    block_norm = "frobenius"
 
     def __init__(
         self,
@@ -217,12 +218,14 @@ class GatedProgram:
             patterns=self.patterns,
             loss=self.loss,
             inner_solvers=point["inner_solvers"],
+            block_norm=self.block_norm,
         )
 
 
 def to_core(coef: FloatArray) -> FloatArray:
     """From (p, d, c) to the core's columns vec(W_i) of shape (d c, p)."""
-    return np.asfortranarray(coef.swapaxes(1, 2).reshape(coef.shape[0], -1).T)
+    p, d, c = coef.shape
+    return np.asfortranarray(coef.swapaxes(1, 2).reshape(p, c * d).T)
 
 
 def rescaled(array: FloatArray) -> tuple[FloatArray, float]:

@@ -38,7 +38,8 @@ class GatedSolution:
     relative_gap : float
         The gap relative to the objective of the zero solution.
     dual : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        The dual point t that proves it: ``||X' D_i t|| <= beta * group_weights[i]`` for every pattern.
+        The dual point t that proves it: ``||X' D_i t|| <= beta * group_weights[i]`` for every pattern, in the spectral
+        norm where blocks are under the nuclear norm.
     converged : bool
         Whether the relative gap is within the tolerance.
     n_iter, n_sweeps, n_newton, n_cg, n_direct : int
@@ -48,6 +49,8 @@ class GatedSolution:
         The inner solver that was asked for.
     loss : str
         The loss.
+    block_norm : str
+        The norm of a block.
     unpenalised_coef : ndarray of shape (q,) or (q, n_outputs), or None
         Coefficients of the unpenalised columns.
     patterns : ActivationPatterns
@@ -76,6 +79,7 @@ class GatedSolution:
     patterns: ActivationPatterns
     loss: str = "squared"
     inner_solvers: tuple[str, ...] = ()
+    block_norm: str = "frobenius"
 
     @property
     def dual_objective(self) -> float:

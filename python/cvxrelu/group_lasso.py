@@ -30,18 +30,19 @@ def beta_max(
     sample_weight: npt.ArrayLike | None = None,
     group_weights: npt.ArrayLike | None = None,
     unpenalised: npt.ArrayLike | None = None,
+    block_norm: str = "frobenius",
     loss: str = "squared",
     delta: float = 1.0,
     n_threads: int | None = None,
 ) -> float:
-    """Return the smallest penalty whose solution is zero: max_i ||X' D_i r|| / group_weights[i].
+    """Return the smallest penalty whose solution is zero: max_i ||X' D_i r|| / group_weights[i], in the dual norm.
 
     Here r is minus the gradient of the loss at zero: y for "squared", y - 1/2 for "logistic" (y the probability of the
     positive class), y - 1/c for "softmax", y cut off at +-delta for "huber", y - 1 for "poisson"; times the weights.
 
     Parameters
     ----------
-    X, y, patterns, sample_weight, group_weights, unpenalised, loss, delta, n_threads
+    X, y, patterns, sample_weight, group_weights, unpenalised, block_norm, loss, delta, n_threads
         As in :func:`solve_gated`.
 
     Returns
@@ -51,7 +52,9 @@ def beta_max(
     """
     if is_rows(X):
         return _on_rows(beta_max, locals())
-    program = _program(X, y, patterns, sample_weight, group_weights, 0.0, unpenalised, loss, delta, n_threads)
+    program = _program(
+        X, y, patterns, sample_weight, group_weights, 0.0, unpenalised, block_norm, loss, delta, n_threads
+    )
     return program.beta_max()
 
 
@@ -65,6 +68,7 @@ def solve_gated(
     group_weights: npt.ArrayLike | None = None,
     ridge: float = 0.0,
     unpenalised: npt.ArrayLike | None = None,
+    block_norm: str = "frobenius",
     loss: str = "squared",
     delta: float = 1.0,
     warm_start: GatedSolution | npt.ArrayLike | None = None,
@@ -91,7 +95,7 @@ def solve_gated(
     X : array_like of shape (n_samples, n_features)
         Data matrix. For a bias append a column of ones (it is then inside the gates and the penalty).
     y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets. With several outputs a block is a matrix under its Frobenius norm.
+        Targets. With several outputs a block is a matrix under the norm that `block_norm` says.
     patterns : ActivationPatterns
         Patterns of `X`.
     beta : float
@@ -105,6 +109,11 @@ def solve_gated(
     unpenalised : array_like of shape (n_samples, q), optional
         Columns fitted beside the network without penalty, such as ones for an intercept or X for a linear skip. For
         the squared loss only.
+    block_norm : {"frobenius", "nuclear"}
+        Norm of a block with several outputs. Under "nuclear" the program has the minimum of the network above with
+        vectors w2_j and as many neurons as help, its weight decay; under "frobenius" that of a network whose gates each
+        carry a matrix times a number. The former is slower; it needs the squared loss, `ridge` 0 and `solver` "auto",
+        which is then Newton's method in a trust region, over neurons, between passes over all patterns.
     loss : {"squared", "logistic", "softmax", "huber", "poisson"}
         The squared loss above, or in its place, each zero where the prediction f is perfect:
 
@@ -181,7 +190,9 @@ def solve_gated(
     """
     if is_rows(X):
         return _on_rows(solve_gated, locals())
-    program = _program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, loss, delta, n_threads)
+    program = _program(
+        X, y, patterns, sample_weight, group_weights, ridge, unpenalised, block_norm, loss, delta, n_threads
+    )
     betas = np.array([as_scalar(beta, "beta", strict=True)])
     solutions, _ = program.solve(betas, warm_start, tol, max_iter, solver, callback)
     _warn(solutions, tol, callback)
@@ -200,6 +211,7 @@ def gated_path(
     group_weights: npt.ArrayLike | None = None,
     ridge: float = 0.0,
     unpenalised: npt.ArrayLike | None = None,
+    block_norm: str = "frobenius",
     loss: str = "squared",
     delta: float = 1.0,
     warm_start: GatedSolution | npt.ArrayLike | None = None,
@@ -224,7 +236,7 @@ def gated_path(
         Length of the default path.
     beta_min_ratio : float, default 1e-2
         End of the default path.
-    sample_weight, group_weights, ridge, unpenalised, loss, delta, warm_start
+    sample_weight, group_weights, ridge, unpenalised, block_norm, loss, delta, warm_start
         As in :func:`solve_gated`.
     tol, max_iter, solver, n_threads, callback
         As in :func:`solve_gated`; `tol` and `max_iter` hold for every point. A callback that returns True ends the path
@@ -243,7 +255,9 @@ def gated_path(
     """
     if is_rows(X) or checkpoint is not None:
         return _on_rows(gated_path, locals())
-    program = _program(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, loss, delta, n_threads)
+    program = _program(
+        X, y, patterns, sample_weight, group_weights, ridge, unpenalised, block_norm, loss, delta, n_threads
+    )
     grid = path_grid(betas, n_betas, beta_min_ratio, program.beta_max)
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
@@ -280,8 +294,10 @@ def _warn(solutions: list[GatedSolution], tol: float, callback: Callback | None)
 
 
 def _on_rows(function: Callable[..., Result], arguments: dict[str, Any]) -> Result:
-    """Call the function of the same name for rows in chunks, whose loss is squared."""
-    loss, _ = arguments.pop("loss"), arguments.pop("delta")
+    """Call the function of the same name for rows in chunks, whose loss is squared and whose norm is Frobenius'."""
+    loss, _, block_norm = arguments.pop("loss"), arguments.pop("delta"), arguments.pop("block_norm")
+    if block_norm != "frobenius":
+        raise ValueError(f'rows in chunks need block_norm="frobenius", not {block_norm!r}')
     if loss != "squared":
         raise ValueError(f'rows in chunks need loss="squared", not {loss!r}')
     return on_rows(function, arguments)
@@ -295,10 +311,19 @@ def _program(
     group_weights: npt.ArrayLike | None,
     ridge: float,
     unpenalised: npt.ArrayLike | None,
+    block_norm: str,
     loss: str,
     delta: float,
     n_threads: int | None,
 ) -> GatedProgram:
+    if block_norm not in ("frobenius", "nuclear"):
+        raise ValueError(f'block_norm must be "frobenius" or "nuclear", not {block_norm!r}')
+    if block_norm == "nuclear":
+        from .nuclear_norm import NuclearProgram
+
+        if loss != "squared":
+            raise ValueError(f'block_norm="nuclear" needs loss="squared", not {loss!r}')
+        return NuclearProgram(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
     if loss == "squared":
         from .sampled_program import SampledProgram, sample_suffices
 
