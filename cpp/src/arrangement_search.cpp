@@ -20,7 +20,7 @@ class Search final : public LineWalk<kArithmetic> {
   using Base::nodes_, Base::path_, Base::everywhere_, Base::counts, Base::output_, Base::first_pair_, Base::check_;
   using Base::store_masks, Base::finish_gate, Base::split_span;
   using typename Base::S;
-  static constexpr int kManyRows = 200;  // from which on a walk along the line is faster
+  static constexpr int kManyRows = 300;  // from which on a walk along the line is faster
   static constexpr Compare kCompare = !kInteger                          ? Compare::kBounded
                                       : kArithmetic == Arithmetic::kWide ? Compare::kWide
                                                                          : Compare::kInteger;
