@@ -18,9 +18,8 @@ class Search final : public LineWalk<kArithmetic> {
   using Base::in_span, Base::same_side, Base::coordinate_norms, Base::functional, Base::cut;
   using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_;
   using Base::nodes_, Base::path_, Base::everywhere_, Base::counts, Base::output_, Base::first_pair_, Base::check_;
-  using Base::store_masks, Base::finish_gate, Base::split_span;
+  using Base::store_masks, Base::finish_gate, Base::split_span, Base::kManyRows;
   using typename Base::S;
-  static constexpr int kManyRows = 300;  // from which on a walk along the line is faster
   static constexpr Compare kCompare = !kInteger                          ? Compare::kBounded
                                       : kArithmetic == Arithmetic::kWide ? Compare::kWide
                                                                          : Compare::kInteger;

@@ -8,7 +8,7 @@
 //
 // The order is certain: it is sorted by rounded angles, but checked between neighbours by the bounds that decide all
 // signs, and where these leave anything open it is sorted by exact comparisons. O(n) for a line, O(n log n) at worst,
-// and for each cell the n / 64 words of its mask.
+// and for each cell the n / 64 words of its mask, its gate from the rows nearby (arrangement_near.hpp).
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,8 @@ class LineWalk : public CellWriter<kArithmetic> {
   using Base = CellWriter<kArithmetic>;
 
  protected:
-  using Base::counts, Base::pulse_, Base::rows_, Base::n_, Base::r_, Base::words_, Base::nodes_, Base::path_;
+  static constexpr int kManyRows = 300;  // from which on walks are faster
+  using Base::counts, Base::pulse_, Base::rows_, Base::n_, Base::r_, Base::words_, Base::nodes_;
   using Base::in_span, Base::same_side, Base::exact_row_sign, Base::exact_lambda_sign;
   using Base::outside_, Base::dependent_, Base::cell_, Base::lowest_, Base::turning_, Base::output_, Base::first_pair_;
   using Base::split_span, Base::store_masks, Base::finish_gate, Base::ray_cell, Base::base_, Base::check_;
@@ -37,7 +38,7 @@ class LineWalk : public CellWriter<kArithmetic> {
       : Base(rows, settings, pulse), near_rows_(rows) {
     for (Words* mask : {&forward_, &near_, &first_, &open_}) mask->assign(static_cast<std::size_t>(words_ + 1), 0);
     lambda_.assign(static_cast<std::size_t>(r_), Words(static_cast<std::size_t>(words_ + 1), 0));
-    find_twins();
+    if (n_ >= kManyRows) find_twins();
     keys_.assign(static_cast<std::size_t>(padded(n_, kLanes<double>)), 0);
   }
 
