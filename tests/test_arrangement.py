@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import pickle
-import subprocess
-import sys
-import textwrap
 import warnings
 from fractions import Fraction
 
@@ -211,18 +207,6 @@ def test_cell_without_any_float_gate():
         patterns = enumerate_patterns(X)
     assert len(patterns) == 4 and patterns.certificate.n_verified == 2 and not patterns.certificate.complete
     assert len(enumerate_patterns(X, certify=False)) == 4
-
-
-def test_gates_of_many_rows_are_checked():
-    """From some hundred rows on most gates pass a test in float32, which must not let one outside its cell pass."""
-    thin = np.array([[1, 1], [1, 1 - 2.0**-53]])
-    X = np.vstack([gaussian(300, 2), np.nextafter(gaussian(10, 2), np.inf), gaussian(10, 2), thin, np.zeros((1, 2))])
-    with pytest.warns(UserWarning, match="2 of .* cells are so thin"):
-        patterns = enumerate_patterns(X)
-    right = (core.pack_patterns(X, patterns.gates, 1)[0] == patterns.words).all(axis=1)
-    inside = right[::2] & right[1::2]  # a gate on a hyperplane has one of its two patterns
-    assert patterns.certificate.n_verified == 2 * inside.sum() == len(patterns) - 2
-    assert patterns.certificate.n_exact_fallbacks > 0
 
 
 def test_one_ulp_apart():
@@ -461,60 +445,3 @@ def test_border_refuses_wrong_arrays():
     with pytest.raises(TypeError):
         cells.fill(np.empty((10, 1)), gates, 1)
     assert cells.fill(np.empty((10, 1), dtype=np.uint64), gates, 1) == 10 and cells.finished
-
-
-# ---- long runs ----
-
-INTERRUPT = """
-    import os, signal, sys, threading, time
-    import numpy as np
-    import cvxrelu
-    X = np.random.default_rng(0).standard_normal({shape})
-    sent = []
-    def interrupt():
-        time.sleep(0.5)
-        sent.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
-    threading.Thread(target=interrupt).start()
-    try:
-        cvxrelu.count_patterns(X, n_threads={threads})
-    except KeyboardInterrupt:
-        print(time.monotonic() - sent[0])
-"""
-
-
-@pytest.mark.parametrize("shape, threads", [((200, 9), 1), ((200, 9), 2), ((60, 18), 1)])
-def test_interrupt(shape, threads):
-    """Within 0.2 s, inside the engine; a busy machine may need several attempts. In rank 18 exact minors prevail."""
-    script = textwrap.dedent(INTERRUPT.format(shape=shape, threads=threads))
-    late = []
-    while not late or (min(late) > 0.2 and len(late) < 4):
-        done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), timeout=60
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        late.append(float(done.stdout))
-    assert min(late) <= 0.2
-
-
-STREAM = """
-    import resource
-    import numpy as np
-    import cvxrelu
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    total = sum(len(p) for p in cvxrelu.iter_patterns(np.random.default_rng(0).standard_normal((40, 6)), chunk=20000))
-    print(total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-"""
-
-
-def test_stream_needs_little_memory():
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(STREAM)], capture_output=True, text=True, env=_environment(), check=True
-    )
-    total, kilobytes = map(int, done.stdout.split())
-    assert total == 1335856 and kilobytes < 30_000  # all of them take 75 MB
-
-
-def _environment():
-    package = os.path.dirname(os.path.dirname(cvxrelu.__file__))
-    return {**os.environ, "PYTHONPATH": package}

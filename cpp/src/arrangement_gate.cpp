@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 
+#include "cvxrelu/arrangement_node.hpp"
 #include "cvxrelu/lanes.hpp"
 #include "cvxrelu/predicates.hpp"
 
@@ -89,6 +90,32 @@ bool GateCheck::inside(const double* gate, const Word* mask) {
     if ((positive & ~mask[w] & all) | (negative & mask[w] & all)) return false;
     for (Word open = all & ~(positive | negative); open != 0; open &= open - 1) {
       if (!exactly_inside(gate, mask, 64 * w + __builtin_ctzll(open))) return false;
+    }
+  }
+  return true;
+}
+
+bool GateCheck::inside(const double* gate, const Word* mask, const NearRows& near) {
+  if (!near.covers(gate)) return inside(gate, mask);
+  if (!near.far_rows_agree(mask)) return false;
+  double square = 0;
+  for (int k = 0; k < rows_.rank; ++k) square += gate[k] * gate[k];
+  const double bound = dot_error_factor(rows_.rank) * std::max(1.0, square) * 1.001 + 1e-300;
+  const Vec<double> above = broadcast(bound), below = broadcast(-bound);
+  for (int p = 0; p < near.size(); p += 64) {
+    Word positive = 0, negative = 0;
+    in_blocks<double>(p, padded(std::min(near.size(), p + 64), kLanes<double>), [&](auto block, int q) {
+      Vec<double> dot[block];
+      combine<block>(near.columns(), gate, rows_.rank, q, dot);
+      for (int b = 0; b < block; ++b, q += kLanes<double>) {
+        positive |= static_cast<Word>(less_bits(above, dot[b])) << (q % 64);
+        negative |= static_cast<Word>(less_bits(dot[b], below)) << (q % 64);
+      }
+    });
+    const Word sign = near.signs()[p / 64], all = ~Word{0} >> std::max(0, p + 64 - near.size());
+    if ((positive & ~sign & all) | (negative & sign & all)) return false;
+    for (Word open = all & ~(positive | negative); open != 0; open &= open - 1) {
+      if (!exactly_inside(gate, mask, near.row(p + __builtin_ctzll(open)))) return false;
     }
   }
   return true;

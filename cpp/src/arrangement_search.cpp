@@ -3,21 +3,22 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "cvxrelu/arrangement_output.hpp"
+#include "cvxrelu/arrangement_walk.hpp"
 
 namespace cvxrelu {
 
 namespace {
 
 template <Arithmetic kArithmetic>
-class Search final : public CellWriter<kArithmetic> {
-  using Base = CellWriter<kArithmetic>;
-  using Base::base_, Base::free_, Base::first_free_, Base::outside_, Base::dependent_, Base::cell_;
+class Search final : public LineWalk<kArithmetic> {
+  using Base = LineWalk<kArithmetic>;
+  using Base::base_, Base::free_, Base::first_free_, Base::outside_, Base::dependent_, Base::cell_, Base::lowest_,
+      Base::turning_;
   using Base::extend, Base::determinant_sign, Base::exact_row_sign, Base::exact_lambda_sign;
   using Base::in_span, Base::same_side, Base::coordinate_norms, Base::functional, Base::cut;
   using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_;
   using Base::nodes_, Base::path_, Base::everywhere_, Base::counts, Base::output_, Base::first_pair_, Base::check_;
-  using Base::store_masks, Base::finish_gate;
+  using Base::store_masks, Base::finish_gate, Base::split_span, Base::kManyRows;
   using typename Base::S;
   static constexpr Compare kCompare = !kInteger                          ? Compare::kBounded
                                       : kArithmetic == Arithmetic::kWide ? Compare::kWide
@@ -27,9 +28,8 @@ class Search final : public CellWriter<kArithmetic> {
   Search(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse)
       : Base(rows, settings, pulse), skip_(settings.skip) {
     const auto padded_words = static_cast<std::size_t>(words_ + 1);
-    for (Words* mask : {&positive_, &small_, &dead_, &lowest_}) mask->assign(padded_words, 0);
+    for (Words* mask : {&positive_, &small_, &dead_}) mask->assign(padded_words, 0);
     if (skip_.empty()) skip_ = rows.zero;
-    turning_.assign(padded_words * ArrangementRows::kMaxRank, 0);
     norms_.assign(static_cast<std::size_t>(r_), 0);
   }
 
@@ -152,7 +152,9 @@ class Search final : public CellWriter<kArithmetic> {
 
   template <class L, Compare kKind>
   void scan(const LeafView<L>& view, int k, int end) {
-    if (words_ == 1) {
+    if (n_ >= kManyRows && tol_ == 0 && std::abs(view.omega) > view.omega_error) {
+      this->template walk<L, kKind>(view, k, end);
+    } else if (words_ == 1) {
       scan_words<L, kKind, 1>(view, k, end);
     } else {
       scan_words<L, kKind, 0>(view, k, end);
@@ -163,20 +165,9 @@ class Search final : public CellWriter<kArithmetic> {
   void scan_words(const LeafView<L>& view, int k, int end) {
     const int words = kWords > 0 ? kWords : words_;
     const int size = padded(n_, kLanes<L>);
-    const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
     Word *positive = positive_.data(), *small = small_.data(), *outside = outside_.data(), *cell = cell_.data();
-    for (int w = 0; w < words; ++w) {
-      const auto at = static_cast<std::size_t>(w);
-      outside[w] = rows_.all[at] & ~node.closure[at];
-      dead_[at] = 0;
-      lowest_[at] = 0;
-      for (int l = 0; l < k; ++l) {
-        const Node<S>& entry = nodes_[static_cast<std::size_t>(l + 1)];
-        lowest_[at] |= entry.negative[at];
-        turning_[at * ArrangementRows::kMaxRank + static_cast<std::size_t>(l)] =
-            entry.positive[at] | entry.negative[at];
-      }
-    }
+    split_span(k);
+    std::fill(dead_.begin(), dead_.end(), 0);
     const bool certain = std::abs(view.omega) > view.omega_error;
     const bool last_positive = view.omega < 0;
     const bool want_gates = output_.gates != nullptr;
@@ -318,12 +309,13 @@ class Search final : public CellWriter<kArithmetic> {
     if (output_.gates == nullptr) return;
     typename Base::Gate gate{};
     std::copy_n(values + padded(n_, kLanes<double>), r_, gate.data());
-    finish_gate(0, flip, gate, [&] { return RayCell{{}, level, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
+    finish_gate(
+        0, flip, gate, [&] { return check_.inside(gate.data(), cell_.data()); },
+        [&] { return RayCell{{}, level, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });
   }
 
   Words skip_, positive_, small_, dead_;
   std::vector<double> norms_;
-  Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "cvxrelu/arrangement_near.hpp"
 #include "cvxrelu/arrangement_rows.hpp"
 #include "cvxrelu/types.hpp"
 
@@ -24,6 +25,8 @@ class GateCheck {
   /// Whether sign(a_j.gate) is as the mask says, and not zero, on all rows that are not zero. The gate has `rank`
   /// coordinates in the scaled columns. O(n r).
   bool inside(const double* gate, const Word* mask);
+  /// The same for a gate of norm one, by the rows near it, which know their signs in the mask.
+  bool inside(const double* gate, const Word* mask, const NearRows& near);
   std::int64_t exact_signs = 0;
 
   /// Writes a gate for the cell at a ray; returns false where no float64 gate was found.

@@ -34,14 +34,18 @@ struct LeafView {
   // Threshold for the signs at element i, M = max(|e1_i|, |e2_i|): coarse (M + norm) + fine M, if M >= least.
   double coarse = 0, fine = 0, norm = 0, least = 0;
 
+  /// Thresholds at elements with these two values.
+  Vec<double> limits(Vec<double> x1, Vec<double> x2) const {
+    const Vec<double> largest = maximum(absolute<double>(x1), absolute<double>(x2)), zero{};
+    const Vec<double> limit = broadcast(coarse) * (largest + broadcast(norm)) + broadcast(fine) * largest;
+    const auto sure = (largest >= broadcast(least)) & (largest > zero);
+    return sure ? limit : broadcast(std::numeric_limits<double>::infinity());
+  }
+
   /// Of kLanes<double> elements from i on.
   void thresholds(int i, L* out) const {
-    const Vec<double> largest = maximum(absolute<double>(load_double(e1 + i)), absolute<double>(load_double(e2 + i)));
-    const Vec<double> limit = broadcast(coarse) * (largest + broadcast(norm)) + broadcast(fine) * largest;
-    const std::uint32_t sure = ~less_bits(largest, broadcast(least)) & less_bits(Vec<double>{}, largest);
-    for (int k = 0; k < kLanes<double>; ++k) {
-      out[k] = (sure >> k) & 1 ? static_cast<L>(limit[k]) : std::numeric_limits<L>::infinity();
-    }
+    const Vec<double> limit = limits(load_double(e1 + i), load_double(e2 + i));
+    for (int k = 0; k < kLanes<double>; ++k) out[k] = static_cast<L>(limit[k]);
   }
 };
 

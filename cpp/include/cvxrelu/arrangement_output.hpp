@@ -22,9 +22,12 @@ class CellWriter : public Elimination<kArithmetic> {
 
   CellWriter(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse)
       : Base(rows, settings.tol, pulse), check_gates_(settings.check_gates), check_(rows) {
-    for (Words* mask : {&outside_, &dependent_, &cell_, &flipped_, &chosen_}) {
-      mask->assign(static_cast<std::size_t>(words_ + 1), 0);
+    for (Words* mask : {&outside_, &dependent_, &flipped_, &chosen_, &lowest_}) {
+      mask->assign(static_cast<std::size_t>(words_ + kVectorWords), 0);
     }
+    cell_.resize(words_ + kVectorWords);
+    std::fill_n(cell_.data(), words_ + kVectorWords, 0);
+    turning_.assign(static_cast<std::size_t>(words_ + 1) * ArrangementRows::kMaxRank, 0);
     for (const int exponent : rows.column_exponent) column_scale_.push_back(std::ldexp(1.0, -exponent));
     for (const int row : settings.contracted) {
       extend(base_, row, true);
@@ -37,6 +40,22 @@ class CellWriter : public Elimination<kArithmetic> {
     while (first_free_ < n_ && !get_bit(free_.data(), first_free_)) ++first_free_;
   }
 
+  /// Parts the rows by whether they are in the span of node k's elements.
+  void split_span(int k) {
+    const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
+    for (int w = 0; w < words_; ++w) {
+      const auto at = static_cast<std::size_t>(w);
+      outside_[at] = rows_.all[at] & ~node.closure[at];
+      lowest_[at] = 0;
+      for (int l = 0; l < k; ++l) {
+        const Node<S>& entry = nodes_[static_cast<std::size_t>(l + 1)];
+        lowest_[at] |= entry.negative[at];
+        turning_[at * ArrangementRows::kMaxRank + static_cast<std::size_t>(l)] =
+            entry.positive[at] | entry.negative[at];
+      }
+    }
+  }
+
   template <class L, Compare kKind>
   void emit(const LeafView<L>& view, int k, int i, int words, bool last,
             const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated) {
@@ -46,16 +65,25 @@ class CellWriter : public Elimination<kArithmetic> {
     if (output_.gates == nullptr) return;
     Gate gate;
     interior_point<L, kKind>(view, k, i, last, lambda, bit, repeated, gate);
-    finish_gate(pair, flip, gate, [&] { return ray_cell(k, i, view.level); });
+    finish_gate(
+        pair, flip, gate, [&] { return check_.inside(gate.data(), cell_.data()); },
+        [&] { return ray_cell(k, i, view.level); });
   }
 
   /// Writes the cell with first bit 1 and its antipode; returns whether `cell_` was the antipode.
   bool store_masks(std::int64_t pair, int words) {
     const Word flip = get_bit(cell_.data(), first_free_) ? 0 : ~Word{0};
     Word* out = output_.words + 2 * pair * words;
-    for (int w = 0; w < words; ++w) {
+    int w = 0;
+    for (; w + kVectorWords <= words; w += kVectorWords) {
+      const WordVec free = load_words(free_.data() + w), fixed = load_words(fixed_.data() + w);
+      const WordVec cell = (load_words(cell_.data() + w) ^ flip) & free;
+      store_words(out + w, cell | fixed);
+      store_words(out + words + w, (cell ^ free) | fixed);
+    }
+    for (; w < words; ++w) {
       const auto at = static_cast<std::size_t>(w);
-      const Word cell = (cell_[at] ^ flip) & free_[at];
+      const Word cell = (cell_[w] ^ flip) & free_[at];
       out[w] = cell | fixed_[at];
       out[words + w] = (cell ^ free_[at]) | fixed_[at];
     }
@@ -82,17 +110,17 @@ class CellWriter : public Elimination<kArithmetic> {
   template <class T>
   static constexpr T kSign[2] = {-1, 1};
 
-  template <class Describe>
-  void finish_gate(std::int64_t pair, bool flip, Gate& padded_gate, const Describe& describe) {
+  /// Scales a gate for `cell_` to norm one, checks it, and writes it for the two cells of the pair.
+  template <class Inside, class Describe>
+  void finish_gate(std::int64_t pair, bool flip, Gate& padded_gate, const Inside& is_inside, const Describe& describe) {
     double* gate = padded_gate.data();
     Vec<double> square{};
     for (int c = 0; c < r_; c += kLanes<double>) square += load(gate + c) * load(gate + c);
-    const double scale = kSign<double>[!flip] / std::sqrt(total<double>(square));
+    const double scale = 1 / std::sqrt(total<double>(square));
     for (int c = 0; c < r_; c += kLanes<double>) store(gate + c, broadcast(scale) * load(gate + c));
-    const Word* mask = output_.words + 2 * pair * words_;
     if (check_gates_) {
-      bool inside = check_.inside(gate, mask);
-      if (!inside && check_.repair(describe(), mask, gate)) {
+      bool inside = is_inside();
+      if (!inside && check_.repair(describe(), cell_.data(), gate)) {
         inside = true;
         ++counts.repaired;
       }
@@ -100,6 +128,7 @@ class CellWriter : public Elimination<kArithmetic> {
     }
     double* out = output_.gates + 2 * pair * rows_.n_features;
     double* antipode = out + rows_.n_features;
+    if (flip) std::swap(out, antipode);
     if (r_ == rows_.n_features) {
       for (int c = 0; c < r_; ++c) {
         out[c] = gate[c] * column_scale_[static_cast<std::size_t>(c)];
@@ -107,7 +136,7 @@ class CellWriter : public Elimination<kArithmetic> {
       }
       return;
     }
-    std::fill_n(out, 2 * rows_.n_features, 0.0);
+    std::fill_n(std::min(out, antipode), 2 * rows_.n_features, 0.0);
     for (int c = 0; c < r_; ++c) {
       const auto at = static_cast<std::size_t>(c);
       out[rows_.columns[at]] = gate[c] * column_scale_[at];
@@ -229,7 +258,9 @@ class CellWriter : public Elimination<kArithmetic> {
   int base_ = 0;        // contracted rows: the first elements of every set
   Words free_, fixed_;  // rows that cut the subspace, and rows that vanish on it
   int first_free_ = 0;  // the row whose bit is 1 in the first cell of an antipodal pair
-  Words outside_, dependent_, cell_, flipped_, chosen_;
+  Words outside_, dependent_, flipped_, chosen_;
+  AlignedArray<Word> cell_;
+  Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
   Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_scratch_;
   Matrix double_scratch_;
   CellOutput output_;

@@ -12,7 +12,8 @@
 //
 // Depth first through S in decreasing order with Gauss-Jordan elimination of all rows; the last element is not
 // eliminated but a vector loop over the two null columns that are left. Time: O(r n) for each NBC set with fewer than
-// r - 1 elements and O(n) for each cell; memory O(r^2 n).
+// r - 1 elements and O(n) for each cell, but for large n only O(n / 64) and what is near its ray
+// (arrangement_walk.hpp); memory O(r^2 n).
 #pragma once
 
 #include <memory>

@@ -37,6 +37,15 @@ struct LaneBits<float> {
   static constexpr float kRound = 0x1.8p23f;
 };
 
+typedef Word WordVec __attribute__((vector_size(kVectorBytes)));
+constexpr int kVectorWords = static_cast<int>(kVectorBytes / sizeof(Word));
+inline WordVec load_words(const Word* p) {
+  WordVec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store_words(Word* p, WordVec v) { std::memcpy(p, &v, sizeof v); }
+
 template <class S>
 inline Vec<S> load(const S* p) {
   return Simd<S>::load(p);
