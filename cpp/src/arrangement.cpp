@@ -75,7 +75,7 @@ class Arrangement::ThreadPulse final : public Pulse {
   unsigned beats_ = 0;
 };
 
-struct Arrangement::Worker {
+struct alignas(64) Arrangement::Worker {
   ThreadPulse pulse;
   std::unique_ptr<CellSearch> search;
 };

@@ -24,11 +24,11 @@ class Search final : public CellWriter<kArithmetic> {
                                                                          : Compare::kInteger;
 
  public:
-  Search(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse)
-      : Base(rows, settings, pulse), skip_(settings.skip) {
+  Search(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse) : Base(rows, settings, pulse) {
+    const auto& skip = settings.skip.empty() ? rows.zero : settings.skip;
+    skip_.assign(skip.begin(), skip.end());
     const auto padded_words = static_cast<std::size_t>(words_ + 1);
     for (Words* mask : {&positive_, &small_, &dead_, &lowest_}) mask->assign(padded_words, 0);
-    if (skip_.empty()) skip_ = rows.zero;
     turning_.assign(padded_words * ArrangementRows::kMaxRank, 0);
     norms_.assign(static_cast<std::size_t>(r_), 0);
   }
@@ -122,7 +122,7 @@ class Search final : public CellWriter<kArithmetic> {
     NodeBounds bounds = node.bounds;
     if (!floating) bounds = NodeBounds();
     if (!floating) coordinate_norms(node, norms_);
-    const std::vector<double>& norms = floating ? node.norms : norms_;
+    const LineVector<double>& norms = floating ? node.norms : norms_;
     const double R = rows_.row_bound, x = std::max(norms[0], norms[1]);
     const double null_error = bounds.null_threshold(), dual_error = bounds.dual_threshold();
     view.omega = g1 * h2 - h1 * g2;
@@ -322,7 +322,7 @@ class Search final : public CellWriter<kArithmetic> {
   }
 
   Words skip_, positive_, small_, dead_;
-  std::vector<double> norms_;
+  LineVector<double> norms_;
   Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
 };
 

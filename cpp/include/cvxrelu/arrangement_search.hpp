@@ -60,7 +60,7 @@ struct FlagNotGeneric : std::runtime_error {
   FlagNotGeneric() : std::runtime_error("the random flag is not generic for X: permute or rescale the columns of X") {}
 };
 
-class CellSearch {
+class alignas(64) CellSearch {
  public:
   virtual ~CellSearch() = default;
   /// Returns the number of pairs found. `counts` goes on while it runs.
