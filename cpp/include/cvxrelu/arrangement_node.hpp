@@ -12,9 +12,9 @@
 
 #include <cmath>
 #include <limits>
-#include <new>
 #include <vector>
 
+#include "cvxrelu/cache_lines.hpp"
 #include "cvxrelu/lanes.hpp"
 #include "cvxrelu/types.hpp"
 
@@ -24,26 +24,6 @@ constexpr double kRoundoff = 0x1p-53;
 
 inline int padded(int size, int lanes) { return (size + lanes - 1) / lanes * lanes; }
 
-constexpr std::size_t kLineBytes = 64;
-
-/// Whole cache lines: what one thread writes all the time must not lie on a line with what another one does.
-template <class T>
-struct LineAllocator {
-  using value_type = T;
-  LineAllocator() = default;
-  template <class U>
-  LineAllocator(const LineAllocator<U>&) {}
-  T* allocate(std::size_t size) {
-    const std::size_t bytes = (size * sizeof(T) + kLineBytes - 1) / kLineBytes * kLineBytes;
-    return static_cast<T*>(::operator new(bytes, std::align_val_t(kLineBytes)));
-  }
-  void deallocate(T* p, std::size_t) { ::operator delete(p, std::align_val_t(kLineBytes)); }
-  friend bool operator==(LineAllocator, LineAllocator) { return true; }
-  friend bool operator!=(LineAllocator, LineAllocator) { return false; }
-};
-
-template <class T>
-using LineVector = std::vector<T, LineAllocator<T>>;
 using Words = LineVector<Word>;
 
 struct NodeBounds {

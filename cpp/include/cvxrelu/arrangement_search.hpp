@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "cvxrelu/arrangement_rows.hpp"
+#include "cvxrelu/cache_lines.hpp"
 #include "cvxrelu/types.hpp"
 
 namespace cvxrelu {
@@ -60,7 +61,7 @@ struct FlagNotGeneric : std::runtime_error {
   FlagNotGeneric() : std::runtime_error("the random flag is not generic for X: permute or rescale the columns of X") {}
 };
 
-class alignas(64) CellSearch {
+class alignas(kLineBytes) CellSearch {
  public:
   virtual ~CellSearch() = default;
   /// Returns the number of pairs found. `counts` goes on while it runs.
