@@ -267,10 +267,10 @@ def test_threads_change_nothing():
 
 
 @pytest.mark.parametrize("chunk", [2, 7, 1000, 10**6])
-def test_stream_is_the_same(chunk):
-    X = np.round(gaussian(18, 4) * 8) / 8
-    whole = enumerate_patterns(X)
-    pieces = list(iter_patterns(X, chunk=chunk, n_threads=2))
+@pytest.mark.parametrize("X", [np.round(gaussian(18, 4) * 8) / 8, resonance(5)])
+def test_stream_is_the_same(X, chunk):
+    whole = enumerate_patterns(X, n_threads=1)
+    pieces = list(iter_patterns(X, chunk=chunk, n_threads=3))
     assert max(map(len, pieces)) <= chunk
     np.testing.assert_array_equal(np.vstack([p.words for p in pieces]), whole.words)
     np.testing.assert_array_equal(np.vstack([p.gates for p in pieces]), whole.gates)

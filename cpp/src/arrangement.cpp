@@ -4,19 +4,21 @@
 #include <atomic>
 #include <cstring>
 #include <limits>
+#include <mutex>
+#include <thread>
 
 #include "cvxrelu/bits.hpp"
 #include "cvxrelu/errors.hpp"
+#include "cvxrelu/ordered_spans.hpp"
 #include "cvxrelu/parallel.hpp"
 
 namespace cvxrelu {
 
 namespace {
 
-constexpr double kTaskPairs = 1 << 13;    // no task should be larger: some milliseconds
-constexpr double kPiecePairs = 1 << 11;   // tasks in a row that belong to the same part
-constexpr double kWindowPairs = 1 << 18;  // tasks that run between two looks at the clock of a window
-constexpr std::size_t kWindowTasks = 4096;
+constexpr double kTaskPairs = 1 << 13;                              // no task should be larger: some milliseconds
+constexpr double kPiecePairs = 1 << 11;                             // tasks in a row that belong to the same part
+constexpr double kBatchPairs = 1 << 13, kSmallBatchPairs = 1 << 7;  // tasks in a row for one thread
 
 double binomial(int n, int k) {
   double result = 1;
@@ -37,9 +39,14 @@ double pairs_bound(int r, int prefix, int below, bool subtree) {
 
 /// What the threads of a search share.
 struct Arrangement::Progress {
+  Progress(std::int64_t capacity, std::int64_t most) : limit(most), spans(capacity) {}
+
   std::atomic<bool> stop{false};
   std::atomic<std::int64_t> pairs{0};  // as far as the threads have told
-  std::int64_t limit = std::numeric_limits<std::int64_t>::max();
+  const std::int64_t limit;
+  std::mutex mutex;  // of the spans, and of the next task
+  OrderedSpans spans;
+  std::atomic<int> finished{0};  // spans
 };
 
 /// Polls the monitor on the caller's thread, and carries its exception to the others as a request to stop. Stops all of
@@ -53,7 +60,9 @@ class Arrangement::ThreadPulse final : public Pulse {
   }
   void beat(std::int64_t pairs, unsigned cost) override {
     beats_ += cost;
-    if (beats_ < 1024) return;
+    if (beats_ >= 1024) look(pairs);
+  }
+  void look(std::int64_t pairs) {
     beats_ = 0;
     const std::int64_t more = pairs - told_;
     told_ = pairs;
@@ -75,9 +84,12 @@ class Arrangement::ThreadPulse final : public Pulse {
   unsigned beats_ = 0;
 };
 
-struct Arrangement::Worker {
+struct alignas(kLineBytes) Arrangement::Worker {
   ThreadPulse pulse;
   std::unique_ptr<CellSearch> search;
+  std::vector<SearchTask> tasks;  // the first n_tasks of them
+  std::size_t n_tasks = 0;
+  OrderedSpans::Span* span = nullptr;
 };
 
 Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates)
@@ -101,7 +113,7 @@ void Arrangement::start() {
   finished_ = r == 0;
   if (finished_) return;
   Monitor silent;
-  Progress progress;
+  Progress progress(0, 0);
   ThreadPulse pulse;
   pulse.attach(&silent, &progress, 0);
   const auto search = make_search(*rows_, settings_, pulse);
@@ -114,6 +126,15 @@ void Arrangement::start() {
   const int m = n_hyperplanes();
   while (prefix_size_ < r - 2 && pairs_bound(r, prefix_size_, m - prefix_size_, true) > kTaskPairs) ++prefix_size_;
   task_.subtree = prefix_size_ == 0;
+  const int axis = r % 2;
+  left_ = pairs_bound(r, 0, m, true) + axis;
+  bounds_ = {{static_cast<std::int64_t>(pairs_bound(r, 0, m, task_.subtree)) + axis}};
+  for (int prefix = 1; prefix <= prefix_size_; ++prefix) {
+    std::vector<std::int64_t>& bounds = bounds_.emplace_back();
+    for (int below = 0; below < m; ++below) {
+      bounds.push_back(static_cast<std::int64_t>(pairs_bound(r, prefix, below, prefix == prefix_size_)));
+    }
+  }
 }
 
 Arrangement::~Arrangement() = default;
@@ -132,11 +153,8 @@ std::string Arrangement::arithmetic() const {
   return settings_.tol > 0 ? "floating point with a tolerance" : "float64 with error bounds and exact minors";
 }
 
-double Arrangement::task_bound() const {
-  const int below = position_.empty() ? n_hyperplanes() : position_.back();
-  const int prefix = static_cast<int>(position_.size());
-  const bool axis = prefix == 0 && rank() % 2 == 1;
-  return pairs_bound(rank(), prefix, below, task_.subtree) + (axis ? 1 : 0);
+std::int64_t Arrangement::task_bound() const {
+  return bounds_[position_.size()][position_.empty() ? 0 : static_cast<std::size_t>(position_.back())];
 }
 
 void Arrangement::restrict(Index part, Index parts) {
@@ -178,106 +196,101 @@ void Arrangement::step() {
   for (const int at : position_) task_.prefix.push_back(candidates_[static_cast<std::size_t>(at)]);
 }
 
-std::int64_t Arrangement::room() const {
-  const double bound = 2 * task_bound();
-  return finished_ ? 0 : bound < 0x1p62 ? static_cast<std::int64_t>(bound) : std::numeric_limits<std::int64_t>::max();
-}
+std::int64_t Arrangement::room() const { return finished_ ? 0 : 2 * task_bound(); }
 
 std::int64_t Arrangement::fill(Word* words, double* gates, std::int64_t capacity, int threads, Monitor& monitor) {
-  std::int64_t filled = 0;
-  while (!finished_) {
-    std::vector<SearchTask> tasks;
-    std::vector<std::int64_t> offsets = {0};
-    const double left = std::min(static_cast<double>(capacity / 2 - filled), kWindowPairs);
-    while (!finished_ && tasks.size() < kWindowTasks) {
-      const double bound = task_bound();
-      const double limit = tasks.empty() ? static_cast<double>(capacity / 2 - filled) : left;
-      if (static_cast<double>(offsets.back()) + bound > limit) break;
-      offsets.push_back(offsets.back() + static_cast<std::int64_t>(bound));
-      tasks.push_back(task_);
-      advance();
-    }
-    if (tasks.empty()) break;
-    const Index row = 2 * filled;
-    filled += run(tasks, offsets, words + row * words_for(rows_->n),
-                  gates == nullptr ? nullptr : gates + row * rows_->n_features,
-                  std::numeric_limits<std::int64_t>::max(), threads, monitor);
-  }
-  return 2 * filled;
+  return 2 * run(words, gates, capacity / 2, std::numeric_limits<std::int64_t>::max(), threads, monitor);
 }
 
 std::int64_t Arrangement::count(std::int64_t limit, int threads, Monitor& monitor) {
   const std::int64_t before = counts_.pairs;
-  std::int64_t pairs = 0;
-  while (!finished_ && 2 * pairs <= limit) {
-    std::vector<SearchTask> tasks;
-    double bound = 0;
-    for (; !finished_ && tasks.size() < kWindowTasks && bound < kWindowPairs; advance()) {
-      bound += task_bound();
-      tasks.push_back(task_);
-    }
-    run(tasks, std::vector<std::int64_t>(tasks.size() + 1, 0), nullptr, nullptr, limit / 2 - pairs, threads, monitor);
-    pairs = counts_.pairs - before;
-  }
-  return 2 * pairs;
+  run(nullptr, nullptr, std::numeric_limits<std::int64_t>::max(), limit / 2, threads, monitor);
+  return 2 * (counts_.pairs - before);
 }
 
-std::int64_t Arrangement::run(std::vector<SearchTask>& tasks, const std::vector<std::int64_t>& offsets, Word* words,
-                              double* gates, std::int64_t limit, int threads, Monitor& monitor) {
+/// Gives a worker the next tasks, once there is room for them; false when there are none, or never will be room. Waits
+/// for the others' last tasks too, since the caller's thread must poll.
+bool Arrangement::take(Worker& worker, Progress& progress) {
+  std::unique_lock<std::mutex> lock(progress.mutex);
+  for (worker.span = nullptr; worker.span == nullptr;) {
+    if (progress.stop) return false;
+    if (!finished_) {
+      // Ever smaller ones, so that all threads end at the same time.
+      const double share = left_ / (8 * static_cast<double>(workers_.size()));
+      const auto batch = static_cast<std::int64_t>(std::clamp(share, kSmallBatchPairs, kBatchPairs));
+      worker.span = progress.spans.reserve(task_bound(), std::max(task_bound(), batch));
+    }
+    if (worker.span != nullptr) break;
+    if (progress.spans.idle()) return false;
+    const int before = progress.finished;
+    lock.unlock();
+    for (; progress.finished == before; std::this_thread::yield()) worker.pulse.look(worker.search->counts.pairs);
+    lock.lock();
+  }
+  std::int64_t bound = 0;
+  for (worker.n_tasks = 0; !finished_ && bound + task_bound() <= worker.span->length; advance()) {
+    if (worker.n_tasks == worker.tasks.size()) worker.tasks.emplace_back();
+    worker.tasks[worker.n_tasks++] = task_;
+    bound += task_bound();
+  }
+  left_ -= static_cast<double>(bound);
+  worker.span->length = bound;
+  return true;
+}
+
+std::int64_t Arrangement::run(Word* words, double* gates, std::int64_t capacity, std::int64_t limit, int threads,
+                              Monitor& monitor) {
   require(!stopped_, "the search was stopped in the middle: begin another one");
   stopped_ = true;
   const auto n_workers = static_cast<std::size_t>(std::max(threads, 1));
-  while (workers_.size() < n_workers) {
-    workers_.push_back(std::make_unique<Worker>());
-    workers_.back()->search = make_search(*rows_, settings_, workers_.back()->pulse);
-  }
-  Progress progress;
-  progress.limit = limit;
+  workers_.resize(std::max(workers_.size(), n_workers));
+  Progress progress(capacity, limit);
   for (std::size_t t = 0; t < n_workers; ++t) {
-    workers_[t]->pulse.attach(t == 0 ? &monitor : nullptr, &progress, workers_[t]->search->counts.pairs);
+    auto& worker = workers_[t];
+    if (worker == nullptr) {
+      worker = std::make_unique<Worker>();
+      worker->search = make_search(*rows_, settings_, worker->pulse);
+    }
+    worker->pulse.attach(t == 0 ? &monitor : nullptr, &progress, worker->search->counts.pairs);
   }
 
   const Index row_words = 2 * words_for(rows_->n), row_gates = 2 * rows_->n_features;
-  std::vector<std::int64_t> found(tasks.size(), 0);
-  const bool alone = n_workers == 1;  // then every task can write right behind the one before
-  std::int64_t total = 0;
-  const auto place = [&](std::size_t i) { return alone ? total : offsets[i]; };
-  parallel_tasks(static_cast<Index>(tasks.size()), threads, [&](Index index, int thread) {
-    const auto i = static_cast<std::size_t>(index);
-    if (progress.stop.load(std::memory_order_relaxed)) return;
-    CellOutput output;
-    if (words != nullptr) output.words = words + place(i) * row_words;
-    if (gates != nullptr) output.gates = gates + place(i) * row_gates;
+  const auto move = [&](std::int64_t from, std::int64_t to, std::int64_t pairs) {
+    const auto move_rows = [&](auto* base, Index width) {
+      if (base == nullptr) return;
+      std::memmove(base + to * width, base + from * width, static_cast<std::size_t>(pairs * width) * sizeof(*base));
+    };
+    move_rows(words, row_words);
+    move_rows(gates, row_gates);
+  };
+  parallel_ranges(static_cast<Index>(n_workers), static_cast<int>(n_workers), 1, [&](int part, Index, Index) {
+    Worker& worker = *workers_[static_cast<std::size_t>(part)];
     try {
-      found[i] = workers_[static_cast<std::size_t>(thread)]->search->run(tasks[i], output);
+      while (take(worker, progress)) {
+        std::int64_t found = 0;
+        for (std::size_t i = 0; i < worker.n_tasks; ++i) {
+          const std::int64_t pair = worker.span->begin + found;
+          CellOutput output;
+          if (words != nullptr) output.words = words + pair * row_words;
+          if (gates != nullptr) output.gates = gates + pair * row_gates;
+          found += worker.search->run(worker.tasks[i], output);
+        }
+        std::unique_lock<std::mutex> lock(progress.mutex);
+        progress.spans.finish(*worker.span, found, lock, move);
+        ++progress.finished;
+      }
     } catch (const SearchStopped&) {
-      return;
     } catch (...) {
       progress.stop = true;
       throw;
     }
-    if (alone) total += found[i];
   });
-  if (!alone) {
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-      if (total != offsets[i] && found[i] > 0) {
-        const auto move = [&](auto* base, Index width) {
-          if (base == nullptr) return;
-          std::memmove(base + total * width, base + offsets[i] * width,
-                       static_cast<std::size_t>(found[i] * width) * sizeof(*base));
-        };
-        move(words, row_words);
-        move(gates, row_gates);
-      }
-      total += found[i];
-    }
-  }
   counts_ = SearchCounts();
   for (const auto& worker : workers_) counts_ += worker->search->counts;
   monitor.poll();
   stopped_ = progress.stop;
   if (stopped_) finished_ = false;
-  return total;
+  return progress.spans.total();
 }
 
 }  // namespace cvxrelu

@@ -25,15 +25,20 @@ class Search final : public LineWalk<kArithmetic> {
                                                                          : Compare::kInteger;
 
  public:
-  Search(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse)
-      : Base(rows, settings, pulse), skip_(settings.skip) {
+  Search(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse) : Base(rows, settings, pulse) {
+    const auto& skip = settings.skip.empty() ? rows.zero : settings.skip;
+    skip_.assign(skip.begin(), skip.end());
     const auto padded_words = static_cast<std::size_t>(words_ + 1);
     for (Words* mask : {&positive_, &small_, &dead_}) mask->assign(padded_words, 0);
-    if (skip_.empty()) skip_ = rows.zero;
     norms_.assign(static_cast<std::size_t>(r_), 0);
   }
 
   std::int64_t run(const SearchTask& task, CellOutput output) override {
+    const std::vector<int>& prefix = task.prefix;
+    if (!broken_.empty() && broken_.size() <= prefix.size() &&
+        std::equal(broken_.begin(), broken_.end(), prefix.begin())) {
+      return 0;
+    }
     output_ = output;
     first_pair_ = counts.pairs;
     // Nodes of the previous task that lie on the way to this one are still there.
@@ -43,25 +48,29 @@ class Search final : public LineWalk<kArithmetic> {
       everywhere_ = !everywhere_;
     }
     std::size_t shared = 0;
-    while (base + shared < path_.size() && shared < task.prefix.size() && path_[base + shared] == task.prefix[shared]) {
+    while (base + shared < path_.size() && shared < prefix.size() && path_[base + shared] == prefix[shared]) {
       ++shared;
     }
     path_.resize(base + shared);
     bool alive = true;
-    for (std::size_t k = shared; k < task.prefix.size() && alive; ++k) {
-      alive = extend(static_cast<int>(base + k), task.prefix[k]);
-      if (alive) path_.push_back(task.prefix[k]);
+    for (std::size_t k = shared; k < prefix.size() && alive; ++k) {
+      alive = extend(static_cast<int>(base + k), prefix[k]);
+      if (alive) {
+        path_.push_back(prefix[k]);
+      } else {
+        broken_.assign(prefix.begin(), prefix.begin() + static_cast<std::ptrdiff_t>(k) + 1);
+      }
     }
     if (alive) {
-      const int k = static_cast<int>(base + task.prefix.size());
+      const int k = static_cast<int>(base + prefix.size());
       if (k == base_ && (r_ - base_) % 2 == 1) axis_cell();
-      const int end = task.prefix.empty() ? n_ : task.prefix.back();
+      const int end = prefix.empty() ? n_ : prefix.back();
       if (task.subtree) {
         descend(k, end);
       } else {
         leaves(k, end);
       }
-      path_.resize(base + task.prefix.size());
+      path_.resize(base + prefix.size());
     }
     counts.exact_gate_signs = check_.exact_signs;
     return counts.pairs - first_pair_;
@@ -122,7 +131,7 @@ class Search final : public LineWalk<kArithmetic> {
     NodeBounds bounds = node.bounds;
     if (!floating) bounds = NodeBounds();
     if (!floating) coordinate_norms(node, norms_);
-    const std::vector<double>& norms = floating ? node.norms : norms_;
+    const LineVector<double>& norms = floating ? node.norms : norms_;
     const double R = rows_.row_bound, x = std::max(norms[0], norms[1]);
     const double null_error = bounds.null_threshold(), dual_error = bounds.dual_threshold();
     view.omega = g1 * h2 - h1 * g2;
@@ -315,7 +324,8 @@ class Search final : public LineWalk<kArithmetic> {
   }
 
   Words skip_, positive_, small_, dead_;
-  std::vector<double> norms_;
+  std::vector<int> broken_;  // the last prefix found to contain a broken circuit, as all do that begin with it
+  LineVector<double> norms_;
 };
 
 }  // namespace

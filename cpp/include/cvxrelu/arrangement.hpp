@@ -50,21 +50,24 @@ class Arrangement {
   void start();
   void advance();
   void step();
-  double task_bound() const;
-  std::int64_t run(std::vector<SearchTask>& tasks, const std::vector<std::int64_t>& offsets, Word* words, double* gates,
-                   std::int64_t limit, int threads, Monitor& monitor);
+  std::int64_t task_bound() const;
+  bool take(Worker& worker, Progress& progress);
+  std::int64_t run(Word* words, double* gates, std::int64_t capacity, std::int64_t limit, int threads,
+                   Monitor& monitor);
 
   std::shared_ptr<const ArrangementRows> rows_;
   SearchSettings settings_;
-  std::vector<int> candidates_;  // rows that are not parallel to an earlier one
-  int prefix_size_ = 0;          // elements that fix a task
-  SearchTask task_;              // the next one
-  std::vector<int> position_;    // of its elements among the candidates
+  std::vector<int> candidates_;                    // rows that are not parallel to an earlier one
+  int prefix_size_ = 0;                            // elements that fix a task
+  SearchTask task_;                                // the next one
+  std::vector<int> position_;                      // of its elements among the candidates
+  std::vector<std::vector<std::int64_t>> bounds_;  // largest number of pairs, by length of position_ and last of it
+  double left_ = 0;                                // pairs that are left to search for, at most
   bool finished_ = false;
   bool stopped_ = false;  // within a task, of which nothing is kept
   Index part_ = 0, parts_ = 1;
-  Index piece_ = 0;         // tasks in a row, so that they share nodes, make a piece
-  double piece_bound_ = 0;  // pairs in it so far, at most
+  Index piece_ = 0;               // tasks in a row, so that they share nodes, make a piece
+  std::int64_t piece_bound_ = 0;  // pairs in it so far, at most
   std::vector<std::unique_ptr<Worker>> workers_;
   SearchCounts counts_;
 };

@@ -13,8 +13,6 @@
 
 namespace cvxrelu {
 
-using Words = std::vector<Word>;
-
 inline void set_bit(Word* mask, int j, bool value) {
   const Word bit = Word{1} << (j % 64);
   mask[j / 64] = value ? mask[j / 64] | bit : mask[j / 64] & ~bit;
@@ -44,7 +42,7 @@ class Elimination : public CellSearch {
       for (int j = 0; j < n_; ++j) root.lanes(j, k) = static_cast<S>(entries(j, k));
       root.lanes(size_ + k, k) = 1;
     }
-    root.closure = rows_.zero;
+    root.closure.assign(rows_.zero.begin(), rows_.zero.end());
     root.norms.assign(static_cast<std::size_t>(r_), 1);
     root.bounds.null_norm = rows_.row_bound;
     root.bounds.null_error = 1e-300;
@@ -184,7 +182,7 @@ class Elimination : public CellSearch {
 
   /// Norms of the columns' coordinates, or a little more.
   template <class T>
-  void coordinate_norms(const Node<T>& node, std::vector<double>& norms) const {
+  void coordinate_norms(const Node<T>& node, LineVector<double>& norms) const {
     const int length = padded(r_, kLanes<T>);
     for (int q = 0; q < r_; ++q) {
       const T* x = node.column(q) + node.lanes.rows() - length;
@@ -395,7 +393,7 @@ class Elimination : public CellSearch {
   bool everywhere_ = true;      // dual columns on all rows, which gates need; else on rows that may still be eliminated
   std::vector<Node<S>> nodes_;  // by number of elements
   std::array<Node<double>, 2> sections_;  // of a node by flag functionals
-  std::vector<int> path_;                 // the elements, in decreasing order
+  LineVector<int> path_;                  // the elements, in decreasing order
   std::vector<int> members_;
   Step<S> step_;
   Step<double> section_step_;

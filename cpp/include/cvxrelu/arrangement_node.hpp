@@ -14,6 +14,7 @@
 #include <limits>
 #include <vector>
 
+#include "cvxrelu/cache_lines.hpp"
 #include "cvxrelu/lanes.hpp"
 #include "cvxrelu/types.hpp"
 
@@ -22,6 +23,8 @@ namespace cvxrelu {
 constexpr double kRoundoff = 0x1p-53;
 
 inline int padded(int size, int lanes) { return (size + lanes - 1) / lanes * lanes; }
+
+using Words = LineVector<Word>;
 
 struct NodeBounds {
   double null_error = 0;     // E
@@ -42,13 +45,13 @@ struct NodeBounds {
 };
 
 template <class S>
-struct Node {
+struct alignas(kLineBytes) Node {
   Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic> lanes;  // rows, padding, coordinates, padding; r columns
-  std::vector<Word> closure;                               // rows in the span of S
-  std::vector<Word> positive, negative;  // rows that came in with the last element, by the sign of their coefficient
+  Words closure;                                           // rows in the span of S
+  Words positive, negative;  // rows that came in with the last element, by the sign of their coefficient
   double pivot = 1;
   NodeBounds bounds;
-  std::vector<double> norms;  // of the columns' coordinates, or a little more; not kept in integer kinds
+  LineVector<double> norms;  // of the columns' coordinates, or a little more; not kept in integer kinds
 
   S* column(int q) { return lanes.data() + static_cast<Index>(q) * lanes.rows(); }
   const S* column(int q) const { return lanes.data() + static_cast<Index>(q) * lanes.rows(); }
@@ -57,9 +60,9 @@ struct Node {
 /// What one Gauss-Jordan step needs besides the lanes: the values that a new row has on all columns.
 template <class S>
 struct Step {
-  int nulls = 0;       // null columns before the step
-  int pivot = 0;       // the one that becomes dual
-  std::vector<S> row;  // values of the new row on the columns; on the pivot column made positive in integer kinds
+  int nulls = 0;      // null columns before the step
+  int pivot = 0;      // the one that becomes dual
+  LineVector<S> row;  // values of the new row on the columns; on the pivot column made positive in integer kinds
 
   int destination(int q) const { return q >= nulls ? q : q < pivot ? q : q - 1; }
   int dual() const { return nulls - 1; }
@@ -67,7 +70,7 @@ struct Step {
 
 /// Norms and error bounds of a floating-point node after a step, when its coordinates are in place.
 inline void update_bounds(const Step<double>& step, const NodeBounds& before, double row_bound,
-                          const std::vector<double>& norms, NodeBounds& after) {
+                          const LineVector<double>& norms, NodeBounds& after) {
   const double u = kRoundoff, pivot = std::abs(step.row[static_cast<std::size_t>(step.pivot)]);
   const int r = static_cast<int>(norms.size());
   after.null_norm = 0;

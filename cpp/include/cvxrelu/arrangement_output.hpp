@@ -35,7 +35,7 @@ class CellWriter : public Elimination<kArithmetic> {
       ++base_;
     }
     fixed_ = nodes_[static_cast<std::size_t>(base_)].closure;
-    free_ = rows.all;
+    free_.assign(rows.all.begin(), rows.all.end());
     for (std::size_t w = 0; w < free_.size(); ++w) free_[w] &= ~fixed_[w];
     while (first_free_ < n_ && !get_bit(free_.data(), first_free_)) ++first_free_;
   }

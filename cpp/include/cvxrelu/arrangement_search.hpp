@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "cvxrelu/arrangement_rows.hpp"
+#include "cvxrelu/cache_lines.hpp"
 #include "cvxrelu/types.hpp"
 
 namespace cvxrelu {
@@ -61,7 +62,7 @@ struct FlagNotGeneric : std::runtime_error {
   FlagNotGeneric() : std::runtime_error("the random flag is not generic for X: permute or rescale the columns of X") {}
 };
 
-class CellSearch {
+class alignas(kLineBytes) CellSearch {
  public:
   virtual ~CellSearch() = default;
   /// Returns the number of pairs found. `counts` goes on while it runs.
