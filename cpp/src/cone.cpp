@@ -33,12 +33,6 @@ double apply_signs(const Word* pattern, Index n, double* products) {
   return lowest;
 }
 
-double dot(const double* a, const double* b, Index d) {
-  double sum = 0;
-  for (Index k = 0; k < d; ++k) sum += a[k] * b[k];
-  return sum;
-}
-
 }  // namespace
 
 UnitRows::UnitRows(const RowMatrixView& X) : by_row_(X) {
@@ -57,7 +51,8 @@ ConeProjector::ConeProjector(const UnitRows& rows)
       Qc_(d_),
       multipliers_(d_ + 1),
       trial_(d_ + 1),
-      point_(d_) {}
+      point_(d_),
+      products_(rows.size()) {}
 
 // The support to start from, factorised; as it stands from the last projection when that ended with these rows.
 void ConeProjector::begin(const std::vector<Index>& support) {
@@ -148,12 +143,15 @@ Index ConeProjector::most_violated(ConePool& pool, Check check, double tolerance
   const auto usable = [&](Index j) { return std::find(rejected.begin(), rejected.end(), j) == rejected.end(); };
   Index row = -1;
   double worst = -tolerance;
-  for (std::size_t a = 0; a < pool.rows.size(); ++a) {
-    const double value = dot(pool.signed_rows.data() + static_cast<Index>(a) * d_, point_.data(), d_);
-    if (value < worst && usable(pool.rows[a])) {
-      worst = value;
-      row = pool.rows[a];
-    }
+  const Index pooled = static_cast<Index>(pool.rows.size());
+  if (pooled > 0) {
+    products_.head(pooled).noalias() =
+        Eigen::Map<const Matrix>(pool.signed_rows.data(), d_, pooled).transpose() * point_;
+    for (Index a = 0; a < pooled; ++a)
+      if (products_[a] < worst && usable(pool.rows[static_cast<std::size_t>(a)])) {
+        worst = products_[a];
+        row = pool.rows[static_cast<std::size_t>(a)];
+      }
   }
   if (row >= 0 || check == Check::pool) return row;
 

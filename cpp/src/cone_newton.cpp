@@ -1,50 +1,19 @@
 #include "cvxrelu/cone_newton.hpp"
 
-#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
-#include "cvxrelu/bits.hpp"
-#include "cvxrelu/errors.hpp"
-#include "cvxrelu/symmetric.hpp"
 
 namespace cvxrelu {
 
 namespace {
 
-constexpr int kMostNewton = 50;     // steps for one proximal point
-constexpr int kMostTrials = 30;     // points on a line
-constexpr double kCurvature = 0.5;  // part of the slope that a step on a line may leave
-constexpr int kMostStalls = 12;     // proximal steps that do not halve the gap
-
-// target += sign * column on the samples of a pattern.
-void add_masked(const Word* pattern, double sign, const double* column, Index n, double* target) {
-  for (Index w = 0; w < words_for(n); ++w) {
-    const Word bits = pattern[w];
-    const Index count = std::min<Index>(64, n - 64 * w);
-    for (Index j = 0; j < count; ++j) target[64 * w + j] += (bits >> j & 1) != 0 ? sign * column[64 * w + j] : 0.0;
-  }
-}
-
-void mask_column(const Word* pattern, Index n, double* column) {
-  for (Index w = 0; w < words_for(n); ++w) {
-    const Word bits = pattern[w];
-    const Index count = std::min<Index>(64, n - 64 * w);
-    for (Index j = 0; j < count; ++j) column[64 * w + j] = (bits >> j & 1) != 0 ? column[64 * w + j] : 0.0;
-  }
-}
-
-// (I + A A')^{-1} b.
-Vector solve_identity_plus(const MatrixView& A, const VectorView& b, const ConeList& list) {
-  Matrix H = Matrix::Identity(A.rows(), A.rows());
-  add_outer_product(A, 1.0, H, list.n_threads(), list.monitor());
-  require(cholesky(H, list.n_threads(), list.monitor()), "a Newton system is not positive definite");
-  Vector x = b;
-  H.triangularView<Eigen::Lower>().solveInPlace(x);
-  H.transpose().triangularView<Eigen::Upper>().solveInPlace(x);
-  return x;
-}
+constexpr int kMostNewton = 50;            // steps for one proximal point
+constexpr int kMostTrials = 30;            // points on a line
+constexpr double kCurvature = 0.5;         // part of the slope that a step on a line may leave
+constexpr int kMostStalls = 12;            // proximal steps that do not halve the gap
+constexpr double kProximalAccuracy = 0.5;  // of a proximal point, relative to the step that leads there
+constexpr double kNewtonAccuracy = 0.1;    // of Newton's direction: the residual of its system
 
 }  // namespace
 
@@ -81,7 +50,7 @@ NetworkGap network_gap(const RowMatrixView& X, const VectorView& y, const std::v
 }
 
 ConeNewton::ConeNewton(ConeList& list, const VectorView& y, double beta)
-    : list_(list), y_(y), beta_(beta), n_(list.X().rows()), d_(list.X().cols()) {}
+    : list_(list), y_(y), beta_(beta), n_(list.X().rows()), d_(list.X().cols()), hessian_(list) {}
 
 void ConeNewton::gather(const std::vector<ConeBlock>& blocks) {
   const Index size = static_cast<Index>(blocks.size());
@@ -123,7 +92,6 @@ void ConeNewton::evaluate(const Matrix& correlations, const VectorView& theta, E
   const double threshold = sigma_ * beta_;
   double penalty = 0;
   Vector shifted(d_);
-  std::vector<Index> active;
   for (Index b = 0; b < values_.cols(); ++b) {
     const std::size_t k = static_cast<std::size_t>(b);
     shifted = values_.col(b) + sigma_ * correlations.col(b);
@@ -140,59 +108,27 @@ void ConeNewton::evaluate(const Matrix& correlations, const VectorView& theta, E
     projected_.col(b) = projector.point();
     proposal_.col(b) = (1 - threshold / norm) * projector.point();
     penalty += (norm - threshold) * (norm - threshold);
-    active.push_back(b);
   }
   at.psi = 0.5 * theta.squaredNorm() - y_.dot(theta) + penalty / (2 * sigma_);
-  at.fit = Vector::Zero(n_);
-  const Matrix products = list_.X() * proposal_(Eigen::all, active);
-  for (std::size_t a = 0; a < active.size(); ++a) {
-    const SignedCone cone = cones_[static_cast<std::size_t>(active[a])];
-    add_masked(list_.pattern(cone.pattern), cone.sign, products.col(static_cast<Index>(a)).data(), n_, at.fit.data());
-  }
+  Matrix coefficients = Matrix::Zero(d_, design_->size());
+  for (std::size_t b = 0; b < cones_.size(); ++b)
+    coefficients.col(position_[b]) += cones_[b].sign * proposal_.col(static_cast<Index>(b));
+  at.fit.resize(n_);
+  design_->fitted<double>(coefficients, at.fit);
   list_.monitor().poll();
 }
 
-// Columns E with E E' the derivative of the block's update by sigma s_b A_b'theta: an orthonormal basis of the face's
-// span, radial direction first, the others shortened by the shrinkage.
-Matrix ConeNewton::face_basis(Index b) const {
-  const std::vector<Index>& face = faces_[static_cast<std::size_t>(b)];
-  const Index w = std::min<Index>(static_cast<Index>(face.size()), d_ - 1);
-  const Vector radial = projected_.col(b) / lengths_[b];
-  Matrix spanned(d_, w + 1);
-  for (Index a = 0; a < w; ++a)
-    spanned.col(a) = Eigen::Map<const Vector>(list_.rows()[face[static_cast<std::size_t>(a)]], d_);
-  spanned.col(w) = radial;
-  const Eigen::HouseholderQR<Matrix> qr(spanned);
-  Matrix basis = Matrix::Zero(d_, d_ - w);
-  basis.bottomRows(d_ - w).setIdentity();
-  basis.applyOnTheLeft(qr.householderQ());
-  basis.col(0) = radial;
-  basis.rightCols(d_ - w - 1) *= std::sqrt(1 - sigma_ * beta_ / lengths_[b]);
-  return std::sqrt(sigma_) * basis;
-}
-
-// -(I + V V')^{-1} gradient.
+// An approximate solution of H direction = -gradient.
 Vector ConeNewton::newton_direction(const VectorView& gradient) {
-  std::vector<Matrix> bases;
-  std::vector<Index> blocks;
-  Index size = 0;
+  std::vector<ConeFace> faces;
   for (Index b = 0; b < lengths_.size(); ++b)
     if (lengths_[b] > 0) {
-      blocks.push_back(b);
-      bases.push_back(face_basis(b));
-      size += bases.back().cols();
+      const std::size_t k = static_cast<std::size_t>(b);
+      faces.push_back(
+          {position_[k], &projectors_[k].normals(), projected_.col(b) / lengths_[b], 1 - sigma_ * beta_ / lengths_[b]});
     }
-  Matrix V(n_, size);
-  Index column = 0;
-  for (std::size_t a = 0; a < blocks.size(); ++a) {
-    const Word* pattern = list_.pattern(cones_[static_cast<std::size_t>(blocks[a])].pattern);
-    V.middleCols(column, bases[a].cols()).noalias() = list_.X() * bases[a];
-    for (Index k = 0; k < bases[a].cols(); ++k) mask_column(pattern, n_, V.col(column + k).data());
-    column += bases[a].cols();
-  }
-  if (size > n_) return -solve_identity_plus(V, gradient, list_);
-  const Matrix transposed = V.transpose();
-  return V * solve_identity_plus(transposed, transposed * gradient, list_) - gradient;
+  hessian_.set(*design_, std::move(faces), sigma_);
+  return hessian_.solve(-gradient, kNewtonAccuracy);
 }
 
 // Minimises psi from theta; leaves the evaluation there, with all rows looked at. Returns the Newton steps taken.
@@ -207,7 +143,7 @@ Index ConeNewton::minimise(Vector& theta, Evaluation& at, ConeWork& work) {
   Index steps = 0;
   for (; steps < kMostNewton; ++steps) {
     const double moved = (proposal_ - values_).norm();
-    const double accuracy = std::min(0.05 * moved / std::sqrt(sigma_), 1e-2 * theta.norm());
+    const double accuracy = std::min(kProximalAccuracy * moved / std::sqrt(sigma_), 1e-2 * theta.norm());
     const bool converged = gradient.norm() <= std::max(accuracy, 1e-13 * y_.norm());
     if (converged || exhausted) {
       if (check_ == ConeProjector::Check::all) break;
@@ -225,16 +161,30 @@ Index ConeNewton::minimise(Vector& theta, Evaluation& at, ConeWork& work) {
     const Vector direction = newton_direction(gradient);
     along = gradients(direction);
     const double slope = gradient.dot(direction);
-    // psi is convex along the direction: from Newton's step the secant of the derivative, until Wolfe's conditions
-    // hold.
-    double step = 1;
-    for (int trials = 0; trials < kMostTrials; ++trials) {
+    // psi is convex along the direction, with kinks: a bracket of its minimum shrinks by false position (Illinois
+    // variant), from Newton's step, until its slope is small enough.
+    double step = 1, low = 0, high = 0, low_slope = slope, high_slope = 0;
+    bool ended_high = false;
+    for (int trials = 1;; ++trials) {
       trial_theta = theta + step * direction;
       evaluate(correlations + step * along, trial_theta, trial);
-      if (std::abs(slope) * step < 1e-13 * std::abs(at.psi)) break;
+      if (std::abs(slope) * step < 1e-13 * std::abs(at.psi) || trials == kMostTrials) break;
       const double steepness = (trial_theta - y_ + trial.fit).dot(direction);
-      if (trial.psi <= at.psi + 1e-4 * step * slope && steepness <= -kCurvature * slope) break;
-      step *= std::clamp(slope / (slope - steepness), 0.1, 0.9);
+      const bool enough = trial.psi <= at.psi + 1e-4 * step * slope;
+      if (enough && steepness <= -kCurvature * slope && (high == 0 || steepness >= kCurvature * slope)) break;
+      if (steepness > 0 || !enough) {
+        if (ended_high) low_slope /= 2;
+        high = step;
+        high_slope = std::max(steepness, 0.0);
+        ended_high = true;
+      } else {
+        if (!ended_high) high_slope /= 2;
+        low = step;
+        low_slope = steepness;
+        ended_high = false;
+      }
+      const double part = low_slope / (low_slope - high_slope);
+      step = low + std::clamp(part, 0.05, 0.95) * (high - low);
     }
     theta = trial_theta;
     if (steps % 10 == 9)

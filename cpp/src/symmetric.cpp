@@ -40,6 +40,16 @@ void outer_product(const MatrixViewOf<S>& A, S factor, Eigen::Ref<MatrixOf<S>> s
 }
 
 template <class S>
+void inner_product(const MatrixViewOf<S>& A, S factor, Eigen::Ref<MatrixOf<S>> sum, int n_threads, Monitor& monitor) {
+  const Index n = A.cols();
+  const double flops = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(A.rows());
+  for_tiles(n, kTile, flops, n_threads, monitor, [&](Index first, Index size) {
+    sum.block(first, first, n - first, size).noalias() +=
+        factor * A.rightCols(n - first).transpose() * A.middleCols(first, size);
+  });
+}
+
+template <class S>
 bool factorise(Eigen::Ref<MatrixOf<S>> A, int n_threads, Monitor& monitor) {
   const Index n = A.rows();
   for (Index first = 0; first < n; first += kTile) {
@@ -76,6 +86,14 @@ void add_outer_product(const MatrixView& A, double factor, Eigen::Ref<Matrix> S,
 void add_outer_product(const MatrixViewOf<float>& A, float factor, Eigen::Ref<MatrixOf<float>> S, int n_threads,
                        Monitor& monitor) {
   outer_product<float>(A, factor, S, n_threads, monitor);
+}
+
+void add_inner_product(const MatrixView& A, double factor, Eigen::Ref<Matrix> S, int n_threads, Monitor& monitor) {
+  inner_product<double>(A, factor, S, n_threads, monitor);
+}
+void add_inner_product(const MatrixViewOf<float>& A, float factor, Eigen::Ref<MatrixOf<float>> S, int n_threads,
+                       Monitor& monitor) {
+  inner_product<float>(A, factor, S, n_threads, monitor);
 }
 
 bool cholesky(Eigen::Ref<Matrix> S, int n_threads, Monitor& monitor) {

@@ -69,6 +69,9 @@ class ConeProjector {
   const std::vector<Index>& support() const { return support_; }
   Eigen::Ref<const Vector> multipliers() const { return multipliers_.head(size()); }
 
+  /// The factorisation of those rows.
+  const ThinQr& normals() const { return qr_; }
+
   /// ||c + B' lambda|| of the last projection from its multipliers, plus a bound on the rounding errors in it.
   double certified_norm(const double* c) const;
 

@@ -15,6 +15,7 @@
 
 #include <vector>
 
+#include "cvxrelu/cone_hessian.hpp"
 #include "cvxrelu/cone_list.hpp"
 
 namespace cvxrelu {
@@ -52,7 +53,6 @@ class ConeNewton {
   Matrix gradients(const VectorView& theta) const;
   void evaluate(const Matrix& correlations, const VectorView& theta, Evaluation& at);
   Vector newton_direction(const VectorView& gradient);
-  Matrix face_basis(Index b) const;
   Index minimise(Vector& theta, Evaluation& at, ConeWork& work);
   double restricted_gap(const Vector& residual);
 
@@ -71,6 +71,7 @@ class ConeNewton {
   Matrix values_, proposal_, projected_;      // u_b, their update, P_b(u_b + sigma s_b A_b'theta)
   Vector lengths_;                            // of the projections; 0 where the update is 0
   double sigma_ = 0;
+  ConeHessian hessian_;
 };
 
 /// sum_b s_b (X u_b)_+, the outputs of the network that the blocks are.

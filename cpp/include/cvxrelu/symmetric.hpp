@@ -16,6 +16,11 @@ void add_outer_product(const MatrixView& A, double factor, Eigen::Ref<Matrix> S,
 void add_outer_product(const MatrixViewOf<float>& A, float factor, Eigen::Ref<MatrixOf<float>> S, int n_threads,
                        Monitor& monitor);
 
+/// Lower triangle of S += factor A'A. n^2 k flops for A of shape (k, n).
+void add_inner_product(const MatrixView& A, double factor, Eigen::Ref<Matrix> S, int n_threads, Monitor& monitor);
+void add_inner_product(const MatrixViewOf<float>& A, float factor, Eigen::Ref<MatrixOf<float>> S, int n_threads,
+                       Monitor& monitor);
+
 /// S becomes L with L L' = S, in its lower triangle. n^3 / 3 flops. False when S is not positive definite.
 bool cholesky(Eigen::Ref<Matrix> S, int n_threads, Monitor& monitor);
 bool cholesky(Eigen::Ref<MatrixOf<float>> S, int n_threads, Monitor& monitor);

@@ -12,6 +12,9 @@ class ThinQr {
 
   Index size() const { return size_; }
 
+  /// Orthonormal, spanning the columns.
+  Eigen::Ref<const Matrix> basis() const { return Q_.leftCols(size_); }
+
   /// Joins sign * column, of unit length; false, and nothing changes, when it depends on the columns there.
   bool append(double sign, const double* column) {
     constexpr double kDependence = 1e-12;  // distance from the span that counts as none
