@@ -13,6 +13,7 @@ constexpr int kMostTrials = 30;            // points on a line
 constexpr double kCurvature = 0.5;         // part of the slope that a step on a line may leave
 constexpr int kMostStalls = 12;            // proximal steps that do not halve the gap
 constexpr double kProximalAccuracy = 0.5;  // of a proximal point, relative to the step that leads there
+constexpr double kLeastAccuracy = 5e-3;    // after steps that did not halve the gap
 constexpr double kNewtonAccuracy = 0.1;    // of Newton's direction: the residual of its system
 
 }  // namespace
@@ -143,7 +144,7 @@ Index ConeNewton::minimise(Vector& theta, Evaluation& at, ConeWork& work) {
   Index steps = 0;
   for (; steps < kMostNewton; ++steps) {
     const double moved = (proposal_ - values_).norm();
-    const double accuracy = std::min(kProximalAccuracy * moved / std::sqrt(sigma_), 1e-2 * theta.norm());
+    const double accuracy = std::min(accuracy_ * moved / std::sqrt(sigma_), 1e-2 * theta.norm());
     const bool converged = gradient.norm() <= std::max(accuracy, 1e-13 * y_.norm());
     if (converged || exhausted) {
       if (check_ == ConeProjector::Check::all) break;
@@ -224,6 +225,7 @@ void ConeNewton::solve(std::vector<ConeBlock>& blocks, double gap_target, Index 
   const double curvature = list_.X().squaredNorm() / (2.0 * static_cast<double>(d_));  // of one block, typically
   double best_gap = std::numeric_limits<double>::infinity();
   int stalls = 0;
+  accuracy_ = kProximalAccuracy;
   Evaluation at;
   for (Index outer = 0; outer < max_proximal; ++outer) {
     ++work.n_proximal;
@@ -235,6 +237,7 @@ void ConeNewton::solve(std::vector<ConeBlock>& blocks, double gap_target, Index 
     if (gap <= gap_target || (moved < 1e-11 && outer > 0)) break;
     const bool no_better = gap > 0.9 * best_gap;
     stalls = gap > 0.5 * best_gap ? stalls + 1 : 0;
+    if (stalls > 0) accuracy_ = std::max(accuracy_ / 10, kLeastAccuracy);
     if (stalls > kMostStalls) break;
     best_gap = std::min(gap, best_gap);
     if (steps == 0 && no_better)

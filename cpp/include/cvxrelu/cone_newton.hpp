@@ -8,9 +8,8 @@
 //     psi(theta) = 1/2 ||theta||^2 - y'theta + 1/(2 sigma) sum_b (||P_b(u_b + sigma s_b A_b'theta)|| - sigma beta)_+^2.
 //
 // (Li, Sun and Toh 2018, for the lasso; here the proximal map is a cone projection and a shrinkage.) A generalised
-// Hessian is I + V V' with, for each non-zero block, the columns of A_b that span the face it lies on: a system of
-// size K = sum_b (d - active rows), or n, whichever is smaller. Cost of a Newton step: O(n K min(n, K)) and a
-// projection for each block.
+// Hessian is I + V V' with, for each non-zero block, the columns of A_b that span the face it lies on; systems with it
+// are solved inexactly (cone_hessian.hpp). Cost of a Newton step: such a system, and a projection for each block.
 #pragma once
 
 #include <vector>
@@ -71,6 +70,7 @@ class ConeNewton {
   Matrix values_, proposal_, projected_;      // u_b, their update, P_b(u_b + sigma s_b A_b'theta)
   Vector lengths_;                            // of the projections; 0 where the update is 0
   double sigma_ = 0;
+  double accuracy_ = 0;  // of proximal points
   ConeHessian hessian_;
 };
 
