@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import cvxrelu
+import numpy as np
 import pytest
 from cvxrelu import _native
+from cvxrelu._native import core
 
 LEVELS = {"_core_avx512": 4, "_core_avx2": 3, "_core_baseline": 1}
 
@@ -65,3 +67,34 @@ def test_build_info_and_versions(capsys):
 def test_import_is_fast_and_light():
     code = "import sys, cvxrelu; print([m for m in ('sklearn', 'scipy', 'matplotlib', 'joblib') if m in sys.modules])"
     assert run(code).stdout.strip() == "[]"
+
+
+def at_offset(array, offset):
+    """The array at so many bytes behind the border of a cache line."""
+    memory = np.empty(array.nbytes + 128, dtype=np.uint8)
+    begin = -memory.ctypes.data % 64 + offset
+    moved = memory[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    moved[:] = array
+    return moved
+
+
+@pytest.mark.parametrize("offset", range(8, 64, 8))
+def test_bits_do_not_depend_on_where_arrays_lie(offset):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 11))
+    y = rng.standard_normal(50)
+    patterns = cvxrelu.sample_patterns(X, 40, random_state=0)
+    points = rng.standard_normal((len(patterns), 11))
+
+    def results(X, y):
+        yield cvxrelu.ntk(X, n_threads=1)
+        yield cvxrelu.sample_patterns(X, 40, random_state=0).gates
+        yield from core.project_cone(X, patterns.words, points, 0.0)
+        yield cvxrelu.solve_gated(X, y, patterns, 1.0, n_threads=1).coef
+        yield cvxrelu.solve_relu(X, y, patterns, 1.0, n_threads=1).to_network().W1
+        yield cvxrelu.solve_mkl(X, y, patterns, 1.0, n_threads=1).eta
+
+    for expected, found in zip(
+        results(at_offset(X, 0), at_offset(y, 0)), results(at_offset(X, offset), at_offset(y, offset)), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)

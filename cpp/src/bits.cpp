@@ -6,6 +6,7 @@
 #include "cvxrelu/errors.hpp"
 #include "cvxrelu/parallel.hpp"
 #include "cvxrelu/predicates.hpp"
+#include "cvxrelu/row_norms.hpp"
 
 namespace cvxrelu {
 
@@ -16,8 +17,7 @@ void pack_patterns(const RowMatrixView& X, const RowMatrixView& gates, Eigen::Re
   require(words.rows() == p && words.cols() == words_for(n), "words must be (n_gates, ceil(n_samples / 64))");
   require(margin.size() == p, "margin must have one entry per gate");
 
-  Vector sample_norm(n);
-  for (Index j = 0; j < n; ++j) sample_norm[j] = X.row(j).stableNorm();
+  const Vector sample_norm = row_norms(X);
   const double factor = dot_error_factor(d);
   const double tiny = static_cast<double>(d) * std::numeric_limits<double>::min();  // products that underflow
 
@@ -26,8 +26,7 @@ void pack_patterns(const RowMatrixView& X, const RowMatrixView& gates, Eigen::Re
     RowMatrix dots(64, kGates);
     for (Index first = begin; first < end; first += kGates) {
       const Index m = std::min(kGates, end - first);
-      Vector gate_norm(m);
-      for (Index i = 0; i < m; ++i) gate_norm[i] = gates.row(first + i).stableNorm();
+      const Vector gate_norm = row_norms(gates.middleRows(first, m));
       margin.segment(first, m).setConstant(std::numeric_limits<double>::infinity());
       for (Index w = 0; w < words.cols(); ++w) {
         const Index rows = std::min<Index>(64, n - 64 * w);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "cvxrelu/bits.hpp"
+#include "cvxrelu/row_norms.hpp"
 
 namespace cvxrelu {
 
@@ -36,10 +37,9 @@ double apply_signs(const Word* pattern, Index n, double* products) {
 }  // namespace
 
 UnitRows::UnitRows(const RowMatrixView& X) : by_row_(X) {
-  for (Index j = 0; j < X.rows(); ++j) {
-    const double norm = X.row(j).stableNorm();
-    if (norm > 0) by_row_.row(j) /= norm;
-  }
+  const Vector norms = row_norms(X);
+  for (Index j = 0; j < X.rows(); ++j)
+    if (norms[j] > 0) by_row_.row(j) /= norms[j];
   by_column_ = by_row_;
 }
 

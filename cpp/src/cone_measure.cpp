@@ -8,6 +8,7 @@
 #include "cvxrelu/bits.hpp"
 #include "cvxrelu/errors.hpp"
 #include "cvxrelu/parallel.hpp"
+#include "cvxrelu/row_norms.hpp"
 
 namespace cvxrelu {
 
@@ -127,7 +128,7 @@ void cone_measure(const RowMatrixView& rows, const WordMatrixView& words, const 
   require(gates.rows() == p && gates.cols() == r, "gates must be (n_patterns, rank)");
   require(words.cols() == words_for(n), "words must be (n_patterns, ceil(n_samples / 64))");
   require(measure.size() == p, "measure must have one entry per pattern");
-  const RowMatrix unit = rows.rowwise().stableNorm().cwiseMax(1e-300).cwiseInverse().asDiagonal() * rows;
+  const RowMatrix unit = row_norms(rows).cwiseMax(1e-300).cwiseInverse().asDiagonal() * rows;
 
   constexpr Index kPiece = 1 << 12;  // cones between two looks at the monitor
   for (Index begin = 0; begin < p; begin += kPiece) {

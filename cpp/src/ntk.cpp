@@ -3,6 +3,7 @@
 
 #include "cvxrelu/errors.hpp"
 #include "cvxrelu/kernels.hpp"
+#include "cvxrelu/row_norms.hpp"
 #include "cvxrelu/simd.hpp"
 #include "kernel_tiles.hpp"
 
@@ -38,9 +39,8 @@ constexpr std::array<double, 20> kAsin = {
 
 /// Rows scaled to length 1 (zero rows stay zero), and their lengths.
 struct NormalizedRows {
-  explicit NormalizedRows(const RowMatrixView& X) : rows(X.rows(), X.cols()), norms(X.rows()) {
+  explicit NormalizedRows(const RowMatrixView& X) : rows(X.rows(), X.cols()), norms(row_norms(X)) {
     for (Index j = 0; j < X.rows(); ++j) {
-      norms[j] = X.row(j).stableNorm();
       rows.row(j) = norms[j] > 0 ? (X.row(j) / norms[j]).eval() : X.row(j).eval();
     }
   }

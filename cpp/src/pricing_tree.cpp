@@ -7,6 +7,7 @@
 
 #include "cvxrelu/bits.hpp"
 #include "cvxrelu/box_least_squares.hpp"
+#include "cvxrelu/row_norms.hpp"
 
 namespace cvxrelu {
 
@@ -33,8 +34,7 @@ class Tree {
         rows_(X),
         projector_(rows_),
         relaxation_(X.cols()),
-        length_(X.rows()) {
-    for (Index j = 0; j < X.rows(); ++j) length_[j] = X.row(j).stableNorm();
+        length_(row_norms(X)) {
     size_ = length_.dot(theta.cwiseAbs());
   }
 

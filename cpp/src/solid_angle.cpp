@@ -8,6 +8,7 @@
 #include "cvxrelu/bits.hpp"
 #include "cvxrelu/errors.hpp"
 #include "cvxrelu/parallel.hpp"
+#include "cvxrelu/row_norms.hpp"
 
 namespace cvxrelu {
 
@@ -212,10 +213,9 @@ void solid_angles(const RowMatrixView& rows, const WordMatrixView& words, const 
   require(words.cols() == words_for(n), "words must be (n_patterns, ceil(n_samples / 64))");
   require(measure.size() == p && error.size() == p, "measure and error must have one entry per pattern");
   RowMatrix unit = RowMatrix::Zero(n, Point::RowsAtCompileTime);
-  for (Index j = 0; j < n; ++j) {
-    const double norm = rows.row(j).stableNorm();
-    if (norm > 0) unit.row(j).head(r) = rows.row(j) / norm;
-  }
+  const Vector norms = row_norms(rows);
+  for (Index j = 0; j < n; ++j)
+    if (norms[j] > 0) unit.row(j).head(r) = rows.row(j) / norms[j];
   if (r == 4) {
     measure_cones<4>(unit, words, centers, measure, error, n_threads, monitor);
   } else {
