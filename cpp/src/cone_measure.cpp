@@ -14,8 +14,6 @@ namespace cvxrelu {
 
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
-
 using Vector2 = Eigen::Vector2d;
 using Vector3 = Eigen::Vector3d;
 

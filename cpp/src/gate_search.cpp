@@ -11,8 +11,7 @@ namespace cvxrelu {
 
 namespace {
 
-constexpr double kPi = 3.141592653589793238;
-constexpr double kImprovement = 1 + 1e-10;
+constexpr double kBetter = 1 + 1e-10;
 constexpr double kNarrowestArc = 1e-9;  // a gate in the middle of a narrower one could be on the wrong side of a row
 constexpr double kWorkPerPoll = 2e7;    // operations, some 20 ms
 
@@ -21,9 +20,9 @@ struct Crossing {
   Index row;
 };
 
-class Search {
+class GateSearch {
  public:
-  Search(const RowMatrixView& X, const RowMatrixView& theta)
+  GateSearch(const RowMatrixView& X, const RowMatrixView& theta)
       : X_(X), theta_(theta), all_(theta.transpose() * X), sum_(theta.cols(), X.cols()) {}
 
   double norm(const Vector& gate) {
@@ -45,7 +44,7 @@ class Search {
       return a.angle < b.angle || (a.angle == b.angle && a.row < b.row);
     });
     start(first);
-    double best = norm_there * norm_there * kImprovement * kImprovement, middle = -1;
+    double best = norm_there * norm_there * kBetter * kBetter, middle = -1;
     double sign = 1, begin = 0;
     for (std::size_t k = 0; k <= crossings_.size(); ++k) {
       const double end = k < crossings_.size() ? crossings_[k].angle : kPi;
@@ -65,7 +64,7 @@ class Search {
     if (middle < 0) return;
     const Vector candidate = (sign * (std::cos(middle) * gate + std::sin(middle) * direction)).normalized();
     const double reached = norm(candidate);  // without the rounding errors of many crossings
-    if (!(reached > norm_there * kImprovement)) return;
+    if (!(reached > norm_there * kBetter)) return;
     gate = candidate;
     norm_there = reached;
   }
@@ -90,7 +89,7 @@ Vector search_gates(const RowMatrixView& X, const RowMatrixView& theta, Eigen::R
                     const RowMatrixView& directions, int n_threads, Monitor& monitor) {
   require(theta.rows() == X.rows(), "theta must have a row for every sample");
   require(gates.cols() == X.cols() && directions.cols() == X.cols(), "gates and directions must have a row's length");
-  std::vector<Search> searches(static_cast<std::size_t>(n_threads), Search(X, theta));
+  std::vector<GateSearch> searches(static_cast<std::size_t>(n_threads), GateSearch(X, theta));
   Vector norms(gates.rows());
   for (Index i = 0; i < gates.rows(); ++i) {
     gates.row(i).normalize();

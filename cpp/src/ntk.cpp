@@ -11,8 +11,6 @@ namespace cvxrelu {
 
 namespace {
 
-constexpr double kPi = 3.141592653589793;
-
 /// asin(sqrt(z)) / sqrt(z) for 0 <= z <= 1/2, near-minimax; evaluated in doubles it is within 0.6 units of 2^-52.
 constexpr std::array<double, 20> kAsin = {
     1.0,

@@ -14,7 +14,7 @@ namespace cvxrelu {
 namespace {
 
 constexpr double kRelativeAccuracy = 1e-9;  // of the bound above the best value found
-constexpr double kRounding = 1e-13;         // of sums, relative to the sum of their terms' lengths
+constexpr double kSumRounding = 1e-13;      // of sums, relative to the sum of their terms' lengths
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Node {
@@ -66,7 +66,7 @@ class Tree {
 
  private:
   double level() const {
-    return std::max(settings_.threshold, result_.value * (1 + kRelativeAccuracy) + kRounding * size_);
+    return std::max(settings_.threshold, result_.value * (1 + kRelativeAccuracy) + kSumRounding * size_);
   }
 
   // Bounds a node, and keeps it unless it can be pruned.

@@ -76,9 +76,9 @@ DualityGap total_gap(const Loss& loss, const Penalty& penalty, const Iterate& it
   return best;
 }
 
-class Solver {
+class ProximalNewton {
  public:
-  Solver(const LossProblem& problem, const GroupLassoSettings& settings, Monitor& monitor)
+  ProximalNewton(const LossProblem& problem, const GroupLassoSettings& settings, Monitor& monitor)
       : problem_(problem),
         settings_(settings),
         monitor_(monitor),
@@ -339,7 +339,7 @@ void solve_with_loss(const LossProblem& problem, const std::vector<double>& beta
   require(start.size() == 0 || (start.rows() == problem.block_size() && start.cols() == problem.design.n_patterns()),
           "the start must have one column for each pattern");
   require(!betas.empty(), "there must be a penalty");
-  Solver(problem, settings, monitor).solve(betas, start, path);
+  ProximalNewton(problem, settings, monitor).solve(betas, start, path);
 }
 
 }  // namespace cvxrelu

@@ -14,7 +14,6 @@ namespace cvxrelu {
 
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
 constexpr double kParallel = 1e-12;
 
 using Point = Eigen::Matrix<double, 8, 1>;  // zeros behind the rank: one vector register, or some

@@ -1,4 +1,4 @@
-// The only place with Eigen aliases. Matrices are column-major, as NumPy's order="F".
+// The only place with Eigen aliases, and what every source shares. Matrices are column-major, as NumPy's order="F".
 #pragma once
 
 #include <Eigen/Core>
@@ -8,6 +8,8 @@ namespace cvxrelu {
 
 using Index = Eigen::Index;
 using Word = std::uint64_t;  // 64 samples of one activation pattern, first sample in the lowest bit
+
+constexpr double kPi = 3.14159265358979323846;
 
 using Vector = Eigen::VectorXd;
 using Matrix = Eigen::MatrixXd;
