@@ -12,9 +12,10 @@ to a hundredth of it, and counts as within a gap when all of them are.
 
 Every solver runs in a process of its own, pinned to as many cores as it gets threads, over a ladder of its own
 tolerances until it reaches the least gap of the table. Its coefficients are certified by one NumPy routine for all; a
-cell shows the least CPU seconds (wall with several threads) of a run whose relative gap (gap over the objective at
-zero) is within the column's, the median over the repetitions. Building an explicit matrix and the certificate are not
-counted. Memory is the peak after the first run. "-": not reached within the limit.
+cell shows the least CPU seconds (wall with several threads) at a tolerance that leads to a relative gap (gap over the
+objective at zero) within the column's. What takes less than a second is the median of up to five runs in the process;
+of cvxrelu's processes, which take turns with their threads and levels, the median is shown. Building an explicit matrix
+and the certificate are not counted. Memory is the peak after the first tolerance. "-": not reached within the limit.
 """
 
 import argparse
@@ -92,18 +93,24 @@ def run(solver, python, source, goal, seconds, threads, level):
 
 
 def measure(options, source, solver, threads, level):
-    """Median seconds to each gap, active blocks at the last penalty and peak memory of a solver."""
+    """Seconds to each gap, active blocks at the last penalty and peak memory of a solver's process."""
     python = dict(entry.split("=", 1) for entry in options.python).get(solver, sys.executable)
-    times = {gap: [] for gap in options.gaps}
-    for _ in range(options.repeats if solver == "cvxrelu" else 1):
-        runs, reason = run(solver, python, source, min(options.gaps), options.seconds, threads, level)
-        if runs is None:
-            return None, reason
-        for gap in options.gaps:
-            reached = [r["cpu" if threads == 1 else "wall"] for r in runs if r["gap"] <= gap]
-            times[gap].append(min(reached, default=np.inf))
-    seconds = {gap: float(np.median(t)) for gap, t in times.items()}
+    runs, reason = run(solver, python, source, min(options.gaps), options.seconds, threads, level)
+    if runs is None:
+        return None, reason
+    seconds = {}
+    for gap in options.gaps:
+        reached = [r["cpu" if threads == 1 else "wall"] for r in runs if r["gap"] <= gap]
+        seconds[gap] = min(reached, default=np.inf)
     return {"seconds": seconds, "active": runs[-1]["active"], "memory": runs[0]["memory"]}, ""
+
+
+def median(measured):
+    """One of several measurements of the same, with the medians of their seconds, or the first that failed."""
+    row, reason = next((m for m in measured if m[0] is None), measured[0])
+    if row is not None:
+        row["seconds"] = {gap: float(np.median([m["seconds"][gap] for m, _ in measured])) for gap in row["seconds"]}
+    return row, reason
 
 
 def main(argv=None):
@@ -137,10 +144,13 @@ def main(argv=None):
                 np.savez(source, X=X, y=y, gates=patterns.gates, words=patterns.words, betas=betas)
                 peers = [] if y.ndim > 1 else options.peers
                 best = {gap: np.inf for gap in options.gaps}
-                for solver, threads, level in [*((peer, 1, None) for peer in peers), *ours]:
+                measured = {(peer, 1, None): [measure(options, source, peer, 1, None)] for peer in peers}
+                for config in [*ours] * options.repeats:
+                    measured.setdefault(config, []).append(measure(options, source, *config))
+                for (solver, threads, level), found in measured.items():
                     label = solver if level is None else f"{solver} level {level}"
                     line = f"{name:<14}{ratio:>7}{seed:>5} {label:<16}{threads:>7}"
-                    row, reason = measure(options, source, solver, threads, level)
+                    row, reason = median(found)
                     if row is None:
                         print(line + f"  did not run: {reason}", flush=True)
                         continue

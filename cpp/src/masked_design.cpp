@@ -245,12 +245,9 @@ void MaskedDesign::update_and_correlate(Index a, const double* W, Eigen::Ref<Mat
       }
   });
   if (b < 0) return;
-  for (Index o = 0; o < c; ++o)
-    for (Index j = 0; j < d; ++j) {
-      double total = 0;
-      for (Index part = 0; part < parts; ++part) total += sums[(part * c + o) * width + j];
-      out(j, o) = total;
-    }
+  for (Index part = 1; part < parts; ++part)
+    for (Index j = 0; j < c * width; ++j) sums[j] += sums[part * c * width + j];
+  for (Index o = 0; o < c; ++o) std::copy_n(sums.data() + o * width, d, out.col(o).data());
 }
 
 RestrictedDesign::RestrictedDesign(const MaskedDesign& design, std::vector<Index> patterns)
@@ -260,7 +257,7 @@ RestrictedDesign::RestrictedDesign(const MaskedDesign& design, std::vector<Index
   for (Index a = 0; a < m; ++a)
     std::copy_n(design.pattern(patterns_[static_cast<std::size_t>(a)]), n_words, by_pattern_.data() + a * n_words);
   by_sample_.resize(static_cast<std::size_t>((n + 7) / 8 * 8 * ((m + 7) / 8)));
-  const int threads = n * m >= kParallelWork / 8 ? design.n_threads() : 1;
+  const int threads = n * m >= kParallelWork / 32 ? design.n_threads() : 1;
   parallel_ranges((n + 7) / 8, threads, 64, [&](int, Index first, Index last) {
     transpose_bits({as_bytes(by_pattern_.data()), 8 * n_words, m}, first, last, by_sample_.data());
   });

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <mutex>
+#include <vector>
 
+#include "cvxrelu/cache_lines.hpp"
 #include "cvxrelu/types.hpp"
 #ifdef _OPENMP
 #include <omp.h>
@@ -68,7 +71,9 @@ void parallel_ranges(Index size, int parts, Index grain, F&& f) {
 #endif
 }
 
-/// Calls f(i, thread) for every i in [0, size), handed out one at a time: for unequal pieces of work.
+/// Calls f(i, thread) for every i in [0, size), handed out one at a time: for unequal pieces of work, or cores that are
+/// not ours alone. A thread begins with the pieces of its own range, whose data its cache may still hold from the last
+/// call, and goes on with what the others have left.
 template <class F>
 void parallel_tasks(Index size, int threads, F&& f) {
   if (threads <= 1) {
@@ -76,9 +81,23 @@ void parallel_tasks(Index size, int threads, F&& f) {
     return;
   }
 #ifdef _OPENMP
+  struct alignas(kLineBytes) Range {
+    std::atomic<Index> next;
+  };
+  std::vector<Range> ranges(static_cast<std::size_t>(threads));
+  const auto border = [&](int range) { return size * range / threads; };
+  for (int k = 0; k < threads; ++k) ranges[static_cast<std::size_t>(k)].next = border(k);
   ExceptionKeeper keeper;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (Index i = 0; i < size; ++i) keeper.run([&] { f(i, omp_get_thread_num()); });
+#pragma omp parallel num_threads(threads)
+  {
+    const int thread = omp_get_thread_num();
+    for (int k = 0; k < threads; ++k) {
+      const int range = (thread + k) % threads;
+      std::atomic<Index>& next = ranges[static_cast<std::size_t>(range)].next;
+      for (Index i; (i = next.fetch_add(1, std::memory_order_relaxed)) < border(range + 1);)
+        keeper.run([&] { f(i, thread); });
+    }
+  }
   keeper.rethrow();
 #else
   for (Index i = 0; i < size; ++i) f(i, 0);
