@@ -10,6 +10,7 @@
 #include "cvxrelu/duality.hpp"
 #include "cvxrelu/errors.hpp"
 #include "cvxrelu/screening.hpp"
+#include "cvxrelu/working_set.hpp"
 
 namespace cvxrelu {
 
@@ -32,6 +33,26 @@ void Iterate::refresh(const GroupLassoProblem& problem) {
   problem.project(residual);
 }
 
+std::vector<Stage> continuation(double beta, double beta_max, double tol) {
+  if (!(beta < 0.03 * beta_max)) return {};
+  constexpr int kStages = 2;
+  std::vector<Stage> stages;
+  for (int stage = 1; stage <= kStages; ++stage) {
+    const double ratio = std::pow(beta / beta_max, stage / (kStages + 1.0));
+    stages.push_back({ratio * beta_max, std::max(tol, 1e-2 * ratio)});
+  }
+  return stages;
+}
+
+void GroupLassoResult::record(const Iterate& iterate, const MatrixView& residual, const DualityGap& certificate) {
+  active = iterate.active();
+  blocks.resize(iterate.coef.rows(), static_cast<Index>(active.size()));
+  for (std::size_t a = 0; a < active.size(); ++a) blocks.col(static_cast<Index>(a)) = iterate.coef.col(active[a]);
+  dual = certificate.scale * residual;
+  objective = certificate.primal;
+  gap = certificate.gap;
+}
+
 double group_lasso_beta_max(const GroupLassoProblem& problem) {
   Matrix correlations(problem.block_size(), problem.design.n_patterns());
   problem.design.correlations(problem.Y, correlations);
@@ -51,7 +72,7 @@ class Solver {
         monitor_(monitor),
         blocks_(problem.design),
         space_(problem.design),
-        in_working_set_(static_cast<std::size_t>(problem.design.n_patterns()), false) {}
+        working_set_(problem.design.n_patterns()) {}
 
   void solve(const std::vector<double>& betas, const MatrixView& start, std::vector<GroupLassoResult>& path) {
     Iterate iterate(problem_);
@@ -92,17 +113,10 @@ class Solver {
     if (objective_over(problem, active, trial) < objective_over(problem, active, iterate)) iterate = std::move(trial);
   }
 
-  // Two loose solves at larger penalties, between beta_max and beta in ratio: they settle most of the active set
-  // while it is small.
   void approach(double beta, Iterate& iterate) {
-    const double beta_max = group_lasso_beta_max(problem_);
-    if (!(beta < 0.03 * beta_max)) return;
-    constexpr int kStages = 2;
     silent_ = true;
-    for (int stage = 1; stage <= kStages; ++stage) {
-      const double ratio = std::pow(beta / beta_max, stage / (kStages + 1.0));
-      run(at(ratio * beta_max), iterate, std::max(settings_.tol, 1e-2 * ratio));
-    }
+    for (const Stage& stage : continuation(beta, group_lasso_beta_max(problem_), settings_.tol))
+      run(at(stage.beta), iterate, stage.tol);
     silent_ = false;
   }
 
@@ -112,14 +126,12 @@ class Solver {
     DualNewton dual_newton(space_);
     stalled_ = false;
     const double target = tol * problem.objective_at_zero();
-    std::fill(in_working_set_.begin(), in_working_set_.end(), false);
-    std::vector<Index> working_set = iterate.active();
-    for (const Index i : working_set) in_working_set_[static_cast<std::size_t>(i)] = true;
+    working_set_.assign(iterate.active());
 
     Screening screening(problem, blocks_);
     Run result;
     for (Index iteration = 0;; ++iteration) {
-      if (!working_set.empty()) iterate.refresh(problem);
+      if (!working_set_.empty()) iterate.refresh(problem);
       screening.correlations(iterate.residual, correlations_);
       result.gap = duality_gap(problem, iterate, correlations_, screening.survivors());
       ++counts_.n_iter;
@@ -131,62 +143,26 @@ class Solver {
         ++counts_.n_iter;
       }
       result.converged = result.gap.gap <= target;
-      const std::vector<Index> active = iterate.active();
-      const Progress progress{counts_.n_iter,
-                              result.gap.primal,
-                              result.gap.gap,
-                              relative(result.gap.gap),
-                              static_cast<Index>(active.size()),
-                              problem.beta,
-                              &iterate.coef};
+      const Index n_active = static_cast<Index>(iterate.active().size());
+      const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
+                              n_active,       problem.beta,      &iterate.coef};
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) break;
 
-      const Index violators = update_working_set(problem, iterate, active, screening, working_set);
-      screening.discard(result.gap, correlations_, in_working_set_);
+      Vector violation = Vector::Zero(problem.design.n_patterns());  // what is screened stays out
+      for (Index k = 0; k < screening.size(); ++k)
+        violation[screening.group(k)] = correlations_.col(k).norm() / problem.threshold(screening.group(k));
+      const Index violators = working_set_.update(violation, iterate.coef, n_active);
+      screening.discard(result.gap, correlations_, working_set_.contains());
       // A new working set is worth solving only as far as its gap is below the whole one.
       double inner = std::max(0.5 * target * (violators ? 0.5 : 1), (violators ? 0.1 : 0.02) * result.gap.gap);
       if (result.gap.gap <= 3 * target) inner = 0.3 * target;
-      counts_.inner.push_back(solve_working_set(problem, working_set, iterate, inner, newton, dual_newton));
+      counts_.inner.push_back(solve_working_set(problem, working_set_.groups(), iterate, inner, newton, dual_newton));
     }
     counts_.n_newton += newton.n_steps() + dual_newton.n_steps();
     counts_.n_cg += newton.n_cg() + dual_newton.n_cg();
     counts_.n_direct += newton.n_direct() + dual_newton.n_direct();
     return result;
-  }
-
-  // Drops clearly inactive groups and adds the worst violators, at least as many as are active.
-  Index update_working_set(const GroupLassoProblem& problem, const Iterate& iterate, const std::vector<Index>& active,
-                           const Screening& screening, std::vector<Index>& working_set) {
-    const Index p = problem.design.n_patterns();
-    Vector violation = Vector::Zero(p);  // ||A_i' R|| / (beta omega_i); what is screened stays out
-    for (Index k = 0; k < screening.size(); ++k)
-      violation[screening.group(k)] = correlations_.col(k).norm() / problem.threshold(screening.group(k));
-    std::vector<Index> kept;
-    for (const Index i : working_set) {
-      if (violation[i] < 0.95 && iterate.coef.col(i).isZero(0))
-        in_working_set_[static_cast<std::size_t>(i)] = false;
-      else
-        kept.push_back(i);
-    }
-    std::vector<Index> violators;
-    for (Index i = 0; i < p; ++i)
-      if (!in_working_set_[static_cast<std::size_t>(i)] && violation[i] > 1 + 1e-10) violators.push_back(i);
-    const Index total = static_cast<Index>(violators.size());
-    const auto most = static_cast<std::size_t>(std::max<Index>(30, static_cast<Index>(active.size())));
-    const auto worse = [&](Index a, Index b) {
-      return violation[a] != violation[b] ? violation[a] > violation[b] : a < b;
-    };
-    if (violators.size() > most) {
-      std::nth_element(violators.begin(), violators.begin() + static_cast<std::ptrdiff_t>(most), violators.end(),
-                       worse);
-      violators.resize(most);
-    }
-    std::sort(violators.begin(), violators.end(), worse);
-    for (const Index i : violators) in_working_set_[static_cast<std::size_t>(i)] = true;
-    kept.insert(kept.end(), violators.begin(), violators.end());
-    working_set = std::move(kept);
-    return total;
   }
 
   double working_set_gap(const GroupLassoProblem& problem, const std::vector<Index>& working_set,
@@ -256,14 +232,8 @@ class Solver {
 
   GroupLassoResult result(const GroupLassoProblem& problem, const Iterate& iterate, const Run& run) {
     GroupLassoResult result = counts_;
+    result.record(iterate, iterate.residual, run.gap);
     result.beta = problem.beta;
-    result.active = iterate.active();
-    result.blocks.resize(problem.block_size(), static_cast<Index>(result.active.size()));
-    for (std::size_t a = 0; a < result.active.size(); ++a)
-      result.blocks.col(static_cast<Index>(a)) = iterate.coef.col(result.active[a]);
-    result.dual = run.gap.scale * iterate.residual;
-    result.objective = run.gap.primal;
-    result.gap = run.gap.gap;
     result.relative_gap = relative(run.gap.gap);
     result.converged = run.converged;
     return result;
@@ -280,7 +250,7 @@ class Solver {
   BlockUpdate blocks_;  // what does not depend on the penalty serves a whole path
   SampleSpace space_;
   Matrix correlations_;
-  std::vector<bool> in_working_set_;
+  WorkingSet working_set_;
   GroupLassoResult counts_;
   bool silent_ = false;  // reports belong to the penalty that was asked for
   bool stopped_ = false;

@@ -6,6 +6,7 @@
 
 #include "cvxrelu/errors.hpp"
 #include "cvxrelu/loss_newton.hpp"
+#include "cvxrelu/working_set.hpp"
 
 namespace cvxrelu {
 
@@ -86,7 +87,7 @@ class ProximalNewton {
         newton_(problem.loss),
         at_zero_(problem.objective_at_zero()),
         correlations_(problem.block_size(), problem.design.n_patterns()),
-        in_working_set_(static_cast<std::size_t>(problem.design.n_patterns()), false) {}
+        working_set_(problem.design.n_patterns()) {}
 
   void solve(const std::vector<double>& betas, const MatrixView& start, std::vector<GroupLassoResult>& path) {
     const Penalty first(at(betas.front()));
@@ -127,28 +128,20 @@ class ProximalNewton {
     residual_ = problem_.loss.residual(fitted_);
   }
 
-  // Loose solves at larger penalties, between beta_max and beta in ratio.
   void approach(double beta, Iterate& iterate) {
     fit(iterate);
     problem_.design.correlations(residual_, correlations_);
     const double beta_max =
         (correlations_.colwise().norm().transpose().array() / problem_.group_weights.array()).maxCoeff();
-    if (!(beta < 0.03 * beta_max)) return;
-    constexpr int kStages = 2;
     silent_ = true;
-    for (int stage = 1; stage <= kStages; ++stage) {
-      const double ratio = std::pow(beta / beta_max, stage / (kStages + 1.0));
-      run(at(ratio * beta_max), iterate, std::max(settings_.tol, 1e-2 * ratio));
-    }
+    for (const Stage& stage : continuation(beta, beta_max, settings_.tol)) run(at(stage.beta), iterate, stage.tol);
     silent_ = false;
   }
 
   Run run(const LossProblem& problem, Iterate& iterate, double tol) {
     const Penalty penalty(problem);
     const double target = tol * at_zero_;
-    std::fill(in_working_set_.begin(), in_working_set_.end(), false);
-    std::vector<Index> working_set = iterate.active();
-    for (const Index i : working_set) in_working_set_[static_cast<std::size_t>(i)] = true;
+    working_set_.assign(iterate.active());
     damping_ = kFirstDamping;
 
     Run result;
@@ -158,48 +151,20 @@ class ProximalNewton {
       result.gap = total_gap(problem.loss, penalty, iterate, fitted_, residual_, correlations_, nullptr);
       ++counts_.n_iter;
       result.converged = result.gap.gap <= target;
-      const std::vector<Index> active = iterate.active();
-      const Progress progress{counts_.n_iter,
-                              result.gap.primal,
-                              result.gap.gap,
-                              relative(result.gap.gap),
-                              static_cast<Index>(active.size()),
-                              problem.beta,
-                              &iterate.coef};
+      const Index n_active = static_cast<Index>(iterate.active().size());
+      const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
+                              n_active,       problem.beta,      &iterate.coef};
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) return result;
 
-      const bool complete = update_working_set(problem, iterate, active, working_set);
-      if (working_set.empty()) return result;  // rounding is all that is left
+      const Vector violation =
+          correlations_.colwise().norm().transpose().cwiseQuotient(problem.beta * problem.group_weights);
+      const Index violators = working_set_.update(violation, iterate.coef, n_active);
+      if (working_set_.empty()) return result;  // rounding is all that is left
       // A new working set is worth solving only as far as its gap is below the whole one.
-      descend(problem, penalty, working_set, iterate, std::max(0.3 * target, (complete ? 0.02 : 0.1) * result.gap.gap));
+      descend(problem, penalty, working_set_.groups(), iterate,
+              std::max(0.3 * target, (violators ? 0.1 : 0.02) * result.gap.gap));
     }
-  }
-
-  // Drops clearly inactive groups and adds the worst violators, at least as many as are active. Returns whether there
-  // were none.
-  bool update_working_set(const LossProblem& problem, const Iterate& iterate, const std::vector<Index>& active,
-                          std::vector<Index>& working_set) {
-    const auto violation = [&](Index i) { return correlations_.col(i).norm() / problem.threshold(i); };
-    std::vector<Index> kept;
-    for (const Index i : working_set) {
-      const bool keep = violation(i) >= 0.95 || !iterate.coef.col(i).isZero(0);
-      in_working_set_[static_cast<std::size_t>(i)] = keep;
-      if (keep) kept.push_back(i);
-    }
-    std::vector<std::pair<double, Index>> violators;
-    for (Index i = 0; i < correlations_.cols(); ++i)
-      if (!in_working_set_[static_cast<std::size_t>(i)] && violation(i) > 1 + 1e-10)
-        violators.emplace_back(-violation(i), i);
-    const bool complete = violators.empty();
-    std::sort(violators.begin(), violators.end());
-    violators.resize(std::min(violators.size(), std::max<std::size_t>(30, active.size())));
-    for (const auto& [_, i] : violators) {
-      in_working_set_[static_cast<std::size_t>(i)] = true;
-      kept.push_back(i);
-    }
-    working_set = std::move(kept);
-    return complete;
   }
 
   // Proximal Newton steps until the gap over the working set is within `tol`.
@@ -287,17 +252,13 @@ class ProximalNewton {
 
   GroupLassoResult result(const LossProblem& problem, const Iterate& iterate, const Run& run) {
     GroupLassoResult result = counts_;
+    result.record(iterate, residual_, run.gap);
     result.beta = problem.beta;
-    result.active = iterate.active();
-    result.blocks = columns(iterate.coef, result.active);
+    result.relative_gap = relative(run.gap.gap);
+    result.converged = run.converged;
     result.n_newton += newton_.n_steps();
     result.n_cg += newton_.n_cg();
     newton_ = LossNewton(problem_.loss);
-    result.dual = run.gap.scale * residual_;
-    result.objective = run.gap.primal;
-    result.gap = run.gap.gap;
-    result.relative_gap = relative(run.gap.gap);
-    result.converged = run.converged;
     return result;
   }
 
@@ -312,7 +273,7 @@ class ProximalNewton {
   double at_zero_;
   Matrix fitted_, residual_;  // of the iterate
   Matrix correlations_;
-  std::vector<bool> in_working_set_;
+  WorkingSet working_set_;
   double damping_ = kFirstDamping;  // raised when a step was too long
   GroupLassoResult counts_;
   bool silent_ = false;  // reports belong to the penalty that was asked for

@@ -17,6 +17,8 @@
 
 namespace cvxrelu {
 
+struct DualityGap;  // duality.hpp
+
 struct GroupLassoProblem {
   const MaskedDesign& design;
   MatrixView Y;  // (n, c), already without its part in the unpenalised columns
@@ -74,7 +76,19 @@ struct GroupLassoResult {
   Index n_direct = 0;  // Newton steps that factorised an n x n matrix
   bool converged = false;
   std::vector<InnerSolver> inner;  // what ended each working set
+
+  /// Takes over coefficients and their certificate, whose dual point is a multiple of `residual`.
+  void record(const Iterate& iterate, const MatrixView& residual, const DualityGap& certificate);
 };
+
+/// A loose solve on the way to a small beta.
+struct Stage {
+  double beta, tol;
+};
+
+/// Two solves at penalties between beta_max and beta in ratio: they settle most of the active set while it is small.
+/// None where beta is not much below beta_max.
+std::vector<Stage> continuation(double beta, double beta_max, double tol);
 
 /// Solves for each of `betas`, which take the place of `problem.beta`, every one from the solution before. `start` has
 /// a column for each pattern, or is empty. Finished points are appended to `path`, so that they survive an exception;
