@@ -24,6 +24,24 @@ namespace detail {
 
 constexpr Index kTableBytes = 28 * 1024;  // fits a first-level cache of 32 KiB and leaves room for a row of `out`
 
+// The 16 sums of four vectors, both `stride` apart. Eight of them stay in registers: read back from memory, each would
+// wait for the store before it.
+template <class S>
+inline __attribute__((always_inline)) void store_sums(const S* vectors, Index stride, S* sums) {
+  using V = Simd<S>;
+  typename V::Vec sum[8];
+  sum[0] = typename V::Vec{};
+  for (int bit = 0; bit < 3; ++bit) {
+    const typename V::Vec u = V::load(vectors + bit * stride);
+    for (int i = 0; i < 1 << bit; ++i) sum[(1 << bit) + i] = u + sum[i];
+  }
+  const typename V::Vec u = V::load(vectors + 3 * stride);
+  for (int i = 0; i < 8; ++i) {
+    V::store(sums + i * stride, sum[i]);
+    V::store(sums + (8 + i) * stride, u + sum[i]);
+  }
+}
+
 // One slab of `kVectors` vectors of columns, from vector `slab` on.
 template <class S, int kVectors, class Fill>
 void bit_product_slab(BitRows bits, Index begin, Index end, Index slab, const Fill& fill, S* out, Index out_stride) {
@@ -33,26 +51,21 @@ void bit_product_slab(BitRows bits, Index begin, Index end, Index slab, const Fi
   constexpr Index kEntry = width * static_cast<Index>(sizeof(S));
   constexpr Index kBlock = std::max<Index>(1, kTableBytes / (32 * kEntry));  // bytes of B whose tables are held
   alignas(64) S tables[kBlock * 32 * width];
-  alignas(64) S row[width];
+  alignas(64) S rows[4 * width];
 
   const Index first_byte = begin / 8, last_byte = (end + 7) / 8;
   for (Index b0 = first_byte; b0 < last_byte; b0 += kBlock) {
     const Index b1 = std::min(last_byte, b0 + kBlock);
     for (Index nibble = 2 * b0; nibble < 2 * b1; ++nibble) {
-      S* table = tables + (nibble - 2 * b0) * 16 * width;
-      for (int z = 0; z < kVectors; ++z) V::store(table + z * V::lanes, Vec{});
-      for (int bit = 0; bit < 4; ++bit) {
-        const Index k = 4 * nibble + bit, size = Index(1) << bit;
+      for (Index bit = 0; bit < 4; ++bit) {
+        const Index k = 4 * nibble + bit;
         if (k < end)
-          fill(k, slab * V::lanes, width, row);
+          fill(k, slab * V::lanes, width, rows + bit * width);
         else
-          std::fill_n(row, width, S(0));
-        for (int z = 0; z < kVectors; ++z) {
-          const Vec u = V::load(row + z * V::lanes);
-          for (Index i = 0; i < size; ++i)
-            V::store(table + (size + i) * width + z * V::lanes, u + V::load(table + i * width + z * V::lanes));
-        }
+          std::fill_n(rows + bit * width, width, S(0));
       }
+      S* table = tables + (nibble - 2 * b0) * 16 * width;
+      for (int z = 0; z < kVectors; ++z) store_sums<S>(rows + z * V::lanes, width, table + z * V::lanes);
     }
     for (Index r = 0; r < bits.rows; ++r) {
       S* target = out + r * out_stride + slab * V::lanes;
