@@ -109,6 +109,19 @@ void DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
     size += U.col(a).norm();
     threshold += U.col(a).isZero(0) ? 0 : problem.threshold(groups[static_cast<std::size_t>(a)]);
   }
+  const auto gap = [&] {
+    design.correlations<double>(iterate.residual, C);
+    return duality_gap(problem, iterate, C, &groups);
+  };
+  // Steps at a large sigma multiply what rounding leaves of T: the best point is kept, and the search ends where they
+  // do not descend any more.
+  DualityGap least = gap();
+  Matrix best = U;
+  const double most = least.primal + 1e-6 * problem.objective_at_zero();
+  const auto place = [&](const Matrix& W) {
+    for (Index a = 0; a < m; ++a) iterate.coef.col(groups[static_cast<std::size_t>(a)]) = W.col(a);
+    iterate.refresh(problem);
+  };
   const double first = size > 0 ? size / threshold : 1 / std::max(problem.design.trace(groups.front()), 1e-300);
   double sigma = first;
 
@@ -151,12 +164,17 @@ void DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
       T += t * D;
     }
     U = point.W;
-    for (Index a = 0; a < m; ++a) iterate.coef.col(groups[static_cast<std::size_t>(a)]) = U.col(a);
-    iterate.refresh(problem);
-    design.correlations<double>(iterate.residual, C);
-    if (duality_gap(problem, iterate, C, &groups).gap <= tol) return;
+    place(U);
+    const DualityGap reached = gap();
+    if (!(reached.primal <= most)) break;
+    if (reached.gap < least.gap) {
+      least = reached;
+      best = U;
+    }
+    if (least.gap <= tol) break;
     sigma = std::min(kGrowth * sigma, kMostGrowth * first);
   }
+  place(best);
 }
 
 }  // namespace cvxrelu

@@ -76,8 +76,14 @@ class Solver {
 
   void solve(const std::vector<double>& betas, const MatrixView& start, std::vector<GroupLassoResult>& path) {
     Iterate iterate(problem_);
-    const bool cold = start.size() == 0;
-    if (!cold) iterate.coef = start;
+    bool cold = start.size() == 0;
+    if (!cold) {
+      const GroupLassoProblem problem = at(betas.front());
+      iterate.coef = start;
+      iterate.refresh(problem);
+      cold = !(objective_over(problem, iterate.active(), iterate) <= problem.objective_at_zero());
+      if (cold) iterate = Iterate(problem_);
+    }
     if (cold && settings_.continuation && settings_.solver != InnerSolver::bcd) approach(betas.front(), iterate);
     Matrix before, last;  // coefficients at the two penalties before this one
     for (std::size_t k = 0; k < betas.size(); ++k) {

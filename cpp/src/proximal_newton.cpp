@@ -54,25 +54,26 @@ DualityGap total_gap(const Loss& loss, const Penalty& penalty, const Iterate& it
   DualityGap best = duality_gap(penalty.problem, iterate, correlations, groups);
   best.primal += loss.value(fitted);
   best.gap += loss.fenchel_young(fitted, best.scale * T);
-  if (best.scale < 1 || penalty.problem.ridge > 0) return best;
-  // Room is left in the constraints: a longer dual point may be a better one, as far as it is in the domain.
-  const auto group = [&](Index k) { return groups ? (*groups)[static_cast<std::size_t>(k)] : k; };
-  double largest = 0;
-  for (Index k = 0; k < correlations.cols(); ++k)
-    largest = std::max(largest, correlations.col(k).norm() / penalty.problem.threshold(group(k)));
-  const double room = largest > 0.5 ? 1 / largest - 1 : 1;
-  for (double part = 1; part > 0.05; part /= 2) {
-    const double scale = 1 + part * room;
-    double gap = loss.fenchel_young(fitted, scale * T);
-    for (Index k = 0; k < correlations.cols(); ++k) {
-      const auto W = iterate.coef.col(group(k));
-      if (W.isZero(0)) continue;
-      gap += std::max(0.0, penalty.problem.threshold(group(k)) * W.norm() - scale * W.dot(correlations.col(k)));
-    }
+  const auto attempt = [&](double scale) {
+    const double gap =
+        loss.fenchel_young(fitted, scale * T) + blocks_gap(penalty.problem, iterate, correlations, groups, scale);
     if (gap < best.gap) {
       best.gap = gap;
       best.scale = scale;
     }
+  };
+  double largest = 0;
+  for (Index k = 0; k < correlations.cols(); ++k)
+    largest = std::max(largest, correlations.col(k).norm() /
+                                    penalty.problem.threshold(groups ? (*groups)[static_cast<std::size_t>(k)] : k));
+  if (largest <= 1) {
+    // Room is left in the constraints: a longer dual point may be a better one, as far as it is in the domain.
+    const double room = largest > 0.5 ? 1 / largest - 1 : 1;
+    if (penalty.problem.ridge == 0)
+      for (double part = 1; part > 0.05; part /= 2) attempt(1 + part * room);
+  } else if (penalty.problem.ridge > 0) {
+    // What exceeds the constraints is dear where the ridge is small.
+    for (int quarter = 1; quarter <= 4; ++quarter) attempt(std::pow(largest, -0.25 * quarter));
   }
   return best;
 }

@@ -5,8 +5,8 @@
 //
 //     gap = 1/2 ||R - T||^2 + sum_i ( beta omega_i ||W_i|| - <W_i, A_i' T> ).
 //
-// With a ridge term no scaling is needed (T = R), and the i-th term is
-//     beta omega_i ||W_i|| + ridge/2 ||W_i||^2 - <W_i, A_i' R> + (||A_i' R|| - beta omega_i)_+^2 / (2 ridge).
+// With a ridge term every T is feasible, s is the one with the largest dual objective, and the i-th term is
+//     beta omega_i ||W_i|| + ridge/2 ||W_i||^2 - <W_i, A_i' T> + (||A_i' T|| - beta omega_i)_+^2 / (2 ridge).
 #pragma once
 
 #include "cvxrelu/group_lasso.hpp"
@@ -23,6 +23,10 @@ struct DualityGap {
 /// not complete gives the gap of the program over that list.
 DualityGap duality_gap(const GroupLassoProblem& problem, const Iterate& iterate, const MatrixView& correlations,
                        const std::vector<Index>* groups);
+
+/// The part of the gap that is the blocks', at the dual point scale T.
+double blocks_gap(const GroupLassoProblem& problem, const Iterate& iterate, const MatrixView& correlations,
+                  const std::vector<Index>* groups, double scale);
 
 /// The gap of coefficients against any dual point T with Z'T = 0, shrunk to feasibility where it has to be.
 DualityGap duality_gap(const GroupLassoProblem& problem, const Matrix& coef, const MatrixView& T);

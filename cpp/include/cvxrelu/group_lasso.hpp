@@ -91,8 +91,8 @@ struct Stage {
 std::vector<Stage> continuation(double beta, double beta_max, double tol);
 
 /// Solves for each of `betas`, which take the place of `problem.beta`, every one from the solution before. `start` has
-/// a column for each pattern, or is empty. Finished points are appended to `path`, so that they survive an exception;
-/// a point at which the monitor has asked to stop is the last.
+/// a column for each pattern, or is empty; one that is no better than zero is not used. Finished points are appended to
+/// `path`, so that they survive an exception; a point at which the monitor has asked to stop is the last.
 void solve_group_lasso(const GroupLassoProblem& problem, const std::vector<double>& betas,
                        const GroupLassoSettings& settings, const MatrixView& start, Monitor& monitor,
                        std::vector<GroupLassoResult>& path);

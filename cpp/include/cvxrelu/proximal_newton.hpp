@@ -35,7 +35,7 @@ struct LossProblem {
   double objective_at_zero() const { return loss.value(Matrix::Zero(loss.targets().rows(), n_outputs())); }
 };
 
-/// As solve_group_lasso. A start that is no better than zero is not used.
+/// As solve_group_lasso.
 void solve_with_loss(const LossProblem& problem, const std::vector<double>& betas, const GroupLassoSettings& settings,
                      const MatrixView& start, Monitor& monitor, std::vector<GroupLassoResult>& path);
 
