@@ -133,7 +133,9 @@ class Search final : public LineWalk<kArithmetic> {
     if (!floating) coordinate_norms(node, norms_);
     const LineVector<double>& norms = floating ? node.norms : norms_;
     const double R = rows_.row_bound, x = std::max(norms[0], norms[1]);
-    const double null_error = bounds.null_threshold(), dual_error = bounds.dual_threshold();
+    // A functional that is a lane differs from that of the column, which differs from the exact one.
+    const double null_error = bounds.null_threshold() + bounds.null_error;
+    const double dual_error = bounds.dual_threshold() + bounds.dual_error;
     view.omega = g1 * h2 - h1 * g2;
     view.omega_error = 4 * x * null_error / R + 2 * rounding * x * x;
     for (int l = 0; l < k; ++l) {
@@ -317,7 +319,7 @@ class Search final : public LineWalk<kArithmetic> {
     const bool flip = store_masks(0, words_);
     if (output_.gates == nullptr) return;
     typename Base::Gate gate{};
-    std::copy_n(values + padded(n_, kLanes<double>), r_, gate.data());
+    std::copy_n(values + this->template lanes_of_rows<double>(), r_, gate.data());
     finish_gate(
         0, flip, gate, [&] { return check_.inside(gate.data(), cell_.data()); },
         [&] { return RayCell{{}, level, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });

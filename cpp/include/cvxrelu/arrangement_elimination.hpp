@@ -32,29 +32,41 @@ class Elimination : public CellSearch {
         n_(rows.n),
         r_(rows.rank),
         words_(static_cast<int>(words_for(rows.n))),
-        size_(padded(rows.n, kLanes<S>)) {
+        size_(lanes_of_rows<S>()),
+        flags_(kInteger ? 0 : std::min(r_, size_ - n_)),
+        first_flag_(n_ / kLanes<S> * kLanes<S>) {
     nodes_.resize(static_cast<std::size_t>(r_));
     for (auto& node : nodes_) prepare(node, size_);
-    for (auto& node : sections_) prepare(node, padded(n_, kLanes<double>));
+    for (auto& node : sections_) prepare(node, lanes_of_rows<double>());
     const RowMatrix& entries = kInteger ? rows_.integers : rows_.scaled;
     Node<S>& root = nodes_[0];
     for (int k = 0; k < r_; ++k) {
       for (int j = 0; j < n_; ++j) root.lanes(j, k) = static_cast<S>(entries(j, k));
+      for (int g = 0; g < flags_; ++g) root.lanes(n_ + g, k) = static_cast<S>(rows_.flag(g, k));
       root.lanes(size_ + k, k) = 1;
     }
     root.closure.assign(rows_.zero.begin(), rows_.zero.end());
-    root.norms.assign(static_cast<std::size_t>(r_), 1);
+    std::fill_n(root.norms.begin(), r_, 1);
     root.bounds.null_norm = rows_.row_bound;
     root.bounds.null_error = 1e-300;
     flag_.setZero(padded(r_, kLanes<double>), r_);
     flag_.topRows(r_) = rows_.flag.transpose();
+    step_.rank = section_step_.rank = r_;
+    step_.row.assign(static_cast<std::size_t>(padded(r_, kLanes<S>)), 0);
+    section_step_.row.assign(static_cast<std::size_t>(padded(r_, kLanes<double>)), 0);
     members_.reserve(static_cast<std::size_t>(r_) + 1);
+  }
+
+  /// Lanes of a column before its coordinates: the rows, and in floating point two or more functionals of the flag.
+  template <class T>
+  int lanes_of_rows() const {
+    return padded(kInteger ? n_ : n_ + std::min(r_, 2), kLanes<T>);
   }
 
   template <class T>
   void prepare(Node<T>& node, int size) {
     node.lanes.setZero(size + padded(r_, kLanes<T>), r_);
-    node.norms.assign(static_cast<std::size_t>(r_), 0);
+    node.norms.assign(static_cast<std::size_t>(padded(r_, kLanes<double>)), 0);
     for (Words* mask : {&node.closure, &node.positive, &node.negative}) {
       mask->assign(static_cast<std::size_t>(words_), 0);
     }
@@ -90,7 +102,6 @@ class Elimination : public CellSearch {
     Node<S>& to = nodes_[static_cast<std::size_t>(k + 1)];
     Step<S>& step = step_;
     step.nulls = r_ - k;
-    step.row.resize(static_cast<std::size_t>(r_));
     for (int q = 0; q < r_; ++q) step.row[static_cast<std::size_t>(q)] = from.column(q)[s];
     step.pivot = pivot_column(step);
     if (step.pivot < 0) return false;
@@ -101,7 +112,12 @@ class Elimination : public CellSearch {
     const Update update{broadcast(std::abs(pivot)), broadcast(divisor), broadcast(1 / divisor)};
     const S* source = from.column(step.pivot);
     S* dual = to.column(step.dual());
-    const int coordinates = padded(r_, kLanes<S>);
+    // The last node on a path needs no coordinates but for gates, and for sharp bounds.
+    bool coordinates = kInteger || k + 1 < r_ - 2 || everywhere_ || allow_broken;
+    if constexpr (!kInteger) {
+      if (!coordinates) coordinates = !bound_loosely(step, from, rows_.row_bound, to);
+    }
+    const int length = size_ + (coordinates ? padded(r_, kLanes<S>) : 0);
 
     const auto eliminate = [&](int q, int begin, int end) {
       const Vec<S> factor = broadcast(step.row[static_cast<std::size_t>(q)]);
@@ -109,13 +125,16 @@ class Elimination : public CellSearch {
       S* out = to.column(step.destination(q));
       for (int j = begin; j < end; j += kLanes<S>) store(out + j, update(load(in + j), factor, load(dual + j)));
     };
-    for (int j = size_; j < size_ + coordinates; j += kLanes<S>) store(dual + j, load(source + j) * broadcast(sign));
+    const int words_end = std::min(size_, 64 * words_);
+    for (int j = words_end; j < length; j += kLanes<S>) store(dual + j, load(source + j) * broadcast(sign));
     for (int q = 0; q < r_; ++q) {
-      if (q != step.pivot) eliminate(q, size_, size_ + coordinates);
+      if (q != step.pivot) eliminate(q, words_end, length);
     }
     if constexpr (!kInteger) {
-      coordinate_norms(to, to.norms);
-      update_bounds(step, from.bounds, rows_.row_bound, to.norms, to.bounds);
+      if (coordinates) {
+        coordinate_norms(to, to.norms);
+        bound_closely(step, from.bounds, rows_.row_bound, to);
+      }
     }
 
     const Vec<S> limit = broadcast(null_limit(to));
@@ -154,7 +173,10 @@ class Elimination : public CellSearch {
       closure[static_cast<std::size_t>(w)] = from.closure[static_cast<std::size_t>(w)] | inside;
     }
     const int dual_end = everywhere_ || allow_broken ? size_ : padded(s, kLanes<S>);
-    for (int q = step.nulls; q < r_; ++q) eliminate(q, 0, dual_end);
+    for (int q = step.nulls; q < r_; ++q) {
+      eliminate(q, 0, dual_end);
+      if (flags_ > 0) eliminate(q, std::max(first_flag_, dual_end), words_end);
+    }
     sort_by_coefficient(k, s, dual, to);
     return true;
   }
@@ -303,6 +325,15 @@ class Elimination : public CellSearch {
   /// The node restricted to the subspace where the first functionals of the flag vanish, in floating point. Its dual
   /// columns are those of S, below row `end` at least.
   const Node<double>& cut(const Node<S>& node, int k, int level, int end) {
+    if (!everywhere_ && level + 1 < flags_) {
+      const Node<double>* section = cut(node, k, level, end, false);
+      if (section != nullptr) return *section;
+    }
+    return *cut(node, k, level, end, true);
+  }
+
+  /// Without coordinates null if the bounds are not sharp.
+  const Node<double>* cut(const Node<S>& node, int k, int level, int end, bool coordinates) {
     const Node<double>* now = nullptr;
     if constexpr (kInteger) {
       now = &in_floating_point(node, k, sections_[1]);
@@ -310,7 +341,8 @@ class Elimination : public CellSearch {
       now = &node;
     }
     Step<double>& step = section_step_;
-    step.row.resize(static_cast<std::size_t>(r_));
+    const int size = lanes_of_rows<double>(), length = size + (coordinates ? padded(r_, kLanes<double>) : 0);
+    const int dual_end = everywhere_ ? size : padded(end, kLanes<double>);
     for (int g = 0; g < level; ++g) {
       Node<double>& next = sections_[static_cast<std::size_t>(g % 2)];
       step.nulls = r_ - k - g;
@@ -322,8 +354,7 @@ class Elimination : public CellSearch {
           step.pivot = q;
         }
       }
-      const int length = static_cast<int>(now->lanes.rows());
-      const int size = length - padded(r_, kLanes<double>), dual_end = everywhere_ ? size : padded(end, kLanes<double>);
+      if (!coordinates && !bound_loosely(step, *now, rows_.row_bound, next)) return nullptr;
       const Vec<double> inverse = broadcast(1 / step.row[static_cast<std::size_t>(step.pivot)]);
       const double* source = now->column(step.pivot);
       double* dual = next.column(step.dual());
@@ -336,17 +367,20 @@ class Elimination : public CellSearch {
         const auto eliminate = [&](int from, int to) {
           for (int j = from; j < to; j += kLanes<double>) store(out + j, load(in + j) - factor * load(dual + j));
         };
-        eliminate(0, q < step.nulls ? size : q >= r_ - k ? dual_end : 0);
-        eliminate(size, length);
+        const int rows_end = q < step.nulls ? size : q >= r_ - k ? dual_end : 0;
+        eliminate(0, rows_end);
+        eliminate(std::max(rows_end, flags_ > 0 ? first_flag_ : size), length);
       }
-      coordinate_norms(next, next.norms);
-      update_bounds(step, now->bounds, rows_.row_bound, next.norms, next.bounds);
+      if (coordinates) {
+        coordinate_norms(next, next.norms);
+        bound_closely(step, now->bounds, rows_.row_bound, next);
+      }
       // A functional is summed from coordinates, which a lane is not.
       next.bounds.null_error += (r_ + 4) * kRoundoff * now->bounds.null_norm;
       next.bounds.dual_error += (r_ + 4) * kRoundoff * now->bounds.dual_norm_max;
       now = &next;
     }
-    return *now;
+    return now;
   }
 
   /// An integer node over its pivot.
@@ -362,15 +396,7 @@ class Elimination : public CellSearch {
     coordinate_norms(result, result.norms);
     NodeBounds& bounds = result.bounds;
     bounds = NodeBounds();
-    for (int q = 0; q < r_; ++q) {
-      const double norm = rows_.row_bound * result.norms[static_cast<std::size_t>(q)];
-      if (q < r_ - k) {
-        bounds.null_norm = std::max(bounds.null_norm, norm);
-      } else {
-        bounds.dual_norm_sum += norm;
-        bounds.dual_norm_max = std::max(bounds.dual_norm_max, norm);
-      }
-    }
+    take_norms(result.norms, r_ - k, r_, rows_.row_bound, bounds);
     bounds.null_error = 8 * kRoundoff * bounds.null_norm;
     bounds.dual_error = 8 * kRoundoff * bounds.dual_norm_max;
     bounds.reliable = r_ * bounds.dual_error <= 0.25;
@@ -379,6 +405,7 @@ class Elimination : public CellSearch {
 
   template <class T>
   double functional(const Node<T>& node, int g, int q) const {
+    if (g < flags_) return static_cast<double>(node.column(q)[n_ + g]);
     const T* x = node.column(q) + node.lanes.rows() - padded(r_, kLanes<T>);
     const double* flag = flag_.data() + static_cast<Index>(g) * flag_.rows();
     Vec<double> sum{};
@@ -390,6 +417,7 @@ class Elimination : public CellSearch {
   const double tol_;
   Pulse& pulse_;
   const int n_, r_, words_, size_;
+  const int flags_, first_flag_;  // functionals that are lanes n, n + 1, ..., and the vector they begin in
   bool everywhere_ = true;      // dual columns on all rows, which gates need; else on rows that may still be eliminated
   std::vector<Node<S>> nodes_;  // by number of elements
   std::array<Node<double>, 2> sections_;  // of a node by flag functionals

@@ -25,12 +25,12 @@ template <class L>
 struct LeafView {
   const L* e1 = nullptr;
   const L* e2 = nullptr;
-  std::array<const L*, ArrangementRows::kMaxRank> dual{};
-  int size = 0;   // elements of S
-  int level = 0;  // flag functionals that v is already orthogonal to
+  std::array<const L*, ArrangementRows::kMaxRank> dual;  // as many as S has elements, as alpha, beta and lambda_error
+  int size = 0;                                          // elements of S
+  int level = 0;                                         // flag functionals that v is already orthogonal to
   double pivot = 1;
   double omega = 0, omega_error = 0;
-  std::array<double, ArrangementRows::kMaxRank> alpha{}, beta{}, lambda_error{};
+  std::array<double, ArrangementRows::kMaxRank> alpha, beta, lambda_error;
   // Threshold for the signs at element i, M = max(|e1_i|, |e2_i|): coarse (M + norm) + fine M, if M >= least.
   double coarse = 0, fine = 0, norm = 0, least = 0;
 

@@ -366,7 +366,8 @@ class LineWalk : public CellWriter<kArithmetic> {
       const L* column = q == 0 ? view.e1 : q == 1 ? view.e2 : view.dual[q - 2];
       coordinates_[q] = {};
       for (int c = 0; c < r_; ++c) {
-        coordinates_[q][static_cast<std::size_t>(c)] = static_cast<double>(column[padded(n_, kLanes<L>) + c]);
+        coordinates_[q][static_cast<std::size_t>(c)] =
+            static_cast<double>(column[this->template lanes_of_rows<L>() + c]);
       }
     }
   }

@@ -93,6 +93,11 @@ inline S smallest(Vec<S> v) {
   return fold<S, kLanes<S>>(v, [](const auto& a, const auto& b) { return a < b ? a : b; });
 }
 
+template <class S>
+inline S greatest(Vec<S> v) {
+  return fold<S, kLanes<S>>(v, [](const auto& a, const auto& b) { return a > b ? a : b; });
+}
+
 /// kBlock vectors from position j on of the sum of `count` columns with factors.
 template <int kBlock, class S>
 inline void combine(const S* const* columns, const S* factors, int count, int j, Vec<S>* sum) {
