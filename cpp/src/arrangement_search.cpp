@@ -138,14 +138,13 @@ class Search final : public LineWalk<kArithmetic> {
     const double dual_error = bounds.dual_threshold() + bounds.dual_error;
     view.omega = g1 * h2 - h1 * g2;
     view.omega_error = 4 * x * null_error / R + 2 * rounding * x * x;
+    const double per_norm = 6 * (2 * x * null_error + rounding * R * x * x), constant = 6 * x * x * dual_error;
     for (int l = 0; l < k; ++l) {
       const auto at = static_cast<std::size_t>(l);
       const double g = functional(node, level, r_ - 1 - l), h = functional(node, level + 1, r_ - 1 - l);
       view.alpha[at] = g2 * h - h2 * g;
       view.beta[at] = g1 * h - h1 * g;
-      const double t = norms[static_cast<std::size_t>(r_ - 1 - l)];
-      view.lambda_error[at] = 6 * (2 * x * t * null_error + x * x * dual_error + rounding * R * x * x * t);
-      if (tol_ > 0) view.lambda_error[at] = 0;
+      view.lambda_error[at] = tol_ > 0 ? 0 : per_norm * norms[static_cast<std::size_t>(r_ - 1 - l)] + constant;
     }
     view.norm = R * x;
     if (tol_ > 0) {

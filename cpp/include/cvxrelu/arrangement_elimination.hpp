@@ -23,6 +23,7 @@ template <Arithmetic kArithmetic>
 class Elimination : public CellSearch {
  protected:
   using S = std::conditional_t<kArithmetic == Arithmetic::kSingle, float, double>;
+  static constexpr int kManyRows = 300;  // from which on walks along lines are faster
   static constexpr bool kInteger = kArithmetic != Arithmetic::kFloating;
 
   Elimination(const ArrangementRows& rows, double tol, Pulse& pulse)
@@ -34,7 +35,8 @@ class Elimination : public CellSearch {
         words_(static_cast<int>(words_for(rows.n))),
         size_(lanes_of_rows<S>()),
         flags_(kInteger ? 0 : std::min(r_, size_ - n_)),
-        first_flag_(n_ / kLanes<S> * kLanes<S>) {
+        first_flag_(n_ / kLanes<S> * kLanes<S>),
+        loose_(n_ < kManyRows) {
     nodes_.resize(static_cast<std::size_t>(r_));
     for (auto& node : nodes_) prepare(node, size_);
     for (auto& node : sections_) prepare(node, lanes_of_rows<double>());
@@ -112,24 +114,19 @@ class Elimination : public CellSearch {
     const Update update{broadcast(std::abs(pivot)), broadcast(divisor), broadcast(1 / divisor)};
     const S* source = from.column(step.pivot);
     S* dual = to.column(step.dual());
-    // The last node on a path needs no coordinates but for gates, and for sharp bounds.
-    bool coordinates = kInteger || k + 1 < r_ - 2 || everywhere_ || allow_broken;
+    bool coordinates = kInteger || k + 1 < r_ - 2 || everywhere_ || allow_broken || !loose_;
     if constexpr (!kInteger) {
       if (!coordinates) coordinates = !bound_loosely(step, from, rows_.row_bound, to);
     }
     const int length = size_ + (coordinates ? padded(r_, kLanes<S>) : 0);
 
-    const auto eliminate = [&](int q, int begin, int end) {
-      const Vec<S> factor = broadcast(step.row[static_cast<std::size_t>(q)]);
-      const S* in = from.column(q);
-      S* out = to.column(step.destination(q));
-      for (int j = begin; j < end; j += kLanes<S>) store(out + j, update(load(in + j), factor, load(dual + j)));
-    };
     const int words_end = std::min(size_, 64 * words_);
     for (int j = words_end; j < length; j += kLanes<S>) store(dual + j, load(source + j) * broadcast(sign));
-    for (int q = 0; q < r_; ++q) {
-      if (q != step.pivot) eliminate(q, words_end, length);
-    }
+    const auto eliminate = [&](int first, int last, int begin, int end) {
+      eliminate_columns(from, step, update, first, last, begin, end, to);
+    };
+    eliminate(0, step.dual(), words_end, length);
+    eliminate(step.nulls, r_, words_end, length);
     if constexpr (!kInteger) {
       if (coordinates) {
         coordinate_norms(to, to.norms);
@@ -140,20 +137,10 @@ class Elimination : public CellSearch {
     const Vec<S> limit = broadcast(null_limit(to));
     Words& closure = to.closure;
     for (int w = 0; w < words_; ++w) {
-      Word small = 0;
-      const int stop = std::min(size_, 64 * w + 64);
-      for (int j = 64 * w; j < stop; j += kLanes<S>) {
-        const Vec<S> t = load(source + j) * broadcast(sign);
-        store(dual + j, t);
-        Vec<S> largest{};
-        for (int q = 0; q < step.nulls; ++q) {
-          if (q == step.pivot) continue;
-          const Vec<S> x = update(load(from.column(q) + j), broadcast(step.row[static_cast<std::size_t>(q)]), t);
-          store(to.column(step.destination(q)) + j, x);
-          largest = maximum(largest, absolute<S>(x));
-        }
-        small |= static_cast<Word>(~less_bits(limit, largest) & kAllLanes<S>) << (j % 64);
-      }
+      const int begin = 64 * w, end = std::min(size_, begin + 64);
+      for (int j = begin; j < end; j += kLanes<S>) store(dual + j, load(source + j) * broadcast(sign));
+      eliminate(0, step.dual(), begin, end);
+      const Word small = small_rows(to, step.dual(), limit, begin, end);
       Word open = small & rows_.all[static_cast<std::size_t>(w)] & ~from.closure[static_cast<std::size_t>(w)];
       if (w == s / 64) open &= ~(Word{1} << (s % 64));
       Word inside = open;
@@ -173,12 +160,26 @@ class Elimination : public CellSearch {
       closure[static_cast<std::size_t>(w)] = from.closure[static_cast<std::size_t>(w)] | inside;
     }
     const int dual_end = everywhere_ || allow_broken ? size_ : padded(s, kLanes<S>);
-    for (int q = step.nulls; q < r_; ++q) {
-      eliminate(q, 0, dual_end);
-      if (flags_ > 0) eliminate(q, std::max(first_flag_, dual_end), words_end);
-    }
+    eliminate(step.nulls, r_, 0, dual_end);
+    if (flags_ > 0) eliminate(step.nulls, r_, std::max(first_flag_, dual_end), words_end);
     sort_by_coefficient(k, s, dual, to);
     return true;
+  }
+
+  /// Bits of the rows of one word where no null column is above the limit.
+  static Word small_rows(const Node<S>& node, int nulls, Vec<S> limit, int begin, int end) {
+    Word small = 0;
+    in_blocks<S>(begin, end, [&](auto block, int j) {
+      Vec<S> largest[block]{};
+      for (int q = 0; q < nulls; ++q) {
+        const S* x = node.column(q) + j;
+        for (int b = 0; b < block; ++b) largest[b] = maximum(largest[b], absolute<S>(load(x + b * kLanes<S>)));
+      }
+      for (int b = 0; b < block; ++b, j += kLanes<S>) {
+        small |= static_cast<Word>(~less_bits(limit, largest[b]) & kAllLanes<S>) << (j % 64);
+      }
+    });
+    return small;
   }
 
   S null_limit(const Node<S>& node) const {
@@ -189,16 +190,27 @@ class Elimination : public CellSearch {
     }
   }
 
+  /// Without branches, which would be mispredicted. The first if all are zero: unreliable from there.
+  template <class T>
+  static int largest_entry(const T* row, int size) {
+    int best = 0;
+    T largest = std::abs(row[0]);
+    for (int q = 1; q < size; ++q) {
+      const T value = std::abs(row[q]);
+      best = value > largest ? q : best;
+      largest = value > largest ? value : largest;
+    }
+    return best;
+  }
+
   /// Integer kinds take the smallest pivot, which keeps numbers small; floating point the largest.
   int pivot_column(const Step<S>& step) const {
+    const S* row = step.row.data();
+    if constexpr (!kInteger) return largest_entry(row, step.nulls);
     int best = -1;
     for (int q = 0; q < step.nulls; ++q) {
-      const S value = std::abs(step.row[static_cast<std::size_t>(q)]);
-      if (value == 0) continue;
-      const S current = best < 0 ? S(0) : std::abs(step.row[static_cast<std::size_t>(best)]);
-      if (best < 0 || (kInteger ? value < current : value > current)) best = q;
+      if (row[q] != 0 && (best < 0 || std::abs(row[q]) < std::abs(row[best]))) best = q;
     }
-    if (!kInteger && best < 0) best = 0;  // an independent row whose values have all vanished: unreliable from here
     return best;
   }
 
@@ -325,7 +337,7 @@ class Elimination : public CellSearch {
   /// The node restricted to the subspace where the first functionals of the flag vanish, in floating point. Its dual
   /// columns are those of S, below row `end` at least.
   const Node<double>& cut(const Node<S>& node, int k, int level, int end) {
-    if (!everywhere_ && level + 1 < flags_) {
+    if (loose_ && !everywhere_ && level + 1 < flags_) {
       const Node<double>* section = cut(node, k, level, end, false);
       if (section != nullptr) return *section;
     }
@@ -343,34 +355,25 @@ class Elimination : public CellSearch {
     Step<double>& step = section_step_;
     const int size = lanes_of_rows<double>(), length = size + (coordinates ? padded(r_, kLanes<double>) : 0);
     const int dual_end = everywhere_ ? size : padded(end, kLanes<double>);
+    const int first_functional = flags_ > 0 ? first_flag_ : size;
     for (int g = 0; g < level; ++g) {
       Node<double>& next = sections_[static_cast<std::size_t>(g % 2)];
       step.nulls = r_ - k - g;
       for (int q = 0; q < r_; ++q) step.row[static_cast<std::size_t>(q)] = functional(*now, g, q);
-      step.pivot = 0;
-      for (int q = 1; q < step.nulls; ++q) {
-        if (std::abs(step.row[static_cast<std::size_t>(q)]) >
-            std::abs(step.row[static_cast<std::size_t>(step.pivot)])) {
-          step.pivot = q;
-        }
-      }
+      step.pivot = largest_entry(step.row.data(), step.nulls);
       if (!coordinates && !bound_loosely(step, *now, rows_.row_bound, next)) return nullptr;
       const Vec<double> inverse = broadcast(1 / step.row[static_cast<std::size_t>(step.pivot)]);
       const double* source = now->column(step.pivot);
       double* dual = next.column(step.dual());
       for (int j = 0; j < length; j += kLanes<double>) store(dual + j, load(source + j) * inverse);
-      for (int q = 0; q < r_; ++q) {
-        if (q == step.pivot) continue;
-        const Vec<double> factor = broadcast(step.row[static_cast<std::size_t>(q)]);
-        const double* in = now->column(q);
-        double* out = next.column(step.destination(q));
-        const auto eliminate = [&](int from, int to) {
-          for (int j = from; j < to; j += kLanes<double>) store(out + j, load(in + j) - factor * load(dual + j));
-        };
-        const int rows_end = q < step.nulls ? size : q >= r_ - k ? dual_end : 0;
-        eliminate(0, rows_end);
-        eliminate(std::max(rows_end, flags_ > 0 ? first_flag_ : size), length);
-      }
+      const auto eliminate = [&](int first, int last, int begin, int end) {
+        const auto update = [](Vec<double> old, Vec<double> factor, Vec<double> t) { return old - factor * t; };
+        eliminate_columns(*now, step, update, first, last, begin, end, next);
+      };
+      eliminate(0, step.dual(), 0, length);
+      eliminate(step.nulls, r_ - k, first_functional, length);
+      eliminate(r_ - k, r_, 0, dual_end);
+      eliminate(r_ - k, r_, std::max(dual_end, first_functional), length);
       if (coordinates) {
         coordinate_norms(next, next.norms);
         bound_closely(step, now->bounds, rows_.row_bound, next);
@@ -418,6 +421,9 @@ class Elimination : public CellSearch {
   Pulse& pulse_;
   const int n_, r_, words_, size_;
   const int flags_, first_flag_;  // functionals that are lanes n, n + 1, ..., and the vector they begin in
+  // For masks alone the last nodes have no coordinates, which only gates need, while bounds without them are sharp. Not
+  // with many rows: these bounds decide where lines are walked along, and so the order of the cells.
+  const bool loose_;
   bool everywhere_ = true;      // dual columns on all rows, which gates need; else on rows that may still be eliminated
   std::vector<Node<S>> nodes_;  // by number of elements
   std::array<Node<double>, 2> sections_;  // of a node by flag functionals

@@ -26,8 +26,7 @@ class LineWalk : public CellWriter<kArithmetic> {
   using Base = CellWriter<kArithmetic>;
 
  protected:
-  static constexpr int kManyRows = 300;  // from which on walks are faster
-  using Base::counts, Base::pulse_, Base::rows_, Base::n_, Base::r_, Base::words_, Base::nodes_;
+  using Base::counts, Base::pulse_, Base::rows_, Base::n_, Base::r_, Base::words_, Base::nodes_, Base::kManyRows;
   using Base::in_span, Base::same_side, Base::exact_row_sign, Base::exact_lambda_sign;
   using Base::outside_, Base::dependent_, Base::cell_, Base::lowest_, Base::turning_, Base::output_, Base::first_pair_;
   using Base::split_span, Base::store_masks, Base::finish_gate, Base::ray_cell, Base::base_, Base::check_;

@@ -56,7 +56,7 @@ inline void store(S* p, Vec<S> v) {
 }
 template <class S>
 inline Vec<S> broadcast(S x) {
-  return Simd<S>::broadcast(x);
+  return x - Vec<S>{};  // which costs nothing, while x + 0 is an addition: it turns -0 into 0
 }
 template <class S>
 inline Vec<S> absolute(Vec<S> v) {
@@ -108,12 +108,18 @@ inline void combine(const S* const* columns, const S* factors, int count, int j,
   }
 }
 
-/// Calls work(number of vectors as a constant, position) for blocks of four vectors, and for single ones at the end.
+/// Calls work(number of vectors as a constant, position) for blocks of four vectors, and for those left at the end.
 template <class S, class Work>
 inline void in_blocks(int begin, int end, const Work& work) {
   int j = begin;
   for (; j + 4 * kLanes<S> <= end; j += 4 * kLanes<S>) work(std::integral_constant<int, 4>(), j);
-  for (; j < end; j += kLanes<S>) work(std::integral_constant<int, 1>(), j);
+  if (j + 2 * kLanes<S> < end) {
+    work(std::integral_constant<int, 3>(), j);
+  } else if (j + kLanes<S> < end) {
+    work(std::integral_constant<int, 2>(), j);
+  } else if (j < end) {
+    work(std::integral_constant<int, 1>(), j);
+  }
 }
 
 /// Bit k is set where a[k] < b[k].
