@@ -116,10 +116,10 @@ class CellWriter : public Elimination<kArithmetic> {
     double* gate = padded_gate.data();
     Vec<double> square{};
     for (int c = 0; c < r_; c += kLanes<double>) square += load(gate + c) * load(gate + c);
-    const double scale = 1 / std::sqrt(total<double>(square));
+    const double length_square = total<double>(square), scale = 1 / std::sqrt(length_square);
     for (int c = 0; c < r_; c += kLanes<double>) store(gate + c, broadcast(scale) * load(gate + c));
     if (check_gates_) {
-      bool inside = is_inside();
+      bool inside = length_square > 1e-280 && length_square < 1e280 && is_inside();
       if (!inside && check_.repair(describe(), cell_.data(), gate)) {
         inside = true;
         ++counts.repaired;
