@@ -114,11 +114,7 @@ class Elimination : public CellSearch {
     const Update update{broadcast(std::abs(pivot)), broadcast(divisor), broadcast(1 / divisor)};
     const S* source = from.column(step.pivot);
     S* dual = to.column(step.dual());
-    bool coordinates = kInteger || k + 1 < r_ - 2 || everywhere_ || allow_broken || !loose_;
-    if constexpr (!kInteger) {
-      if (!coordinates) coordinates = !bound_loosely(step, from, rows_.row_bound, to);
-    }
-    const int length = size_ + (coordinates ? padded(r_, kLanes<S>) : 0);
+    const int length = size_ + padded(r_, kLanes<S>);
 
     const int words_end = std::min(size_, 64 * words_);
     for (int j = words_end; j < length; j += kLanes<S>) store(dual + j, load(source + j) * broadcast(sign));
@@ -128,10 +124,8 @@ class Elimination : public CellSearch {
     eliminate(0, step.dual(), words_end, length);
     eliminate(step.nulls, r_, words_end, length);
     if constexpr (!kInteger) {
-      if (coordinates) {
-        coordinate_norms(to, to.norms);
-        bound_closely(step, from.bounds, rows_.row_bound, to);
-      }
+      coordinate_norms(to, to.norms);
+      bound_closely(step, from.bounds, rows_.row_bound, to);
     }
 
     const Vec<S> limit = broadcast(null_limit(to));
@@ -421,8 +415,8 @@ class Elimination : public CellSearch {
   Pulse& pulse_;
   const int n_, r_, words_, size_;
   const int flags_, first_flag_;  // functionals that are lanes n, n + 1, ..., and the vector they begin in
-  // For masks alone the last nodes have no coordinates, which only gates need, while bounds without them are sharp. Not
-  // with many rows: these bounds decide where lines are walked along, and so the order of the cells.
+  // For masks alone sections have no coordinates, which only gates need, while bounds without them are sharp. Not with
+  // many rows: these bounds decide where lines are walked along, and so the order of the cells.
   const bool loose_;
   bool everywhere_ = true;      // dual columns on all rows, which gates need; else on rows that may still be eliminated
   std::vector<Node<S>> nodes_;  // by number of elements

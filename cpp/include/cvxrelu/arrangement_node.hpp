@@ -66,7 +66,6 @@ struct Step {
   int nulls = 0;      // null columns before the step
   int pivot = 0;      // the one that becomes dual
   LineVector<S> row;  // values of the new row on the columns, and zeros up to whole vectors
-  double factor = 0;  // in floating point, the largest |row| on the dual columns
 
   /// The new dual column, and where the other new columns come from.
   int dual() const { return nulls - 1; }
@@ -117,26 +116,28 @@ inline void take_norms(const LineVector<double>& norms, int nulls, int r, double
   bounds.dual_norm_max = row_bound * largest;
 }
 
-/// Error bounds of a floating-point node after a step, when its norms are there, and `new_norm` of the new dual vector.
-inline void update_errors(const Step<double>& step, const NodeBounds& before, double new_norm, NodeBounds& after) {
-  const double u = kRoundoff, pivot = std::abs(step.row[static_cast<std::size_t>(step.pivot)]), factor = step.factor;
+/// Error bounds of a floating-point node after a step, when its norms are there, and `new_norm` of the new dual vector,
+/// one of `duals`. The new row is `pivot` on the old null vector, up to sign, and at most `factor` on the old duals.
+inline void update_errors(double pivot, double factor, int duals, const NodeBounds& before, double new_norm,
+                          NodeBounds& after) {
+  const double u = kRoundoff;
   after.null_error = 2 * before.null_error + 20 * u * std::max(before.null_norm, after.null_norm);
   const double new_error = (before.null_error + 8 * u * before.null_norm) / pivot + 4 * u * new_norm;
   after.dual_error = before.dual_error + factor * new_error + 10 * u * (before.dual_norm_max + factor * new_norm);
   after.dual_error = std::max(after.dual_error, new_error);
   // Written so that NaN and infinity are unreliable.
-  after.reliable = before.reliable && (step.rank - step.dual()) * after.dual_error <= 0.25 &&
-                   after.dual_norm_sum < std::numeric_limits<double>::max();
+  after.reliable =
+      before.reliable && duals * after.dual_error <= 0.25 && after.dual_norm_sum < std::numeric_limits<double>::max();
 }
 
 /// Bounds from the norms of the columns, which are in place.
-inline void bound_closely(Step<double>& step, const NodeBounds& before, double row_bound, Node<double>& after) {
-  step.factor = 0;
-  for (int q = step.nulls; q < step.rank; ++q) {
-    step.factor = std::max(step.factor, std::abs(step.row[static_cast<std::size_t>(q)]));
-  }
+inline void bound_closely(const Step<double>& step, const NodeBounds& before, double row_bound, Node<double>& after) {
+  const double* row = step.row.data();
+  double factor = 0;
+  for (int q = step.nulls; q < step.rank; ++q) factor = std::max(factor, std::abs(row[q]));
   take_norms(after.norms, step.dual(), step.rank, row_bound, after.bounds);
-  update_errors(step, before, row_bound * after.norms[static_cast<std::size_t>(step.dual())], after.bounds);
+  update_errors(std::abs(row[step.pivot]), factor, step.rank - step.dual(), before,
+                row_bound * after.norms[static_cast<std::size_t>(step.dual())], after.bounds);
 }
 
 /// Norms and bounds from those before the step alone, by the triangle inequality; returns whether no decision is likely
@@ -147,7 +148,7 @@ inline void bound_closely(Step<double>& step, const NodeBounds& before, double r
 /// this sum, with norms for ||.||, by a factor of 1 - 3 u at most, and norms are 1.001 times as large as they need be
 /// at first: enough for many more steps than there are. No norm underflows, as a null column has a coordinate that is
 /// one.
-inline bool bound_loosely(Step<double>& step, const Node<double>& before, double row_bound, Node<double>& after) {
+inline bool bound_loosely(const Step<double>& step, const Node<double>& before, double row_bound, Node<double>& after) {
   const double *row = step.row.data(), *norm = before.norms.data();
   double* new_norm = after.norms.data();
   const double dual = norm[step.pivot] / std::abs(row[step.pivot]);
@@ -169,8 +170,7 @@ inline bool bound_loosely(Step<double>& step, const Node<double>& before, double
   bounds.null_norm = row_bound * null_norm;
   bounds.dual_norm_sum = row_bound * sum;
   bounds.dual_norm_max = row_bound * largest;
-  step.factor = factor;
-  update_errors(step, before.bounds, row_bound * dual, bounds);
+  update_errors(std::abs(row[step.pivot]), factor, step.rank - step.dual(), before.bounds, row_bound * dual, bounds);
   return bounds.null_threshold() <= kSharp * bounds.null_norm &&
          bounds.dual_threshold() <= kSharp * bounds.dual_norm_max;
 }

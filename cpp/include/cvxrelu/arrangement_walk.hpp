@@ -147,7 +147,7 @@ class LineWalk : public CellWriter<kArithmetic> {
   int longest_row(const LeafView<L>& view) const {
     int best = -1;
     double longest = -1;
-    for (int j = 0; j < n_ && !(longest > 0.125 * view.norm); ++j) {
+    for (int j = 0; j < n_ && !(longest > 0.125 * view.bounds.norm); ++j) {
       const double length = std::max(std::abs(view.e1[j]), std::abs(view.e2[j]));
       if (!get_bit(outside_.data(), j) || !(length > longest)) continue;
       longest = length;
@@ -212,7 +212,7 @@ class LineWalk : public CellWriter<kArithmetic> {
       const double *x = first_column_.data() + t, *y = second_column_.data() + t;
       const Vec<double> turns = ray_values<double, kKind>(load(x), load(y), load(x + 1), load(y + 1));
       Vec<double> limit = broadcast(0.5);
-      if constexpr (kKind == Compare::kBounded) limit = view.limits(load(x), load(y));
+      if constexpr (kKind == Compare::kBounded) limit = view.bounds.limits(load(x), load(y));
       std::uint32_t doubtful = ~less_bits(limit, turns) & kAllLanes<double>;
       if (count - 1 - t < kLanes<double>) doubtful &= (std::uint32_t{1} << (count - 1 - t)) - 1;
       for (; doubtful != 0; doubtful &= doubtful - 1) {
@@ -232,7 +232,7 @@ class LineWalk : public CellWriter<kArithmetic> {
   template <class L, Compare kKind>
   double limit_at(const LeafView<L>& view, int i) const {
     if constexpr (kKind == Compare::kBounded) {
-      return view.limits(broadcast<double>(view.e1[i]), broadcast<double>(view.e2[i]))[0];
+      return view.bounds.limits(broadcast<double>(view.e1[i]), broadcast<double>(view.e2[i]))[0];
     } else {
       return 0.5;
     }
