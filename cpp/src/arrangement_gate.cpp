@@ -70,15 +70,17 @@ GateCheck::GateCheck(const ArrangementRows& rows)
   copy(single_lanes_, single_columns_, kLanes<float>);
 }
 
-bool GateCheck::inside(const double* gate, const Word* mask) {
+bool GateCheck::inside(const double* gate, const Word* mask, double norm) {
+  const double bound = dot_bound_ * norm;
   if (rows_.n >= kManyRows) {
     // A sum of r products of rounded numbers is good to (r + 3) 2^-24 of the norms, and to what underflows.
     std::array<float, ArrangementRows::kMaxRank> rounded;
     for (int k = 0; k < rows_.rank; ++k) rounded[static_cast<std::size_t>(k)] = static_cast<float>(gate[k]);
-    if (surely_inside(rounded.data(), single_columns_.data(), mask, (rows_.rank + 3) * 0x1.02p-24 + 1e-36)) return true;
+    const double single_bound = (rows_.rank + 3) * 0x1.02p-24 * norm + 1e-36;
+    if (surely_inside(rounded.data(), single_columns_.data(), mask, single_bound)) return true;
   }
-  if (surely_inside(gate, columns_.data(), mask, dot_bound_)) return true;
-  const Vec<double> above = broadcast(dot_bound_), below = broadcast(-dot_bound_);
+  if (surely_inside(gate, columns_.data(), mask, bound)) return true;
+  const Vec<double> above = broadcast(bound), below = broadcast(-bound);
   const int size = static_cast<int>(lanes_.rows());
   for (int w = 0; 64 * w < size; ++w) {
     Word positive = 0, negative = 0;
@@ -211,13 +213,17 @@ bool GateCheck::repair(const RayCell& cell, const Word* mask, double* gate) {
         point[static_cast<std::size_t>(c)] += step * inverse[static_cast<std::size_t>(c * r + directions[q])];
       }
     }
-    Quad sum = 0;
-    for (const Quad x : point) sum += magnitude(x);
-    if (!(sum > 0)) return false;
+    Quad largest = 0;
+    for (const Quad x : point) largest = std::max(largest, magnitude(x));
+    if (!(largest > 0)) return false;
     for (int again = 0; again < kScales; ++again) {
-      const Quad scale = (0.5 + 0.5 * uniform()) / sum;  // another multiple rounds to another direction
-      for (int c = 0; c < r; ++c) gate[c] = static_cast<double>(scale * point[static_cast<std::size_t>(c)]);
-      if (inside(gate, mask)) return true;
+      const Quad scale = (0.5 + 0.5 * uniform()) / largest;  // another multiple rounds to another direction
+      double norm = 0;
+      for (int c = 0; c < r; ++c) {
+        gate[c] = static_cast<double>(scale * point[static_cast<std::size_t>(c)]);
+        norm += std::abs(gate[c]);
+      }
+      if (norm <= r && inside(gate, mask, norm)) return true;  // not NaN either
     }
   }
   return false;

@@ -23,8 +23,8 @@ class GateCheck {
   explicit GateCheck(const ArrangementRows& rows);
 
   /// Whether sign(a_j.gate) is as the mask says, and not zero, on all rows that are not zero. The gate has `rank`
-  /// coordinates in the scaled columns and a norm of at most 1.001. O(n r).
-  bool inside(const double* gate, const Word* mask);
+  /// coordinates in the scaled columns, all finite, and at most this norm, or a thousandth more. O(n r).
+  bool inside(const double* gate, const Word* mask, double norm = 1);
   /// The same by the rows near it, which know their signs in the mask.
   bool inside(const double* gate, const Word* mask, const NearRows& near);
   std::int64_t exact_signs = 0;
