@@ -35,7 +35,7 @@ class Elimination : public CellSearch {
         words_(static_cast<int>(words_for(rows.n))),
         size_(lanes_of_rows<S>()),
         flags_(kInteger ? 0 : std::min(r_, size_ - n_)),
-        first_flag_(n_ / kLanes<S> * kLanes<S>),
+        first_other_(n_ / kLanes<S> * kLanes<S>),
         loose_(n_ < kManyRows) {
     nodes_.resize(static_cast<std::size_t>(r_));
     for (auto& node : nodes_) prepare(node, size_);
@@ -112,17 +112,12 @@ class Elimination : public CellSearch {
     to.pivot = kInteger ? static_cast<double>(std::abs(pivot)) : 1;
     const auto divisor = static_cast<S>(from.pivot);
     const Update update{broadcast(std::abs(pivot)), broadcast(divisor), broadcast(1 / divisor)};
-    const S* source = from.column(step.pivot);
-    S* dual = to.column(step.dual());
     const int length = size_ + padded(r_, kLanes<S>);
 
-    const int words_end = std::min(size_, 64 * words_);
-    for (int j = words_end; j < length; j += kLanes<S>) store(dual + j, load(source + j) * broadcast(sign));
     const auto eliminate = [&](int first, int last, int begin, int end) {
-      eliminate_columns(from, step, update, first, last, begin, end, to);
+      eliminate_columns(from, step, sign, update, first, last, begin, end, to);
     };
-    eliminate(0, step.dual(), words_end, length);
-    eliminate(step.nulls, r_, words_end, length);
+    eliminate(0, r_, first_other_, length);
     if constexpr (!kInteger) {
       coordinate_norms(to, to.norms);
       bound_closely(step, from.bounds, rows_.row_bound, to);
@@ -132,7 +127,6 @@ class Elimination : public CellSearch {
     Words& closure = to.closure;
     for (int w = 0; w < words_; ++w) {
       const int begin = 64 * w, end = std::min(size_, begin + 64);
-      for (int j = begin; j < end; j += kLanes<S>) store(dual + j, load(source + j) * broadcast(sign));
       eliminate(0, step.dual(), begin, end);
       const Word small = small_rows(to, step.dual(), limit, begin, end);
       Word open = small & rows_.all[static_cast<std::size_t>(w)] & ~from.closure[static_cast<std::size_t>(w)];
@@ -154,9 +148,8 @@ class Elimination : public CellSearch {
       closure[static_cast<std::size_t>(w)] = from.closure[static_cast<std::size_t>(w)] | inside;
     }
     const int dual_end = everywhere_ || allow_broken ? size_ : padded(s, kLanes<S>);
-    eliminate(step.nulls, r_, 0, dual_end);
-    if (flags_ > 0) eliminate(step.nulls, r_, std::max(first_flag_, dual_end), words_end);
-    sort_by_coefficient(k, s, dual, to);
+    eliminate(step.nulls, r_, 0, std::min(dual_end, first_other_));
+    sort_by_coefficient(k, s, to.column(step.dual()), to);
     return true;
   }
 
@@ -349,25 +342,21 @@ class Elimination : public CellSearch {
     Step<double>& step = section_step_;
     const int size = lanes_of_rows<double>(), length = size + (coordinates ? padded(r_, kLanes<double>) : 0);
     const int dual_end = everywhere_ ? size : padded(end, kLanes<double>);
-    const int first_functional = flags_ > 0 ? first_flag_ : size;
+    const int first_functional = kInteger ? size : first_other_;
     for (int g = 0; g < level; ++g) {
       Node<double>& next = sections_[static_cast<std::size_t>(g % 2)];
       step.nulls = r_ - k - g;
       for (int q = 0; q < r_; ++q) step.row[static_cast<std::size_t>(q)] = functional(*now, g, q);
       step.pivot = largest_entry(step.row.data(), step.nulls);
       if (!coordinates && !bound_loosely(step, *now, rows_.row_bound, next)) return nullptr;
-      const Vec<double> inverse = broadcast(1 / step.row[static_cast<std::size_t>(step.pivot)]);
-      const double* source = now->column(step.pivot);
-      double* dual = next.column(step.dual());
-      for (int j = 0; j < length; j += kLanes<double>) store(dual + j, load(source + j) * inverse);
+      const double inverse = 1 / step.row[static_cast<std::size_t>(step.pivot)];
       const auto eliminate = [&](int first, int last, int begin, int end) {
         const auto update = [](Vec<double> old, Vec<double> factor, Vec<double> t) { return old - factor * t; };
-        eliminate_columns(*now, step, update, first, last, begin, end, next);
+        eliminate_columns(*now, step, inverse, update, first, last, begin, end, next);
       };
       eliminate(0, step.dual(), 0, length);
-      eliminate(step.nulls, r_ - k, first_functional, length);
-      eliminate(r_ - k, r_, 0, dual_end);
-      eliminate(r_ - k, r_, std::max(dual_end, first_functional), length);
+      eliminate(step.nulls, r_, first_functional, length);
+      eliminate(r_ - k, r_, 0, std::min(dual_end, first_functional));
       if (coordinates) {
         coordinate_norms(next, next.norms);
         bound_closely(step, now->bounds, rows_.row_bound, next);
@@ -414,7 +403,7 @@ class Elimination : public CellSearch {
   const double tol_;
   Pulse& pulse_;
   const int n_, r_, words_, size_;
-  const int flags_, first_flag_;  // functionals that are lanes n, n + 1, ..., and the vector they begin in
+  const int flags_, first_other_;  // functionals that are lanes n, n + 1, ..., and the first vector with more than rows
   // For masks alone sections have no coordinates, which only gates need, while bounds without them are sharp. Not with
   // many rows: these bounds decide where lines are walked along, and so the order of the cells.
   const bool loose_;

@@ -75,10 +75,11 @@ struct Step {
 /// kBlock vectors of the new columns [first, last) of one step. All in arguments, so that it stays in registers: what
 /// is in memory the stores might change, for all that the compiler knows.
 template <int kBlock, class S, class Update>
-inline void eliminate_block(const S* in, Index in_height, const S* row, int pivot, int nulls, const S* dual,
+inline void eliminate_block(const S* in, Index in_height, const S* row, int pivot, int nulls, S scale,
                             const Update update, int first, int last, S* out, Index out_height) {
   Vec<S> t[kBlock];
-  for (int b = 0; b < kBlock; ++b) t[b] = load(dual + b * kLanes<S>);
+  const S* source = in + pivot * in_height;
+  for (int b = 0; b < kBlock; ++b) t[b] = load(source + b * kLanes<S>) * broadcast(scale);
   for (int p = first; p < last; ++p) {
     const int q = p + (pivot <= p && p < nulls - 1);
     const Vec<S> factor = broadcast(row[q]);
@@ -86,19 +87,20 @@ inline void eliminate_block(const S* in, Index in_height, const S* row, int pivo
     S* to = out + p * out_height;
     for (int b = 0; b < kBlock; ++b) store(to + b * kLanes<S>, update(load(from + b * kLanes<S>), factor, t[b]));
   }
+  S* dual = out + (nulls - 1) * out_height;
+  for (int b = 0; b < kBlock; ++b) store(dual + b * kLanes<S>, t[b]);
 }
 
-/// New columns [first, last) on lanes [begin, end), where the new dual column is in place already: update(old column,
-/// the new row's value on it, new dual column).
+/// New columns [first, last) and the new dual one on lanes [begin, end). That is the old pivot column times `scale`,
+/// the others are update(old column, the new row's value on it, new dual column).
 template <class S, class Update>
-inline void eliminate_columns(const Node<S>& before, const Step<S>& step, const Update& update, int first, int last,
-                              int begin, int end, Node<S>& after) {
-  if (first == last) return;
-  const S *in = before.column(0), *dual = after.column(step.dual());
+inline void eliminate_columns(const Node<S>& before, const Step<S>& step, S scale, const Update& update, int first,
+                              int last, int begin, int end, Node<S>& after) {
+  const S* in = before.column(0);
   S* out = after.column(0);
   in_blocks<S>(begin, end, [&](auto block, int j) {
-    eliminate_block<block>(in + j, before.lanes.rows(), step.row.data(), step.pivot, step.nulls, dual + j, update,
-                           first, last, out + j, after.lanes.rows());
+    eliminate_block<block>(in + j, before.lanes.rows(), step.row.data(), step.pivot, step.nulls, scale, update, first,
+                           last, out + j, after.lanes.rows());
   });
 }
 
