@@ -201,6 +201,25 @@ def test_near_degenerate_floats_are_decided(X, seed):
         assert masks.shape[1] == len(reference.patterns(Y))
 
 
+@settings(max_examples=60)
+@given(designs(most=14, widest=6), st.booleans(), st.integers(0, 2**32 - 1))
+def test_masks_alone_are_those_that_come_with_gates(X, moved, seed):
+    """Without gates the search takes two elements at once where it can, and must see when it cannot."""
+    if moved:
+        rng = np.random.default_rng(seed)
+        X = np.nextafter(X @ rng.standard_normal((X.shape[1], X.shape[1])), rng.choice([-np.inf, np.inf], X.shape))
+    expected = enumerate_patterns(X, certify=False).words
+    for threads in (1, 2):
+        words, done = np.empty((len(expected) + 2, expected.shape[1]), dtype=np.uint64), 0
+        cells = core.Arrangement(np.ascontiguousarray(X, dtype=float), 0.0, False)
+        if cells.rank == 0:
+            return
+        while not cells.finished:
+            words = np.vstack([words, np.empty((cells.room, words.shape[1]), dtype=np.uint64)])
+            done += cells.fill(words[done:], np.empty((0, 0)), threads)
+        np.testing.assert_array_equal(words[:done], expected)
+
+
 def test_cell_without_any_float_gate():
     X = np.array([[1, 1], [1, 1 - 2.0**-53]])
     with pytest.warns(UserWarning, match="2 of 4 cells are so thin"):

@@ -245,15 +245,6 @@ std::int64_t Arrangement::run(Word* words, double* gates, std::int64_t capacity,
   const auto n_workers = static_cast<std::size_t>(std::max(threads, 1));
   workers_.resize(std::max(workers_.size(), n_workers));
   Progress progress(capacity, limit);
-  for (std::size_t t = 0; t < n_workers; ++t) {
-    auto& worker = workers_[t];
-    if (worker == nullptr) {
-      worker = std::make_unique<Worker>();
-      worker->search = make_search(*rows_, settings_, worker->pulse);
-    }
-    worker->pulse.attach(t == 0 ? &monitor : nullptr, &progress, worker->search->counts.pairs);
-  }
-
   const Index row_words = 2 * words_for(rows_->n), row_gates = 2 * rows_->n_features;
   const auto move = [&](std::int64_t from, std::int64_t to, std::int64_t pairs) {
     const auto move_rows = [&](auto* base, Index width) {
@@ -264,8 +255,12 @@ std::int64_t Arrangement::run(Word* words, double* gates, std::int64_t capacity,
     move_rows(gates, row_gates);
   };
   parallel_ranges(static_cast<Index>(n_workers), static_cast<int>(n_workers), 1, [&](int part, Index, Index) {
-    Worker& worker = *workers_[static_cast<std::size_t>(part)];
+    auto& own = workers_[static_cast<std::size_t>(part)];
     try {
+      if (own == nullptr) own = std::make_unique<Worker>();
+      Worker& worker = *own;
+      worker.pulse.attach(part == 0 ? &monitor : nullptr, &progress, worker.search ? worker.search->counts.pairs : 0);
+      if (worker.search == nullptr) worker.search = make_search(*rows_, settings_, worker.pulse);
       while (take(worker, progress)) {
         std::int64_t found = 0;
         for (std::size_t i = 0; i < worker.n_tasks; ++i) {
@@ -286,7 +281,9 @@ std::int64_t Arrangement::run(Word* words, double* gates, std::int64_t capacity,
     }
   });
   counts_ = SearchCounts();
-  for (const auto& worker : workers_) counts_ += worker->search->counts;
+  for (const auto& worker : workers_) {
+    if (worker->search != nullptr) counts_ += worker->search->counts;  // null: stopped before it began
+  }
   monitor.poll();
   stopped_ = progress.stop;
   if (stopped_) finished_ = false;

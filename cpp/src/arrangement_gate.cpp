@@ -56,7 +56,10 @@ bool bit(const Word* mask, int j) { return (mask[j / 64] >> (j % 64)) & 1; }
 
 }  // namespace
 
-GateCheck::GateCheck(const ArrangementRows& rows) : rows_(rows), unscaled_(static_cast<std::size_t>(rows.rank)) {
+GateCheck::GateCheck(const ArrangementRows& rows)
+    : rows_(rows),
+      dot_bound_(dot_error_factor(rows.rank) * 1.002 + 1e-300),
+      unscaled_(static_cast<std::size_t>(rows.rank)) {
   const auto copy = [&rows](auto& lanes, auto& columns, Index width) {
     using S = typename std::remove_reference_t<decltype(lanes)>::Scalar;
     lanes.setZero((rows.n + width - 1) / width * width, rows.rank);
@@ -67,13 +70,16 @@ GateCheck::GateCheck(const ArrangementRows& rows) : rows_(rows), unscaled_(stati
   copy(single_lanes_, single_columns_, kLanes<float>);
 }
 
-bool GateCheck::inside(const double* gate, const Word* mask) {
-  double square = 0;
-  for (int k = 0; k < rows_.rank; ++k) square += gate[k] * gate[k];
-  if (!(square > 0 && square < 1e300)) return false;
-  const double norm = std::sqrt(square);
-  if (rows_.n >= kManyRows && surely_inside(gate, mask, norm)) return true;
-  const double bound = dot_error_factor(rows_.rank) * norm * 1.001 + 1e-300;
+bool GateCheck::inside(const double* gate, const Word* mask, double norm) {
+  const double bound = dot_bound_ * norm;
+  if (rows_.n >= kManyRows) {
+    // A sum of r products of rounded numbers is good to (r + 3) 2^-24 of the norms, and to what underflows.
+    std::array<float, ArrangementRows::kMaxRank> rounded;
+    for (int k = 0; k < rows_.rank; ++k) rounded[static_cast<std::size_t>(k)] = static_cast<float>(gate[k]);
+    const double single_bound = (rows_.rank + 3) * 0x1.02p-24 * norm + 1e-36;
+    if (surely_inside(rounded.data(), single_columns_.data(), mask, single_bound)) return true;
+  }
+  if (surely_inside(gate, columns_.data(), mask, bound)) return true;
   const Vec<double> above = broadcast(bound), below = broadcast(-bound);
   const int size = static_cast<int>(lanes_.rows());
   for (int w = 0; 64 * w < size; ++w) {
@@ -98,10 +104,7 @@ bool GateCheck::inside(const double* gate, const Word* mask) {
 bool GateCheck::inside(const double* gate, const Word* mask, const NearRows& near) {
   if (!near.covers(gate)) return inside(gate, mask);
   if (!near.far_rows_agree(mask)) return false;
-  double square = 0;
-  for (int k = 0; k < rows_.rank; ++k) square += gate[k] * gate[k];
-  const double bound = dot_error_factor(rows_.rank) * std::max(1.0, square) * 1.001 + 1e-300;
-  const Vec<double> above = broadcast(bound), below = broadcast(-bound);
+  const Vec<double> above = broadcast(dot_bound_), below = broadcast(-dot_bound_);
   for (int p = 0; p < near.size(); p += 64) {
     Word positive = 0, negative = 0;
     in_blocks<double>(p, padded(std::min(near.size(), p + 64), kLanes<double>), [&](auto block, int q) {
@@ -121,27 +124,23 @@ bool GateCheck::inside(const double* gate, const Word* mask, const NearRows& nea
   return true;
 }
 
-/// Whether float32 shows it. A sum of r products of rounded numbers is good to (r + 3) 2^-24 of the norms, the rows'
-/// being at most 1, and to what underflows.
-bool GateCheck::surely_inside(const double* gate, const Word* mask, double norm) const {
-  if (!(norm > 1e-10 && norm < 1e10)) return false;
-  std::array<float, ArrangementRows::kMaxRank> rounded;
-  for (int k = 0; k < rows_.rank; ++k) rounded[static_cast<std::size_t>(k)] = static_cast<float>(gate[k]);
-  const double bound = (rows_.rank + 3) * 0x1.01p-24 * norm + 1e-36;
-  const int size = static_cast<int>(single_lanes_.rows());
-  Vec<float> least = broadcast(std::numeric_limits<float>::infinity());
+template <class S>
+bool GateCheck::surely_inside(const S* gate, const S* const* columns, const Word* mask, double bound) const {
+  const int size = padded(rows_.n, kLanes<S>);
+  Vec<S> least = broadcast(std::numeric_limits<S>::infinity());
   for (int w = 0; 64 * w < size; ++w) {
-    in_blocks<float>(64 * w, std::min(size, 64 * w + 64), [&](auto block, int j) {
-      Vec<float> dot[block];
-      combine<block>(single_columns_.data(), rounded.data(), rows_.rank, j, dot);
-      for (int b = 0; b < block; ++b, j += kLanes<float>) {
+    const Word plus = mask[w], all = rows_.all[static_cast<std::size_t>(w)];
+    in_blocks<S>(64 * w, std::min(size, 64 * w + 64), [&](auto block, int j) {
+      Vec<S> dot[block];
+      combine<block>(columns, gate, rows_.rank, j, dot);
+      for (int b = 0; b < block; ++b, j += kLanes<S>) {
         const int shift = j % 64;
-        least = minimum_signed(least, dot[b], static_cast<std::uint32_t>(mask[w] >> shift),
-                               static_cast<std::uint32_t>(rows_.all[static_cast<std::size_t>(w)] >> shift));
+        least = minimum_signed<S>(least, dot[b], static_cast<std::uint32_t>(plus >> shift),
+                                  static_cast<std::uint32_t>(all >> shift));
       }
     });
   }
-  return static_cast<double>(smallest<float>(least)) > bound;
+  return static_cast<double>(smallest<S>(least)) > bound;
 }
 
 bool GateCheck::exactly_inside(const double* gate, const Word* mask, int row) {
@@ -219,8 +218,12 @@ bool GateCheck::repair(const RayCell& cell, const Word* mask, double* gate) {
     if (!(largest > 0)) return false;
     for (int again = 0; again < kScales; ++again) {
       const Quad scale = (0.5 + 0.5 * uniform()) / largest;  // another multiple rounds to another direction
-      for (int c = 0; c < r; ++c) gate[c] = static_cast<double>(scale * point[static_cast<std::size_t>(c)]);
-      if (inside(gate, mask)) return true;
+      double norm = 0;
+      for (int c = 0; c < r; ++c) {
+        gate[c] = static_cast<double>(scale * point[static_cast<std::size_t>(c)]);
+        norm += std::abs(gate[c]);
+      }
+      if (norm <= r && inside(gate, mask, norm)) return true;  // not NaN either
     }
   }
   return false;

@@ -3,17 +3,18 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "cvxrelu/arrangement_walk.hpp"
+#include "cvxrelu/arrangement_last_pairs.hpp"
 
 namespace cvxrelu {
 
 namespace {
 
 template <Arithmetic kArithmetic>
-class Search final : public LineWalk<kArithmetic> {
-  using Base = LineWalk<kArithmetic>;
+class Search final : public LastPairs<kArithmetic> {
+  using Base = LastPairs<kArithmetic>;
   using Base::base_, Base::free_, Base::first_free_, Base::outside_, Base::dependent_, Base::cell_, Base::lowest_,
       Base::turning_;
+  using Base::begin_pairs, Base::pairs;
   using Base::extend, Base::determinant_sign, Base::exact_row_sign, Base::exact_lambda_sign;
   using Base::in_span, Base::same_side, Base::coordinate_norms, Base::functional, Base::cut;
   using Base::kInteger, Base::rows_, Base::tol_, Base::pulse_, Base::n_, Base::r_, Base::words_;
@@ -88,8 +89,11 @@ class Search final : public LineWalk<kArithmetic> {
     if (k >= r_ - 2) return;
     // The next cells below come from a set with one or two more elements than s.
     const int least = (r_ - 3 - k) % 2 == 0 ? 1 : 2;
+    const bool at_once = begin_pairs(k, end);
     for (int s = end - 1; s >= least; --s) {
-      if (get_bit(skip_.data(), s) || !extend(k, s)) continue;
+      if (get_bit(skip_.data(), s)) continue;
+      if (at_once && pairs(k, s)) continue;
+      if (!extend(k, s)) continue;
       path_.push_back(s);
       descend(k + 1, s);
       path_.pop_back();
@@ -127,41 +131,29 @@ class Search final : public LineWalk<kArithmetic> {
     for (int l = 0; l < k; ++l) view.dual[static_cast<std::size_t>(l)] = node.column(r_ - 1 - l);
     const double g1 = functional(node, level, 0), h1 = functional(node, level + 1, 0);
     const double g2 = functional(node, level, 1), h2 = functional(node, level + 1, 1);
-    const double u = kRoundoff, rounding = (16 + 4 * r_) * u;
-    NodeBounds bounds = node.bounds;
-    if (!floating) bounds = NodeBounds();
     if (!floating) coordinate_norms(node, norms_);
     const LineVector<double>& norms = floating ? node.norms : norms_;
-    const double R = rows_.row_bound, x = std::max(norms[0], norms[1]);
-    const double null_error = bounds.null_threshold(), dual_error = bounds.dual_threshold();
+    const double x = std::max(norms[0], norms[1]);
+    view.bounds.set(floating ? node.bounds : NodeBounds(), x, r_, rows_.row_bound);
+    if (tol_ > 0) {
+      view.bounds = LeafBounds();
+      view.bounds.norm = rows_.row_bound * x;
+      view.bounds.fine = tol_ * view.bounds.norm;
+    }
     view.omega = g1 * h2 - h1 * g2;
-    view.omega_error = 4 * x * null_error / R + 2 * rounding * x * x;
     for (int l = 0; l < k; ++l) {
       const auto at = static_cast<std::size_t>(l);
       const double g = functional(node, level, r_ - 1 - l), h = functional(node, level + 1, r_ - 1 - l);
       view.alpha[at] = g2 * h - h2 * g;
       view.beta[at] = g1 * h - h1 * g;
-      const double t = norms[static_cast<std::size_t>(r_ - 1 - l)];
-      view.lambda_error[at] = 6 * (2 * x * t * null_error + x * x * dual_error + rounding * R * x * x * t);
-      if (tol_ > 0) view.lambda_error[at] = 0;
-    }
-    view.norm = R * x;
-    if (tol_ > 0) {
-      view.fine = tol_ * view.norm;
-      view.omega_error = 0;
-    } else if (floating) {
-      view.coarse = bounds.reliable ? 2.7 * bounds.null_error * (1 + bounds.dual_norm_sum)
-                                    : std::numeric_limits<double>::infinity();
-      view.fine = 8 * u * view.norm;
-      // The duals of S + i must be good to 1/4 as well: (r + 1) (E_T + (1 + max ||T||) E / M) <= 1/4.
-      view.least = (r_ + 1) * (1 + bounds.dual_norm_max) * bounds.null_error /
-                   std::max(0.25 - (r_ + 1) * bounds.dual_error, 1e-300);
+      view.lambda_error[at] =
+          view.bounds.lambda_scale * norms[static_cast<std::size_t>(r_ - 1 - l)] + view.bounds.lambda_shift;
     }
   }
 
   template <class L, Compare kKind>
   void scan(const LeafView<L>& view, int k, int end) {
-    if (n_ >= kManyRows && tol_ == 0 && std::abs(view.omega) > view.omega_error) {
+    if (n_ >= kManyRows && tol_ == 0 && std::abs(view.omega) > view.bounds.omega_error) {
       this->template walk<L, kKind>(view, k, end);
     } else if (words_ == 1) {
       scan_words<L, kKind, 1>(view, k, end);
@@ -177,7 +169,7 @@ class Search final : public LineWalk<kArithmetic> {
     Word *positive = positive_.data(), *small = small_.data(), *outside = outside_.data(), *cell = cell_.data();
     split_span(k);
     std::fill(dead_.begin(), dead_.end(), 0);
-    const bool certain = std::abs(view.omega) > view.omega_error;
+    const bool certain = std::abs(view.omega) > view.bounds.omega_error;
     const bool last_positive = view.omega < 0;
     const bool want_gates = output_.gates != nullptr;
     L* values = want_gates ? this->template scratch<L>(0) : nullptr;
@@ -317,7 +309,7 @@ class Search final : public LineWalk<kArithmetic> {
     const bool flip = store_masks(0, words_);
     if (output_.gates == nullptr) return;
     typename Base::Gate gate{};
-    std::copy_n(values + padded(n_, kLanes<double>), r_, gate.data());
+    std::copy_n(values + this->template lanes_of_rows<double>(), r_, gate.data());
     finish_gate(
         0, flip, gate, [&] { return check_.inside(gate.data(), cell_.data()); },
         [&] { return RayCell{{}, level, std::vector<int>(static_cast<std::size_t>(n_), 0)}; });

@@ -23,6 +23,7 @@ template <Arithmetic kArithmetic>
 class Elimination : public CellSearch {
  protected:
   using S = std::conditional_t<kArithmetic == Arithmetic::kSingle, float, double>;
+  static constexpr int kManyRows = 300;  // from which on walks along lines are faster
   static constexpr bool kInteger = kArithmetic != Arithmetic::kFloating;
 
   Elimination(const ArrangementRows& rows, double tol, Pulse& pulse)
@@ -32,29 +33,42 @@ class Elimination : public CellSearch {
         n_(rows.n),
         r_(rows.rank),
         words_(static_cast<int>(words_for(rows.n))),
-        size_(padded(rows.n, kLanes<S>)) {
+        size_(lanes_of_rows<S>()),
+        flags_(kInteger ? 0 : std::min(r_, size_ - n_)),
+        first_other_(n_ / kLanes<S> * kLanes<S>),
+        loose_(n_ < kManyRows) {
     nodes_.resize(static_cast<std::size_t>(r_));
     for (auto& node : nodes_) prepare(node, size_);
-    for (auto& node : sections_) prepare(node, padded(n_, kLanes<double>));
+    for (auto& node : sections_) prepare(node, lanes_of_rows<double>());
     const RowMatrix& entries = kInteger ? rows_.integers : rows_.scaled;
     Node<S>& root = nodes_[0];
     for (int k = 0; k < r_; ++k) {
       for (int j = 0; j < n_; ++j) root.lanes(j, k) = static_cast<S>(entries(j, k));
+      for (int g = 0; g < flags_; ++g) root.lanes(n_ + g, k) = static_cast<S>(rows_.flag(g, k));
       root.lanes(size_ + k, k) = 1;
     }
     root.closure.assign(rows_.zero.begin(), rows_.zero.end());
-    root.norms.assign(static_cast<std::size_t>(r_), 1);
+    std::fill_n(root.norms.begin(), r_, 1);
     root.bounds.null_norm = rows_.row_bound;
     root.bounds.null_error = 1e-300;
     flag_.setZero(padded(r_, kLanes<double>), r_);
     flag_.topRows(r_) = rows_.flag.transpose();
+    step_.rank = section_step_.rank = r_;
+    step_.row.assign(static_cast<std::size_t>(padded(r_, kLanes<S>)), 0);
+    section_step_.row.assign(static_cast<std::size_t>(padded(r_, kLanes<double>)), 0);
     members_.reserve(static_cast<std::size_t>(r_) + 1);
+  }
+
+  /// Lanes of a column before its coordinates: the rows, and in floating point two or more functionals of the flag.
+  template <class T>
+  int lanes_of_rows() const {
+    return padded(kInteger ? n_ : n_ + std::min(r_, 2), kLanes<T>);
   }
 
   template <class T>
   void prepare(Node<T>& node, int size) {
     node.lanes.setZero(size + padded(r_, kLanes<T>), r_);
-    node.norms.assign(static_cast<std::size_t>(r_), 0);
+    node.norms.assign(static_cast<std::size_t>(padded(r_, kLanes<double>)), 0);
     for (Words* mask : {&node.closure, &node.positive, &node.negative}) {
       mask->assign(static_cast<std::size_t>(words_), 0);
     }
@@ -90,7 +104,6 @@ class Elimination : public CellSearch {
     Node<S>& to = nodes_[static_cast<std::size_t>(k + 1)];
     Step<S>& step = step_;
     step.nulls = r_ - k;
-    step.row.resize(static_cast<std::size_t>(r_));
     for (int q = 0; q < r_; ++q) step.row[static_cast<std::size_t>(q)] = from.column(q)[s];
     step.pivot = pivot_column(step);
     if (step.pivot < 0) return false;
@@ -99,42 +112,23 @@ class Elimination : public CellSearch {
     to.pivot = kInteger ? static_cast<double>(std::abs(pivot)) : 1;
     const auto divisor = static_cast<S>(from.pivot);
     const Update update{broadcast(std::abs(pivot)), broadcast(divisor), broadcast(1 / divisor)};
-    const S* source = from.column(step.pivot);
-    S* dual = to.column(step.dual());
-    const int coordinates = padded(r_, kLanes<S>);
+    const int length = size_ + padded(r_, kLanes<S>);
 
-    const auto eliminate = [&](int q, int begin, int end) {
-      const Vec<S> factor = broadcast(step.row[static_cast<std::size_t>(q)]);
-      const S* in = from.column(q);
-      S* out = to.column(step.destination(q));
-      for (int j = begin; j < end; j += kLanes<S>) store(out + j, update(load(in + j), factor, load(dual + j)));
+    const auto eliminate = [&](int first, int last, int begin, int end) {
+      eliminate_columns(from, step, sign, update, first, last, begin, end, to);
     };
-    for (int j = size_; j < size_ + coordinates; j += kLanes<S>) store(dual + j, load(source + j) * broadcast(sign));
-    for (int q = 0; q < r_; ++q) {
-      if (q != step.pivot) eliminate(q, size_, size_ + coordinates);
-    }
+    eliminate(0, r_, first_other_, length);
     if constexpr (!kInteger) {
       coordinate_norms(to, to.norms);
-      update_bounds(step, from.bounds, rows_.row_bound, to.norms, to.bounds);
+      bound_closely(step, from.bounds, rows_.row_bound, to);
     }
 
     const Vec<S> limit = broadcast(null_limit(to));
     Words& closure = to.closure;
     for (int w = 0; w < words_; ++w) {
-      Word small = 0;
-      const int stop = std::min(size_, 64 * w + 64);
-      for (int j = 64 * w; j < stop; j += kLanes<S>) {
-        const Vec<S> t = load(source + j) * broadcast(sign);
-        store(dual + j, t);
-        Vec<S> largest{};
-        for (int q = 0; q < step.nulls; ++q) {
-          if (q == step.pivot) continue;
-          const Vec<S> x = update(load(from.column(q) + j), broadcast(step.row[static_cast<std::size_t>(q)]), t);
-          store(to.column(step.destination(q)) + j, x);
-          largest = maximum(largest, absolute<S>(x));
-        }
-        small |= static_cast<Word>(~less_bits(limit, largest) & kAllLanes<S>) << (j % 64);
-      }
+      const int begin = 64 * w, end = std::min(size_, begin + 64);
+      eliminate(0, step.dual(), begin, end);
+      const Word small = small_rows(to, step.dual(), limit, begin, end);
       Word open = small & rows_.all[static_cast<std::size_t>(w)] & ~from.closure[static_cast<std::size_t>(w)];
       if (w == s / 64) open &= ~(Word{1} << (s % 64));
       Word inside = open;
@@ -154,9 +148,25 @@ class Elimination : public CellSearch {
       closure[static_cast<std::size_t>(w)] = from.closure[static_cast<std::size_t>(w)] | inside;
     }
     const int dual_end = everywhere_ || allow_broken ? size_ : padded(s, kLanes<S>);
-    for (int q = step.nulls; q < r_; ++q) eliminate(q, 0, dual_end);
-    sort_by_coefficient(k, s, dual, to);
+    eliminate(step.nulls, r_, 0, std::min(dual_end, first_other_));
+    sort_by_coefficient(k, s, to.column(step.dual()), to);
     return true;
+  }
+
+  /// Bits of the rows of one word where no null column is above the limit.
+  static Word small_rows(const Node<S>& node, int nulls, Vec<S> limit, int begin, int end) {
+    Word small = 0;
+    in_blocks<S>(begin, end, [&](auto block, int j) {
+      Vec<S> largest[block]{};
+      for (int q = 0; q < nulls; ++q) {
+        const S* x = node.column(q) + j;
+        for (int b = 0; b < block; ++b) largest[b] = maximum(largest[b], absolute<S>(load(x + b * kLanes<S>)));
+      }
+      for (int b = 0; b < block; ++b, j += kLanes<S>) {
+        small |= static_cast<Word>(~less_bits(limit, largest[b]) & kAllLanes<S>) << (j % 64);
+      }
+    });
+    return small;
   }
 
   S null_limit(const Node<S>& node) const {
@@ -167,16 +177,27 @@ class Elimination : public CellSearch {
     }
   }
 
+  /// Without branches, which would be mispredicted. The first if all are zero: unreliable from there.
+  template <class T>
+  static int largest_entry(const T* row, int size) {
+    int best = 0;
+    T largest = std::abs(row[0]);
+    for (int q = 1; q < size; ++q) {
+      const T value = std::abs(row[q]);
+      best = value > largest ? q : best;
+      largest = value > largest ? value : largest;
+    }
+    return best;
+  }
+
   /// Integer kinds take the smallest pivot, which keeps numbers small; floating point the largest.
   int pivot_column(const Step<S>& step) const {
+    const S* row = step.row.data();
+    if constexpr (!kInteger) return largest_entry(row, step.nulls);
     int best = -1;
     for (int q = 0; q < step.nulls; ++q) {
-      const S value = std::abs(step.row[static_cast<std::size_t>(q)]);
-      if (value == 0) continue;
-      const S current = best < 0 ? S(0) : std::abs(step.row[static_cast<std::size_t>(best)]);
-      if (best < 0 || (kInteger ? value < current : value > current)) best = q;
+      if (row[q] != 0 && (best < 0 || std::abs(row[q]) < std::abs(row[best]))) best = q;
     }
-    if (!kInteger && best < 0) best = 0;  // an independent row whose values have all vanished: unreliable from here
     return best;
   }
 
@@ -303,6 +324,15 @@ class Elimination : public CellSearch {
   /// The node restricted to the subspace where the first functionals of the flag vanish, in floating point. Its dual
   /// columns are those of S, below row `end` at least.
   const Node<double>& cut(const Node<S>& node, int k, int level, int end) {
+    if (loose_ && !everywhere_ && level + 1 < flags_) {
+      const Node<double>* section = cut(node, k, level, end, false);
+      if (section != nullptr) return *section;
+    }
+    return *cut(node, k, level, end, true);
+  }
+
+  /// Without coordinates null if the bounds are not sharp.
+  const Node<double>* cut(const Node<S>& node, int k, int level, int end, bool coordinates) {
     const Node<double>* now = nullptr;
     if constexpr (kInteger) {
       now = &in_floating_point(node, k, sections_[1]);
@@ -310,43 +340,33 @@ class Elimination : public CellSearch {
       now = &node;
     }
     Step<double>& step = section_step_;
-    step.row.resize(static_cast<std::size_t>(r_));
+    const int size = lanes_of_rows<double>(), length = size + (coordinates ? padded(r_, kLanes<double>) : 0);
+    const int dual_end = everywhere_ ? size : padded(end, kLanes<double>);
+    const int first_functional = kInteger ? size : first_other_;
     for (int g = 0; g < level; ++g) {
       Node<double>& next = sections_[static_cast<std::size_t>(g % 2)];
       step.nulls = r_ - k - g;
       for (int q = 0; q < r_; ++q) step.row[static_cast<std::size_t>(q)] = functional(*now, g, q);
-      step.pivot = 0;
-      for (int q = 1; q < step.nulls; ++q) {
-        if (std::abs(step.row[static_cast<std::size_t>(q)]) >
-            std::abs(step.row[static_cast<std::size_t>(step.pivot)])) {
-          step.pivot = q;
-        }
+      step.pivot = largest_entry(step.row.data(), step.nulls);
+      if (!coordinates && !bound_loosely(step, *now, rows_.row_bound, next)) return nullptr;
+      const double inverse = 1 / step.row[static_cast<std::size_t>(step.pivot)];
+      const auto eliminate = [&](int first, int last, int begin, int end) {
+        const auto update = [](Vec<double> old, Vec<double> factor, Vec<double> t) { return old - factor * t; };
+        eliminate_columns(*now, step, inverse, update, first, last, begin, end, next);
+      };
+      eliminate(0, step.dual(), 0, length);
+      eliminate(step.nulls, r_, first_functional, length);
+      eliminate(r_ - k, r_, 0, std::min(dual_end, first_functional));
+      if (coordinates) {
+        coordinate_norms(next, next.norms);
+        bound_closely(step, now->bounds, rows_.row_bound, next);
       }
-      const int length = static_cast<int>(now->lanes.rows());
-      const int size = length - padded(r_, kLanes<double>), dual_end = everywhere_ ? size : padded(end, kLanes<double>);
-      const Vec<double> inverse = broadcast(1 / step.row[static_cast<std::size_t>(step.pivot)]);
-      const double* source = now->column(step.pivot);
-      double* dual = next.column(step.dual());
-      for (int j = 0; j < length; j += kLanes<double>) store(dual + j, load(source + j) * inverse);
-      for (int q = 0; q < r_; ++q) {
-        if (q == step.pivot) continue;
-        const Vec<double> factor = broadcast(step.row[static_cast<std::size_t>(q)]);
-        const double* in = now->column(q);
-        double* out = next.column(step.destination(q));
-        const auto eliminate = [&](int from, int to) {
-          for (int j = from; j < to; j += kLanes<double>) store(out + j, load(in + j) - factor * load(dual + j));
-        };
-        eliminate(0, q < step.nulls ? size : q >= r_ - k ? dual_end : 0);
-        eliminate(size, length);
-      }
-      coordinate_norms(next, next.norms);
-      update_bounds(step, now->bounds, rows_.row_bound, next.norms, next.bounds);
       // A functional is summed from coordinates, which a lane is not.
       next.bounds.null_error += (r_ + 4) * kRoundoff * now->bounds.null_norm;
       next.bounds.dual_error += (r_ + 4) * kRoundoff * now->bounds.dual_norm_max;
       now = &next;
     }
-    return *now;
+    return now;
   }
 
   /// An integer node over its pivot.
@@ -362,15 +382,7 @@ class Elimination : public CellSearch {
     coordinate_norms(result, result.norms);
     NodeBounds& bounds = result.bounds;
     bounds = NodeBounds();
-    for (int q = 0; q < r_; ++q) {
-      const double norm = rows_.row_bound * result.norms[static_cast<std::size_t>(q)];
-      if (q < r_ - k) {
-        bounds.null_norm = std::max(bounds.null_norm, norm);
-      } else {
-        bounds.dual_norm_sum += norm;
-        bounds.dual_norm_max = std::max(bounds.dual_norm_max, norm);
-      }
-    }
+    take_norms(result.norms, r_ - k, r_, rows_.row_bound, bounds);
     bounds.null_error = 8 * kRoundoff * bounds.null_norm;
     bounds.dual_error = 8 * kRoundoff * bounds.dual_norm_max;
     bounds.reliable = r_ * bounds.dual_error <= 0.25;
@@ -379,6 +391,7 @@ class Elimination : public CellSearch {
 
   template <class T>
   double functional(const Node<T>& node, int g, int q) const {
+    if (g < flags_) return static_cast<double>(node.column(q)[n_ + g]);
     const T* x = node.column(q) + node.lanes.rows() - padded(r_, kLanes<T>);
     const double* flag = flag_.data() + static_cast<Index>(g) * flag_.rows();
     Vec<double> sum{};
@@ -390,6 +403,10 @@ class Elimination : public CellSearch {
   const double tol_;
   Pulse& pulse_;
   const int n_, r_, words_, size_;
+  const int flags_, first_other_;  // functionals that are lanes n, n + 1, ..., and the first vector with more than rows
+  // For masks alone sections have no coordinates, which only gates need, while bounds without them are sharp. Not with
+  // many rows: these bounds decide where lines are walked along, and so the order of the cells.
+  const bool loose_;
   bool everywhere_ = true;      // dual columns on all rows, which gates need; else on rows that may still be eliminated
   std::vector<Node<S>> nodes_;  // by number of elements
   std::array<Node<double>, 2> sections_;  // of a node by flag functionals

@@ -23,9 +23,9 @@ class GateCheck {
   explicit GateCheck(const ArrangementRows& rows);
 
   /// Whether sign(a_j.gate) is as the mask says, and not zero, on all rows that are not zero. The gate has `rank`
-  /// coordinates in the scaled columns. O(n r).
-  bool inside(const double* gate, const Word* mask);
-  /// The same for a gate of norm one, by the rows near it, which know their signs in the mask.
+  /// coordinates in the scaled columns, all finite, and at most this norm, or a thousandth more. O(n r).
+  bool inside(const double* gate, const Word* mask, double norm = 1);
+  /// The same by the rows near it, which know their signs in the mask.
   bool inside(const double* gate, const Word* mask, const NearRows& near);
   std::int64_t exact_signs = 0;
 
@@ -33,7 +33,9 @@ class GateCheck {
   bool repair(const RayCell& cell, const Word* mask, double* gate);
 
  private:
-  bool surely_inside(const double* gate, const Word* mask, double norm) const;
+  /// Whether sums of products in S show it, given a bound on their errors.
+  template <class S>
+  bool surely_inside(const S* gate, const S* const* columns, const Word* mask, double bound) const;
   bool exactly_inside(const double* gate, const Word* mask, int row);
 
   const ArrangementRows& rows_;
@@ -42,6 +44,7 @@ class GateCheck {
   Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_lanes_;
   std::vector<const double*> columns_;
   std::vector<const float*> single_columns_;
+  double dot_bound_;  // on the errors of products with all rows, of norm one at most
   std::vector<double> unscaled_;
 };
 

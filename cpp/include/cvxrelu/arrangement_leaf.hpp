@@ -21,18 +21,30 @@ enum class Compare {
   kWide,     // integers whose products need two doubles
 };
 
-template <class L>
-struct LeafView {
-  const L* e1 = nullptr;
-  const L* e2 = nullptr;
-  std::array<const L*, ArrangementRows::kMaxRank> dual{};
-  int size = 0;   // elements of S
-  int level = 0;  // flag functionals that v is already orthogonal to
-  double pivot = 1;
-  double omega = 0, omega_error = 0;
-  std::array<double, ArrangementRows::kMaxRank> alpha{}, beta{}, lambda_error{};
+/// What the signs at a leaf are certain beyond.
+struct LeafBounds {
+  double omega_error = 0;
+  double lambda_scale = 0, lambda_shift = 0;  // lambda_l is good to scale ||T_l|| + shift
   // Threshold for the signs at element i, M = max(|e1_i|, |e2_i|): coarse (M + norm) + fine M, if M >= least.
   double coarse = 0, fine = 0, norm = 0, least = 0;
+
+  /// From those of the node in rank r, where e1 and e2 have norms of at most `null_norm`.
+  void set(const NodeBounds& bounds, double null_norm, int r, double row_bound) {
+    const double u = kRoundoff, rounding = (16 + 4 * r) * u, x = null_norm, R = row_bound;
+    // A functional that is a lane differs from that of the column, which differs from the exact one.
+    const double null_error = bounds.null_threshold() + bounds.null_error;
+    const double dual_error = bounds.dual_threshold() + bounds.dual_error;
+    omega_error = 4 * x * null_error / R + 2 * rounding * x * x;
+    lambda_scale = 6 * (2 * x * null_error + rounding * R * x * x);
+    lambda_shift = 6 * x * x * dual_error;
+    norm = R * x;
+    coarse = bounds.reliable ? 2.7 * bounds.null_error * (1 + bounds.dual_norm_sum)
+                             : std::numeric_limits<double>::infinity();
+    fine = 8 * u * norm;
+    // The duals of S + i must be good to 1/4 as well: (r + 1) (E_T + (1 + max ||T||) E / M) <= 1/4.
+    least =
+        (r + 1) * (1 + bounds.dual_norm_max) * bounds.null_error / std::max(0.25 - (r + 1) * bounds.dual_error, 1e-300);
+  }
 
   /// Thresholds at elements with these two values.
   Vec<double> limits(Vec<double> x1, Vec<double> x2) const {
@@ -41,10 +53,23 @@ struct LeafView {
     const auto sure = (largest >= broadcast(least)) & (largest > zero);
     return sure ? limit : broadcast(std::numeric_limits<double>::infinity());
   }
+};
+
+template <class L>
+struct LeafView {
+  const L* e1 = nullptr;
+  const L* e2 = nullptr;
+  std::array<const L*, ArrangementRows::kMaxRank> dual;  // as many as S has elements, as alpha, beta and lambda_error
+  int size = 0;                                          // elements of S
+  int level = 0;                                         // flag functionals that v is already orthogonal to
+  double pivot = 1;
+  double omega = 0;
+  std::array<double, ArrangementRows::kMaxRank> alpha, beta, lambda_error;
+  LeafBounds bounds;
 
   /// Of kLanes<double> elements from i on.
   void thresholds(int i, L* out) const {
-    const Vec<double> limit = limits(load_double(e1 + i), load_double(e2 + i));
+    const Vec<double> limit = bounds.limits(load_double(e1 + i), load_double(e2 + i));
     for (int k = 0; k < kLanes<double>; ++k) out[k] = static_cast<L>(limit[k]);
   }
 };

@@ -116,10 +116,10 @@ class CellWriter : public Elimination<kArithmetic> {
     double* gate = padded_gate.data();
     Vec<double> square{};
     for (int c = 0; c < r_; c += kLanes<double>) square += load(gate + c) * load(gate + c);
-    const double scale = 1 / std::sqrt(total<double>(square));
+    const double length_square = total<double>(square), scale = 1 / std::sqrt(length_square);
     for (int c = 0; c < r_; c += kLanes<double>) store(gate + c, broadcast(scale) * load(gate + c));
     if (check_gates_) {
-      bool inside = is_inside();
+      bool inside = length_square > 1e-280 && length_square < 1e280 && is_inside();
       if (!inside && check_.repair(describe(), cell_.data(), gate)) {
         inside = true;
         ++counts.repaired;
@@ -149,7 +149,8 @@ class CellWriter : public Elimination<kArithmetic> {
   void interior_point(const LeafView<L>& view, int k, int i, bool last,
                       const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated,
                       Gate& gate) {
-    const int size = padded(n_, kLanes<L>), length = size + padded(r_, kLanes<L>);
+    const int size = padded(n_, kLanes<L>), coordinates = this->template lanes_of_rows<L>();
+    const int length = coordinates + padded(r_, kLanes<L>);
     const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
     L* values = scratch<L>(0);
     L* direction = scratch<L>(1);
@@ -160,7 +161,8 @@ class CellWriter : public Elimination<kArithmetic> {
     const L inverse = 1 / own[i];
     const L pivot = static_cast<L>(view.pivot);
     const Vec<L> A = broadcast(a), B = broadcast(b);
-    for (int j = size; j < length; j += kLanes<L>) store(values + j, A * load(view.e2 + j) - B * load(view.e1 + j));
+    for (int j = coordinates; j < length; j += kLanes<L>)
+      store(values + j, A * load(view.e2 + j) - B * load(view.e1 + j));
 
     bool nested = repeated;
     int elements = 0;
@@ -186,7 +188,7 @@ class CellWriter : public Elimination<kArithmetic> {
       columns[static_cast<std::size_t>(count)] = own;
       factors[static_cast<std::size_t>(count++)] = own_factor * inverse;
       farthest = static_cast<double>(reach(values, columns.data(), factors.data(), count, size, chosen_.data()));
-      for (int j = size; j < length; j += kLanes<L>) {
+      for (int j = coordinates; j < length; j += kLanes<L>) {
         Vec<L> sum;
         combine<1>(columns.data(), factors.data(), count, j, &sum);
         store(direction + j, sum);
@@ -196,7 +198,7 @@ class CellWriter : public Elimination<kArithmetic> {
       farthest = static_cast<double>(reach(values, direction, size, chosen_.data()));
     }
     Vec<double> value_square{}, direction_square{};
-    for (int c = size; c < size + r_; c += kLanes<double>) {
+    for (int c = coordinates; c < coordinates + r_; c += kLanes<double>) {
       value_square += load_double(values + c) * load_double(values + c);
       direction_square += load_double(direction + c) * load_double(direction + c);
     }
@@ -205,7 +207,8 @@ class CellWriter : public Elimination<kArithmetic> {
     double step = 0.5 * farthest;
     if (direction_total > 0) step = std::min(step, std::sqrt(total<double>(value_square) / direction_total));
     for (int c = 0; c < r_; c += kLanes<double>) {
-      store(gate.data() + c, load_double(values + size + c) + broadcast(step) * load_double(direction + size + c));
+      store(gate.data() + c,
+            load_double(values + coordinates + c) + broadcast(step) * load_double(direction + coordinates + c));
     }
   }
 
@@ -248,7 +251,7 @@ class CellWriter : public Elimination<kArithmetic> {
         return double_scratch_;
       }
     }();
-    const int length = padded(n_, kLanes<L>) + padded(r_, kLanes<L>);
+    const int length = this->template lanes_of_rows<L>() + padded(r_, kLanes<L>);
     if (buffer.size() == 0) buffer.setZero(length, 3);
     return buffer.data() + static_cast<Index>(which) * length;
   }

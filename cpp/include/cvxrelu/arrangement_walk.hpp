@@ -26,8 +26,7 @@ class LineWalk : public CellWriter<kArithmetic> {
   using Base = CellWriter<kArithmetic>;
 
  protected:
-  static constexpr int kManyRows = 300;  // from which on walks are faster
-  using Base::counts, Base::pulse_, Base::rows_, Base::n_, Base::r_, Base::words_, Base::nodes_;
+  using Base::counts, Base::pulse_, Base::rows_, Base::n_, Base::r_, Base::words_, Base::nodes_, Base::kManyRows;
   using Base::in_span, Base::same_side, Base::exact_row_sign, Base::exact_lambda_sign;
   using Base::outside_, Base::dependent_, Base::cell_, Base::lowest_, Base::turning_, Base::output_, Base::first_pair_;
   using Base::split_span, Base::store_masks, Base::finish_gate, Base::ray_cell, Base::base_, Base::check_;
@@ -148,7 +147,7 @@ class LineWalk : public CellWriter<kArithmetic> {
   int longest_row(const LeafView<L>& view) const {
     int best = -1;
     double longest = -1;
-    for (int j = 0; j < n_ && !(longest > 0.125 * view.norm); ++j) {
+    for (int j = 0; j < n_ && !(longest > 0.125 * view.bounds.norm); ++j) {
       const double length = std::max(std::abs(view.e1[j]), std::abs(view.e2[j]));
       if (!get_bit(outside_.data(), j) || !(length > longest)) continue;
       longest = length;
@@ -213,7 +212,7 @@ class LineWalk : public CellWriter<kArithmetic> {
       const double *x = first_column_.data() + t, *y = second_column_.data() + t;
       const Vec<double> turns = ray_values<double, kKind>(load(x), load(y), load(x + 1), load(y + 1));
       Vec<double> limit = broadcast(0.5);
-      if constexpr (kKind == Compare::kBounded) limit = view.limits(load(x), load(y));
+      if constexpr (kKind == Compare::kBounded) limit = view.bounds.limits(load(x), load(y));
       std::uint32_t doubtful = ~less_bits(limit, turns) & kAllLanes<double>;
       if (count - 1 - t < kLanes<double>) doubtful &= (std::uint32_t{1} << (count - 1 - t)) - 1;
       for (; doubtful != 0; doubtful &= doubtful - 1) {
@@ -233,7 +232,7 @@ class LineWalk : public CellWriter<kArithmetic> {
   template <class L, Compare kKind>
   double limit_at(const LeafView<L>& view, int i) const {
     if constexpr (kKind == Compare::kBounded) {
-      return view.limits(broadcast<double>(view.e1[i]), broadcast<double>(view.e2[i]))[0];
+      return view.bounds.limits(broadcast<double>(view.e1[i]), broadcast<double>(view.e2[i]))[0];
     } else {
       return 0.5;
     }
@@ -366,7 +365,8 @@ class LineWalk : public CellWriter<kArithmetic> {
       const L* column = q == 0 ? view.e1 : q == 1 ? view.e2 : view.dual[q - 2];
       coordinates_[q] = {};
       for (int c = 0; c < r_; ++c) {
-        coordinates_[q][static_cast<std::size_t>(c)] = static_cast<double>(column[padded(n_, kLanes<L>) + c]);
+        coordinates_[q][static_cast<std::size_t>(c)] =
+            static_cast<double>(column[this->template lanes_of_rows<L>() + c]);
       }
     }
   }

@@ -56,7 +56,7 @@ inline void store(S* p, Vec<S> v) {
 }
 template <class S>
 inline Vec<S> broadcast(S x) {
-  return Simd<S>::broadcast(x);
+  return x - Vec<S>{};  // which costs nothing, while x + 0 is an addition: it turns -0 into 0
 }
 template <class S>
 inline Vec<S> absolute(Vec<S> v) {
@@ -93,6 +93,11 @@ inline S smallest(Vec<S> v) {
   return fold<S, kLanes<S>>(v, [](const auto& a, const auto& b) { return a < b ? a : b; });
 }
 
+template <class S>
+inline S greatest(Vec<S> v) {
+  return fold<S, kLanes<S>>(v, [](const auto& a, const auto& b) { return a > b ? a : b; });
+}
+
 /// kBlock vectors from position j on of the sum of `count` columns with factors.
 template <int kBlock, class S>
 inline void combine(const S* const* columns, const S* factors, int count, int j, Vec<S>* sum) {
@@ -103,12 +108,18 @@ inline void combine(const S* const* columns, const S* factors, int count, int j,
   }
 }
 
-/// Calls work(number of vectors as a constant, position) for blocks of four vectors, and for single ones at the end.
+/// Calls work(number of vectors as a constant, position) for blocks of four vectors, and for those left at the end.
 template <class S, class Work>
 inline void in_blocks(int begin, int end, const Work& work) {
   int j = begin;
   for (; j + 4 * kLanes<S> <= end; j += 4 * kLanes<S>) work(std::integral_constant<int, 4>(), j);
-  for (; j < end; j += kLanes<S>) work(std::integral_constant<int, 1>(), j);
+  if (j + 2 * kLanes<S> < end) {
+    work(std::integral_constant<int, 3>(), j);
+  } else if (j + kLanes<S> < end) {
+    work(std::integral_constant<int, 2>(), j);
+  } else if (j < end) {
+    work(std::integral_constant<int, 1>(), j);
+  }
 }
 
 /// Bit k is set where a[k] < b[k].
@@ -139,6 +150,15 @@ inline std::uint32_t less_bits(Vec<float> a, Vec<float> b) {
 #endif
 }
 
+/// All bits of lane k where bit k is set.
+template <class S>
+inline auto in_lanes(std::uint32_t bits) {
+  typename LaneBits<S>::type lane{};
+  using Lane = std::remove_reference_t<decltype(lane[0])>;
+  for (int k = 0; k < kLanes<S>; ++k) lane[k] = Lane{1} << k;
+  return ((static_cast<Lane>(bits) - decltype(lane){}) & lane) != 0;
+}
+
 /// The smaller of `least` and |a / b|, the latter to a relative 2^-13, in the lanes whose bits are set.
 template <class S>
 inline Vec<S> minimum_ratio(Vec<S> least, Vec<S> a, Vec<S> b, std::uint32_t lanes) {
@@ -152,27 +172,27 @@ inline Vec<S> minimum_ratio(Vec<S> least, Vec<S> a, Vec<S> b, std::uint32_t lane
     return (Vec<S>)_mm512_mask_min_ps((__m512)least, static_cast<__mmask16>(lanes), (__m512)least, ratio);
   }
 #else
-  typename LaneBits<S>::type lane{};
-  using Lane = std::remove_reference_t<decltype(lane[0])>;
-  for (int k = 0; k < kLanes<S>; ++k) lane[k] = Lane{1} << k;
-  const auto in = ((static_cast<Lane>(lanes) - decltype(lane){}) & lane) != 0;
   const Vec<S> ratio = absolute<S>(a) / absolute<S>(b);
-  return in ? minimum(least, ratio) : least;
+  return in_lanes<S>(lanes) ? minimum(least, ratio) : least;
 #endif
 }
 
 /// The smaller of `least` and x, or -x where the bit of `plus` is not set, in the lanes whose bits are set.
-inline Vec<float> minimum_signed(Vec<float> least, Vec<float> x, std::uint32_t plus, std::uint32_t lanes) {
+template <class S>
+inline Vec<S> minimum_signed(Vec<S> least, Vec<S> x, std::uint32_t plus, std::uint32_t lanes) {
 #if defined(__AVX512F__)
-  const auto minus = static_cast<__mmask16>(~plus);
-  const __m512 y = _mm512_mask_sub_ps((__m512)x, minus, _mm512_setzero_ps(), (__m512)x);
-  return (Vec<float>)_mm512_mask_min_ps((__m512)least, static_cast<__mmask16>(lanes), (__m512)least, y);
+  if constexpr (sizeof(S) == 8) {
+    const auto minus = static_cast<__mmask8>(~plus);
+    const __m512d y = _mm512_mask_sub_pd((__m512d)x, minus, _mm512_setzero_pd(), (__m512d)x);
+    return (Vec<S>)_mm512_mask_min_pd((__m512d)least, static_cast<__mmask8>(lanes), (__m512d)least, y);
+  } else {
+    const auto minus = static_cast<__mmask16>(~plus);
+    const __m512 y = _mm512_mask_sub_ps((__m512)x, minus, _mm512_setzero_ps(), (__m512)x);
+    return (Vec<S>)_mm512_mask_min_ps((__m512)least, static_cast<__mmask16>(lanes), (__m512)least, y);
+  }
 #else
-  LaneBits<float>::type lane{};
-  for (int k = 0; k < kLanes<float>; ++k) lane[k] = std::int32_t{1} << k;
-  const auto in = ((static_cast<std::int32_t>(lanes) - decltype(lane){}) & lane) != 0;
-  const auto up = ((static_cast<std::int32_t>(plus) - decltype(lane){}) & lane) != 0;
-  return in ? minimum(least, up ? x : -x) : least;
+  const Vec<S> y = in_lanes<S>(plus) ? x : -x;
+  return in_lanes<S>(lanes) ? minimum(least, y) : least;
 #endif
 }
 
