@@ -92,7 +92,7 @@ Matrix DualNewton::direction(const GroupLassoProblem& problem, const RestrictedD
   return D;
 }
 
-void DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate,
+bool DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate,
                        double tol) {
   constexpr int kProximalSteps = 60, kNewtonSteps = 50;
   constexpr double kGrowth = 3, kMostGrowth = 1e6;
@@ -123,7 +123,7 @@ void DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
     iterate.refresh(problem);
   };
   const double first = size > 0 ? size / threshold : 1 / std::max(problem.design.trace(groups.front()), 1e-300);
-  double sigma = first;
+  double sigma = first, forcing = 1e-3;
 
   for (int step = 0; step < kProximalSteps; ++step) {
     const double scale = sigma / (1 + sigma * problem.ridge);
@@ -136,7 +136,8 @@ void DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
       problem.project(fitted);
       const Matrix gradient = T - problem.Y + fitted;
       // Accurate against what the proximal step itself moves, or against the gap to be reached.
-      if (0.5 * gradient.squaredNorm() <= std::max(1e-2 * tol, 1e-3 * (point.W - U).squaredNorm() / (2 * sigma))) break;
+      if (0.5 * gradient.squaredNorm() <= forcing * std::max(10 * tol, (point.W - U).squaredNorm() / (2 * sigma)))
+        break;
       Matrix unit = point.active_columns(point.Z);
       Vector q(active.size());
       for (Index k = 0; k < active.size(); ++k) {
@@ -167,6 +168,7 @@ void DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
     place(U);
     const DualityGap reached = gap();
     if (!(reached.primal <= most)) break;
+    if (reached.gap > 0.5 * least.gap) forcing *= 0.1;  // thresholds that are small see small errors of T
     if (reached.gap < least.gap) {
       least = reached;
       best = U;
@@ -175,6 +177,7 @@ void DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
     sigma = std::min(kGrowth * sigma, kMostGrowth * first);
   }
   place(best);
+  return least.gap <= tol;
 }
 
 }  // namespace cvxrelu

@@ -199,7 +199,7 @@ class Solver {
       if (reached || !both) return InnerSolver::newton;
       stalled_ = true;
     }
-    dual_newton.solve(problem, working_set, iterate, tol);
+    stalled_ = dual_newton.solve(problem, working_set, iterate, tol);  // where this stalls too, they take turns
     return InnerSolver::dual;
   }
 

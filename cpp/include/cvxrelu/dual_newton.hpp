@@ -22,8 +22,8 @@ class DualNewton {
  public:
   explicit DualNewton(SampleSpace& space) : space_(space) {}
 
-  /// Lowers the gap over `groups` to `tol`, or as far as the arithmetic allows.
-  void solve(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate, double tol);
+  /// Lowers the gap over `groups` to `tol`, or as far as the arithmetic allows. Returns whether it got there.
+  bool solve(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate, double tol);
 
   /// Whether steps factorise a matrix. Those by conjugate gradients, with several outputs above all, can be many more
   /// than Newton steps on the non-zero blocks would be.

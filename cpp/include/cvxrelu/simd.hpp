@@ -34,7 +34,7 @@ struct Simd {
     return v;
   }
   static void store(S* to, Vec v) { std::memcpy(to, &v, sizeof v); }
-  static Vec broadcast(S value) { return Vec{} + value; }
+  static Vec broadcast(S value) { return value - Vec{}; }  // x + 0 would be an addition, since it turns -0 into 0
   static S sum(Vec v) {
 #ifdef __AVX512F__
     if constexpr (sizeof(S) == 8)
