@@ -94,7 +94,7 @@ Matrix DualNewton::direction(const GroupLassoProblem& problem, const RestrictedD
 
 bool DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate,
                        double tol) {
-  constexpr int kProximalSteps = 60, kNewtonSteps = 50;
+  constexpr int kProximalSteps = 60, kNewtonSteps = 50, kIdleSteps = 10;
   constexpr double kGrowth = 3, kMostGrowth = 1e6;
   const RestrictedDesign design(problem.design, groups);
   const Index m = design.size();
@@ -113,17 +113,18 @@ bool DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
     design.correlations<double>(iterate.residual, C);
     return duality_gap(problem, iterate, C, &groups);
   };
-  // Steps at a large sigma multiply what rounding leaves of T: the best point is kept, and the search ends where they
-  // do not descend any more.
+  // Steps at a large sigma multiply what rounding leaves of T: the best point is kept, and the search ends when they
+  // lead beyond all that it began with, or nowhere.
   DualityGap least = gap();
   Matrix best = U;
-  const double most = least.primal + 1e-6 * problem.objective_at_zero();
+  const double most = std::max(least.primal, problem.objective_at_zero());
   const auto place = [&](const Matrix& W) {
     for (Index a = 0; a < m; ++a) iterate.coef.col(groups[static_cast<std::size_t>(a)]) = W.col(a);
     iterate.refresh(problem);
   };
   const double first = size > 0 ? size / threshold : 1 / std::max(problem.design.trace(groups.front()), 1e-300);
   double sigma = first, forcing = 1e-3;
+  int idle = 0;  // steps since the gap was lowered
 
   for (int step = 0; step < kProximalSteps; ++step) {
     const double scale = sigma / (1 + sigma * problem.ridge);
@@ -168,8 +169,11 @@ bool DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
     place(U);
     const DualityGap reached = gap();
     if (!(reached.primal <= most)) break;
-    if (reached.gap > 0.5 * least.gap) forcing *= 0.1;  // thresholds that are small see small errors of T
-    if (reached.gap < least.gap) {
+    if (reached.gap > 0.5 * least.gap)
+      forcing = std::max(0.1 * forcing, 1e-12);  // small thresholds see small errors of T
+    idle = reached.gap < least.gap ? 0 : idle + 1;
+    if (idle == kIdleSteps) break;
+    if (idle == 0) {
       least = reached;
       best = U;
     }

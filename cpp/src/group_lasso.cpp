@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cvxrelu/active_newton.hpp"
 #include "cvxrelu/anderson.hpp"
@@ -136,6 +137,8 @@ class Solver {
 
     Screening screening(problem, blocks_);
     Run result;
+    Matrix best;  // coefficients with the least objective so far
+    double least = std::numeric_limits<double>::infinity();
     for (Index iteration = 0;; ++iteration) {
       if (!working_set_.empty()) iterate.refresh(problem);
       screening.correlations(iterate.residual, correlations_);
@@ -149,6 +152,18 @@ class Solver {
         ++counts_.n_iter;
       }
       result.converged = result.gap.gap <= target;
+      if (result.gap.primal < least) {
+        least = result.gap.primal;
+        best = iterate.coef;
+      } else if (!(result.gap.primal <= problem.objective_at_zero()) && best.size() > 0) {
+        // Beyond its range the arithmetic leads away: nothing worse than zero is returned.
+        iterate.coef = best;
+        iterate.refresh(problem);
+        screening.reset();
+        screening.correlations(iterate.residual, correlations_);
+        result.gap = duality_gap(problem, iterate, correlations_, nullptr);
+        break;
+      }
       const Index n_active = static_cast<Index>(iterate.active().size());
       const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
                               n_active,       problem.beta,      &iterate.coef};

@@ -133,23 +133,37 @@ class BlockProgram:
         """Objective and duality gap, a sum of non-negative terms (`duality.hpp`)."""
         threshold = beta * self.omega
         lengths = np.linalg.norm(at.correlations, axis=0)
-        scale = 1.0
         if self.ridge == 0:
             most = float((lengths / threshold).max())
             best = at.yr / at.rr if at.rr > 0 else 1.0
             limit = 1 / most if most > 0 else abs(best)
             scale = min(max(best, -limit), limit)
+        else:
+            scale = self._best_scale(at, lengths, threshold)
         active, W = at.coef.active, at.coef.blocks
         norms = np.linalg.norm(W, axis=0)
         penalty = threshold[active] * norms + 0.5 * self.ridge * norms**2
         terms = penalty - scale * np.einsum("km,km->m", W, at.correlations[:, active]) if active.size else penalty
         conjugate = 0.0
         if self.ridge > 0:
-            squares = 0.5 * np.maximum(lengths - threshold, 0) ** 2 / self.ridge
+            squares = 0.5 * np.maximum(abs(scale) * lengths - threshold, 0) ** 2 / self.ridge
             terms = terms + squares[active]
             conjugate = float(np.delete(squares, active).sum())
         gap = 0.5 * (1 - scale) ** 2 * at.rr + float(np.maximum(terms, 0).sum()) + conjugate
         return Bound(0.5 * at.rr + float(penalty.sum()), gap, scale)
+
+    def _best_scale(self, at: Iterate, lengths: FloatArray, threshold: FloatArray) -> float:
+        """The s with the largest dual objective at s R with a ridge (`duality.cpp`)."""
+        if at.rr == 0:
+            return 1.0
+        size, scale = abs(at.yr), np.inf
+        following = size / at.rr
+        while following < scale:
+            scale = following
+            beyond = scale * lengths > threshold
+            level = self.ridge * size + float(lengths[beyond] @ threshold[beyond])
+            following = level / (self.ridge * at.rr + float(lengths[beyond] @ lengths[beyond]))
+        return float(np.copysign(scale, at.yr))
 
     def solve(self, beta: float, start: Iterate, tol: float, max_iter: int, callback: Callback | None) -> GatedSolution:
         """Solve from an iterate whose pass is known; the last iterate is left in `history`."""

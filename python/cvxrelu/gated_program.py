@@ -83,7 +83,10 @@ class GatedProgram:
             rank = int((values > values[0] * max(self.extra.shape) * np.finfo(float).eps).sum())
             self.basis = np.asfortranarray(left[:, :rank])
             self._unprojected = self.targets
-            self.targets = np.asfortranarray(self.targets - self.basis @ (self.basis.T @ self.targets))
+            rest = self.targets - self.basis @ (self.basis.T @ self.targets)
+            # What rounding leaves of targets in the span of the columns is nothing to fit.
+            rounding = 16 * np.finfo(float).eps * np.linalg.norm(self.targets, axis=0)
+            self.targets = np.asfortranarray(np.where(np.linalg.norm(rest, axis=0) > rounding, rest, 0.0))
 
     def beta_max(self) -> float:
         correlations = core.masked_correlations(self.design, self.patterns.words, self.targets, self.threads)
@@ -174,13 +177,15 @@ class GatedProgram:
         objective, gap = point["objective"], point["gap"]
         relative_gap, converged = point["relative_gap"], point["converged"]
         dual = point["dual"]
-        blocks = self._user_blocks(point["blocks"])
+        columns = point["blocks"]
+        blocks = self._user_blocks(columns)
         if self.dtype == np.float32:
             # What is returned is what is certified: the rounded coefficients, by the dual point found with the others.
             factor = self.y_scale / self.X_scale
             blocks = blocks.astype(np.float32)
             coef = np.zeros((len(self.patterns), *blocks.shape[1:]))
             coef[point["active"]] = blocks.astype(np.float64) / factor
+            columns = to_core(coef[point["active"]])
             objective, gap, scale = self._gap(point["beta"], coef, dual)
             dual = scale * dual
             zero = self._at_zero()
@@ -192,12 +197,13 @@ class GatedProgram:
             fitted = core.masked_fitted(
                 self.design,
                 self.patterns.words[point["active"]],
-                point["blocks"],
+                columns,
                 n_outputs,
                 self.threads,
             )
             rest = self._unprojected - fitted
-            extra_coef = np.asarray(np.linalg.lstsq(self.extra, rest * self.y_scale, rcond=None)[0], dtype=self.dtype)
+            # Not rounded to float32: an offset of the targets may be large beside what the blocks fit.
+            extra_coef = np.linalg.lstsq(self.extra, rest * self.y_scale, rcond=None)[0]
         dual = self.dual_scale * (dual if self.root is None else self.root * dual)
         return GatedSolution(
             beta=float(beta),
