@@ -135,7 +135,8 @@ def solve_gated(
     tol : float, default 1e-6
         Duality gap to reach, relative to the objective of the zero solution.
     max_iter : int, default 200
-        Most passes over all patterns.
+        Most passes over all patterns, at `beta` and at each of the larger penalties that a start from zero goes through
+        on the way there. ``n_iter`` of the solution counts them all, so it may be larger.
     solver : {"auto", "newton", "dual", "bcd"}
         Inside a working set: sweeps of block-coordinate descent with Newton steps on the non-zero blocks ("newton"), a
         semismooth Newton method in the dual ("dual"), block-coordinate descent with Anderson acceleration ("bcd"), or
