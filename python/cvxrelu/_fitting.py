@@ -21,6 +21,10 @@ from .network import Network, append_ones
 from .row_blocks import is_dask, is_rows
 from .row_estimators import evaluate_on_rows, fit_on_rows, gathered, labels_of_scores
 
+ONE_SAMPLE = (
+    "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
+)
+
 
 def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
     """Return sample weights as scikit-learn wants them checked; None where there are none."""
@@ -30,6 +34,20 @@ def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
     if not weights.any():
         raise ValueError("sample_weight is zero for every sample")
     return weights
+
+
+def require_weighted_folds(folds: list[Any], weights: FloatArray | None) -> None:
+    """Check that there is something to learn from in every fold, and something held out in some."""
+    if weights is None:
+        return
+    for k, (train, _) in enumerate(folds):
+        if not weights[train].any():
+            raise ValueError(
+                f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
+                "weight, or choose the folds with cv"
+            )
+    if not any(weights[test].any() for _, test in folds):
+        raise ValueError("sample_weight is zero for every sample that is held out")
 
 
 def as_dense(X: Any) -> npt.NDArray[np.floating[Any]]:

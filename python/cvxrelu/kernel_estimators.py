@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from ._callbacks import FitTasks
-from ._fitting import ClassificationMixin, Model, RegressionMixin
+from ._fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
 from ._native import core
 from ._training import MergedSamples
 from ._validation import FloatArray, as_count, as_scalar, as_threads, as_weights
@@ -148,7 +148,7 @@ class _NTKRidgeCV(_NTK):
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         if X.shape[0] < 2:
-            raise ValueError("n_samples=1 distinct sample with weight: leaving it out leaves none to learn from")
+            raise ValueError(ONE_SAMPLE)
         if self.betas is None:
             betas = np.geomspace(1e-6, 10, as_count(self.n_betas, "n_betas")) * _mean_diagonal(samples, X)
         else:

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from ._callbacks import FitTasks
 from ._certificate import certificate_of
-from ._fitting import ClassificationMixin, Model, RegressionMixin
+from ._fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
 from ._training import MergedSamples
 from ._validation import FloatArray, as_count, as_generator, as_scalar, as_weights
 from .exceptions import ConvergenceWarning
@@ -254,7 +254,7 @@ class _MKLCV(_MKLBase):
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         n = X.shape[0]
         if n < 2:
-            raise ValueError("n_samples=1 distinct sample with weight: leaving it out leaves none to learn from")
+            raise ValueError(ONE_SAMPLE)
         if self.beta_ratios is None:
             ratios = np.geomspace(0.5, 1e-4, 12)
         else:
