@@ -103,6 +103,41 @@ def as_patterns(patterns: Any, X: FloatArray | Rows) -> ActivationPatterns:
     return patterns
 
 
+_GATES_CHECKED, _ROWS_CHECKED = 64, 1024  # whose bits tell other data apart, and cost nothing beside a solve
+_CLEAR = 1e-3  # of |x| . |g|: more than exact, decimal or float32 arithmetic differ by, less than most products
+
+
+def checked_patterns(patterns: Any, X: FloatArray, n_threads: int, name: str = "patterns") -> ActivationPatterns:
+    """Return `patterns` after checking that they belong to `X`: that most gates have the patterns they should have.
+
+    Gates of cells that are very thin, or of patterns that are attained on hyperplanes only, need not have theirs, but
+    they miss it by little; so only bits of products that are clearly not zero speak against them. Errors call the
+    patterns `name`.
+    """
+    own = as_patterns(patterns, X)
+    if own.words.shape[1] != (X.shape[0] + 63) // 64:
+        raise ValueError(f"{name} belong to rows in chunks, and have no bits for X in memory: sample them from X")
+    some, rows = _spread(len(own), _GATES_CHECKED), _spread(X.shape[0], _ROWS_CHECKED)
+    samples, gates = X[rows], np.ascontiguousarray(own.gates[some])
+    words, _ = core.pack_patterns(samples, gates, n_threads)
+    wrong = _bits(words, np.arange(rows.size)) != _bits(own.words[some], rows)
+    if wrong.any(axis=1).mean() > 0.5:
+        wrong &= np.abs(gates @ samples.T) > _CLEAR * (np.abs(gates) @ np.abs(samples).T)
+        if wrong.any(axis=1).mean() > 0.5:
+            raise ValueError(f"{name} belong to other data of the same shape: gates have other patterns on rows of X")
+    return own
+
+
+def _spread(size: int, most: int) -> npt.NDArray[np.int64]:
+    """Return at most so many indices below `size`, evenly spaced."""
+    return np.arange(0, size, -(-size // most), dtype=np.int64)
+
+
+def _bits(words: WordArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return the bits of some samples in packed patterns: (n_patterns, n_rows)."""
+    return ((words[:, rows // 64] >> (rows % 64).astype(np.uint64)) & np.uint64(1)).astype(np.bool_)
+
+
 def as_scalar(value: Any, name: str, *, minimum: float = 0.0, strict: bool = False) -> float:
     """Return a finite real number that is at least (or above) `minimum`."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):

@@ -17,12 +17,13 @@ from ._validation import (
     as_design,
     as_scalar,
     as_threads,
+    checked_patterns,
     result_dtype,
 )
 from .exceptions import ConvergenceWarning
 from .gated_program import Callback, rescaled
 from .patterns import ActivationPatterns
-from .pricing import as_relu_layers, as_target, checked_patterns, network_gap, weighted
+from .pricing import as_relu_layers, as_target, network_gap, weighted
 
 if TYPE_CHECKING:
     from .network import Network

@@ -14,6 +14,7 @@ from ._validation import (
     as_count,
     as_design,
     as_patterns,
+    as_real,
     as_scalar,
     as_targets,
     as_threads,

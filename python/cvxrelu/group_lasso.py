@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ._validation import FloatArray, as_count, as_scalar, as_weights
+from ._validation import FloatArray, as_count, as_scalar, as_weights, checked_patterns
 from .exceptions import ConvergenceWarning
 from .gated_program import Callback, GatedProgram
 from .gated_solution import GatedPath, GatedSolution
@@ -97,7 +97,7 @@ def solve_gated(
     y : array_like of shape (n_samples,) or (n_samples, n_outputs)
         Targets. With several outputs a block is a matrix under the norm that `block_norm` says.
     patterns : ActivationPatterns
-        Patterns of `X`.
+        Patterns of `X`. Those of other data of this shape are refused where some of their bits show it.
     beta : float
         Penalty, positive; from :func:`beta_max` on the solution is zero.
     sample_weight : array_like of shape (n_samples,), optional
@@ -319,20 +319,25 @@ def _program(
 ) -> GatedProgram:
     if block_norm not in ("frobenius", "nuclear"):
         raise ValueError(f'block_norm must be "frobenius" or "nuclear", not {block_norm!r}')
+    program: GatedProgram
     if block_norm == "nuclear":
         from .nuclear_norm import NuclearProgram
 
         if loss != "squared":
             raise ValueError(f'block_norm="nuclear" needs loss="squared", not {loss!r}')
-        return NuclearProgram(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
-    if loss == "squared":
+        program = NuclearProgram(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
+    elif loss == "squared":
         from .sampled_program import SampledProgram, sample_suffices
 
         sampled = isinstance(patterns, ActivationPatterns) and unpenalised is None and sample_suffices(patterns)
         kind = SampledProgram if sampled else GatedProgram
-        return kind(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
-    from .losses import LossProgram
+        program = kind(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
+    else:
+        from .losses import LossProgram
 
-    if unpenalised is not None:
-        raise ValueError(f'unpenalised columns need loss="squared", not {loss!r}')
-    return LossProgram(X, y, patterns, sample_weight, group_weights, ridge, n_threads, loss=loss, delta=delta)
+        if unpenalised is not None:
+            raise ValueError(f'unpenalised columns need loss="squared", not {loss!r}')
+        program = LossProgram(X, y, patterns, sample_weight, group_weights, ridge, n_threads, loss=loss, delta=delta)
+    # The rows are scaled, by their weights too, which leaves signs as they are.
+    checked_patterns(patterns, program.design, program.threads)
+    return program

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ._native import core
 from ._validation import (
     FloatArray,
     as_count,
@@ -19,6 +18,7 @@ from ._validation import (
     as_targets,
     as_threads,
     as_weights,
+    checked_patterns,
 )
 from .dual_norm import Pricer, as_pricing
 from .patterns import ActivationPatterns
@@ -266,19 +266,6 @@ def weighted(
         return X, y, np.ones(len(y))
     root = np.sqrt(as_weights(sample_weight, len(y), "sample_weight"))
     return root[:, None] * X, (root * y.T).T, root
-
-
-def checked_patterns(patterns: ActivationPatterns, X: FloatArray, n_threads: int) -> ActivationPatterns:
-    """Return `patterns` after checking that they belong to `X`: that some gate has the pattern that it should have.
-
-    Gates of cells that are very thin need not have theirs.
-    """
-    patterns = as_patterns(patterns, X)
-    some = np.unique(np.linspace(0, len(patterns) - 1, 64).astype(np.int64))
-    words, _ = core.pack_patterns(X, np.ascontiguousarray(patterns.gates[some]), n_threads)
-    if not (words == patterns.words[some]).all(axis=1).any():
-        raise ValueError("patterns belong to other data of the same shape: no gate has its pattern on the rows of X")
-    return patterns
 
 
 def as_columns(array: FloatArray) -> FloatArray:
