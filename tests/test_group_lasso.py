@@ -312,6 +312,9 @@ def test_warm_starts():
     assert near.n_iter < cvxrelu.solve_gated(X, y, patterns, 0.95 * beta, tol=1e-8).n_iter
     with pytest.raises(ValueError, match=r"warm_start must have shape \(\d+, 8\)"):
         cvxrelu.solve_gated(X, y, patterns, beta, warm_start=np.zeros((3, 8)))
+    for rows in (X, cvxrelu.RowChunks(X)):
+        with pytest.raises(TypeError, match="warm_start must be an array of real numbers, not str"):
+            cvxrelu.solve_gated(rows, y, patterns, beta, warm_start="a")
 
 
 def test_float32_in_float32_out_with_a_float64_certificate():

@@ -406,7 +406,7 @@ def relu_blocks(X: FloatArray, network: Any, n_threads: int) -> tuple[FloatArray
         if words.shape[1] != (X.shape[0] + 63) // 64:
             raise ValueError(f"warm_start belongs to {network.patterns.n_samples} samples, but X has {X.shape[0]}")
         return blocks, signs, words
-    W1, w2, _ = as_relu_layers(network)
+    W1, w2, _ = as_relu_layers(network, X.shape[1], name="warm_start")
     if W1.shape[1] != X.shape[1]:
         raise ValueError(f"warm_start has {W1.shape[1]} features, but X has {X.shape[1]}")
     blocks = np.ascontiguousarray(np.abs(w2)[:, None] * W1)

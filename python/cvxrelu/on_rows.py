@@ -440,7 +440,7 @@ def _certify_by_sums(
     """
     as_scalar(tol, "tol", strict=True)
     beta = as_scalar(beta, "beta")
-    W1, w2, bias = as_relu_layers(network)
+    W1, w2, bias = as_relu_layers(network, rows.shape[1])
     if W1.shape[1] != rows.shape[1] + bias:
         raise ValueError(f"the network takes {W1.shape[1] - bias} features, but X has {rows.shape[1]}")
     if patterns is not None and bias:
