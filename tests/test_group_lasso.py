@@ -559,6 +559,8 @@ def test_bad_paths():
     X, y, patterns = teacher(30, 4, 10)
     for options, message in [
         ({"betas": [1.0, -1.0]}, r"betas\[1\] is -1"),
+        ({"betas": []}, "betas is empty"),
+        ({"betas": 1.0}, r"betas must be a list of penalties, of shape \(n_betas,\), not \(\)"),
         ({"beta_min_ratio": 1.0}, "beta_min_ratio must be below 1"),
         ({"n_betas": 0}, "n_betas"),
         ({"on_interrupt": "ignore"}, "on_interrupt"),

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._table_model import one_against_rest
 from ._training import MergedSamples, merge_samples
-from ._validation import FloatArray, require_fit
+from ._validation import FloatArray, as_callback, require_fit
 from .losses import probabilities
 from .network import Network, append_ones
 from .row_blocks import is_dask, is_rows
@@ -122,7 +122,15 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         -------
         self
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For data or settings that do not fit, and where `sample_weight` leaves a fold nothing to learn from.
+        TypeError
+            For settings of other kinds, such as a `callback` that cannot be called.
         """
+        as_callback(getattr(self, "callback", None))
         if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
         X, y, sample_weight = gathered(X, y, sample_weight)
@@ -178,7 +186,15 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         -------
         self
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For data or settings that do not fit, and where `sample_weight` leaves a fold nothing to learn from.
+        TypeError
+            For settings of other kinds, such as a `callback` that cannot be called.
         """
+        as_callback(getattr(self, "callback", None))
         if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
         X, y, sample_weight = gathered(X, y, sample_weight)

@@ -88,6 +88,22 @@ def as_weights(weights: Any, size: int, name: str, *, positive: bool = False) ->
     return np.ascontiguousarray(array)
 
 
+def as_penalties(values: Any, name: str) -> FloatArray:
+    """Return a list of positive penalties, as long as it may be."""
+    array = as_real(values, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be a list of penalties, of shape (n_betas,), not {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: give at least one penalty")
+    return as_weights(array, array.size, name, positive=True)
+
+
+def as_callback(callback: Any) -> None:
+    """Check that a callback can be called, before what it is to hear of begins."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, not {_describe(callback)}")
+
+
 def as_patterns(patterns: Any, X: FloatArray | Rows) -> ActivationPatterns:
     """Return `patterns` after checking that they are patterns of as many samples and features as `X` has."""
     from .patterns import ActivationPatterns

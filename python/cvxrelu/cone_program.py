@@ -13,6 +13,7 @@ from ._native import core
 from ._validation import (
     FloatArray,
     WordArray,
+    as_callback,
     as_count,
     as_design,
     as_scalar,
@@ -182,6 +183,8 @@ def solve_relu(
     ------
     ValueError
         For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
+    TypeError
+        For arguments of other kinds, such as a `callback` that cannot be called.
     KeyboardInterrupt
         On Ctrl-C.
 
@@ -207,6 +210,7 @@ def solve_relu(
     >>> cvxrelu.solve_relu(X, y, patterns, beta=0.5).converged
     True
     """
+    as_callback(callback)
     program = ReLUProgram(X, y, beta, n_threads, sample_weight)
     program.append(checked_patterns(patterns, program.design, program.threads))
     if warm_start is not None:

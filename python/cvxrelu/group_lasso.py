@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ._validation import FloatArray, as_count, as_scalar, as_weights, checked_patterns
+from ._validation import FloatArray, as_callback, as_count, as_penalties, as_scalar, checked_patterns
 from .exceptions import ConvergenceWarning
 from .gated_program import Callback, GatedProgram
 from .gated_solution import GatedPath, GatedSolution
@@ -49,6 +49,11 @@ def beta_max(
     -------
     float
         The penalty.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`solve_gated`.
     """
     if is_rows(X):
         return _on_rows(beta_max, locals())
@@ -162,7 +167,7 @@ def solve_gated(
     ValueError
         For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
     TypeError
-        For arrays that are not of real numbers; sparse `X` too.
+        For arrays that are not of real numbers; sparse `X` too. For a `callback` that cannot be called.
     KeyboardInterrupt
         On Ctrl-C, within 0.2 s.
 
@@ -189,6 +194,7 @@ def solve_gated(
     >>> solution.converged, solution.relative_gap < 1e-6
     (True, True)
     """
+    as_callback(callback)
     if is_rows(X):
         return _on_rows(solve_gated, locals())
     program = _program(
@@ -253,7 +259,13 @@ def gated_path(
     -------
     GatedPath
         The solutions, in the order of decreasing penalties.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`solve_gated`, and for `betas` that are no list of positive numbers.
     """
+    as_callback(callback)
     if is_rows(X) or checkpoint is not None:
         return _on_rows(gated_path, locals())
     program = _program(
@@ -272,7 +284,7 @@ def gated_path(
 def path_grid(betas: Any, n_betas: int, beta_min_ratio: float, beta_max: Callable[[], float]) -> FloatArray:
     """Return the decreasing penalties of :func:`gated_path`, checked."""
     if betas is not None:
-        return np.sort(as_weights(betas, np.size(betas), "betas", positive=True))[::-1]
+        return np.sort(as_penalties(betas, "betas"))[::-1]
     ratio = as_scalar(beta_min_ratio, "beta_min_ratio", strict=True)
     if ratio >= 1:
         raise ValueError(f"beta_min_ratio must be below 1, not {ratio}")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ._native import core
 from ._validation import (
     FloatArray,
+    as_callback,
     as_count,
     as_design,
     as_scalar,
@@ -130,6 +131,7 @@ def solve_mkl(
     >>> bool(solution.history.objective[0] > solution.objective)
     True
     """
+    as_callback(callback)
     if is_rows(X):
         return on_rows(solve_mkl, locals())
     if form not in ("beta", "simplex"):
