@@ -194,5 +194,14 @@ def test_bad_settings():
     ]:
         with pytest.raises(ValueError, match=message):
             cvxrelu.train_relu(X, y, 1.0, **settings_)
+    gated = cvxrelu.solve_gated(X, y, cvxrelu.sample_patterns(X, 10, random_state=0), 0.1)
+    for warm_start, error, message in [
+        (gated.to_network(), ValueError, "^warm_start is gated"),
+        (gated, TypeError, "^warm_start must be a Network, .* not GatedSolution"),
+        ("a", TypeError, "^warm_start must be a Network"),
+        ((np.eye(3), ["a"] * 3), TypeError, "w2 must be an array of real numbers"),
+    ]:
+        with pytest.raises(error, match=message):
+            cvxrelu.train_relu(X, y, 1.0, warm_start=warm_start)
     with pytest.raises(ValueError, match="beta must be"):
         cvxrelu.train_relu(X, y, 0.0)

@@ -113,6 +113,8 @@ def test_decompose_says_what_it_cannot_do():
         cvxrelu.decompose(X, solution.blocks)
     with pytest.raises(ValueError, match="belongs to data of shape"):
         cvxrelu.decompose(X[:-1], solution)
+    with pytest.raises(ValueError, match="patterns of gated_solution belong to other data"):
+        cvxrelu.decompose(X[::-1], solution)
 
 
 def test_cones_without_interior_are_reported():

@@ -312,6 +312,9 @@ def test_warm_starts():
     assert near.n_iter < cvxrelu.solve_gated(X, y, patterns, 0.95 * beta, tol=1e-8).n_iter
     with pytest.raises(ValueError, match=r"warm_start must have shape \(\d+, 8\)"):
         cvxrelu.solve_gated(X, y, patterns, beta, warm_start=np.zeros((3, 8)))
+    for rows in (X, cvxrelu.RowChunks(X)):
+        with pytest.raises(TypeError, match="warm_start must be an array of real numbers, not str"):
+            cvxrelu.solve_gated(rows, y, patterns, beta, warm_start="a")
 
 
 def test_float32_in_float32_out_with_a_float64_certificate():
@@ -465,6 +468,7 @@ BAD = [
     (lambda X, y, P: (X[:, :0], y, P, 1.0), ValueError, "empty"),
     (lambda X, y, P: (X[:0], y[:0], P, 1.0), ValueError, "empty"),
     (lambda X, y, P: (X[:, :3], y, P, 1.0), ValueError, "patterns belong to data of shape"),
+    (lambda X, y, P: (X[::-1], y, P, 1.0), ValueError, "patterns belong to other data of the same shape"),
     (lambda X, y, P: (X.astype(str), y, P, 1.0), TypeError, "X must be an array of real numbers"),
     (lambda X, y, P: (X + 1j, y, P, 1.0), TypeError, "real numbers"),
     (lambda X, y, P: (np.array([{}] * 30), y, P, 1.0), TypeError, "real numbers"),
@@ -481,6 +485,46 @@ BAD = [
 def test_bad_arguments(change, error, message):
     with pytest.raises(error, match=message):
         cvxrelu.solve_gated(*change(*teacher(30, 4, 10)))
+
+
+@pytest.mark.parametrize("call", [cvxrelu.beta_max, cvxrelu.gated_path])
+@pytest.mark.parametrize("n", [30, 3000])
+def test_patterns_of_other_data(call, n):
+    X, y, patterns = teacher(n, 4, 10)
+    with pytest.raises(ValueError, match="patterns belong to other data of the same shape"):
+        call(np.random.default_rng(1).standard_normal(X.shape), y, patterns)
+
+
+def test_patterns_of_other_data_of_which_some_gate_is_right():
+    rng = np.random.default_rng(0)
+    X, Z = (np.column_stack([rng.standard_normal((20, 3)), np.ones(20)]) for _ in range(2))
+    for seed in range(20):
+        patterns = cvxrelu.sample_patterns(X, 50, gates="mixed", random_state=seed)
+        with pytest.raises(ValueError, match="patterns belong to other data of the same shape"):
+            cvxrelu.beta_max(Z, Z[:, 0], patterns)
+
+
+def test_patterns_of_rows_in_chunks_have_no_bits():
+    X, y, _ = teacher(30, 4, 10)
+    patterns = cvxrelu.sample_patterns(cvxrelu.RowChunks(X), 10, random_state=0)
+    with pytest.raises(ValueError, match="belong to rows in chunks"):
+        cvxrelu.solve_gated(X, y, patterns, 1.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*no float64 gate:UserWarning")
+@pytest.mark.parametrize(
+    "X, settings",
+    [
+        (np.array([[1.0, 1.0], [1.0, 1 - 2**-53]]), {}),
+        (np.array([[1.0, 2.0], [-1.0, -2.0], [0.1 + 0.2, 0.6], [0.3, 0.6]]), {"closed": True}),
+        (np.array([[0.1 + 0.2, 0.6], [0.3, 0.6], [0.7, 0.1]]), {"decimals": 1}),
+        (np.array([[0.3 + 1e-6, 0.6], [0.3, 0.6], [0.7, 0.1]]), {"tol": 1e-4}),
+    ],
+)
+def test_patterns_whose_gates_are_only_near_are_taken(X, settings):
+    patterns = cvxrelu.enumerate_patterns(X, **settings)
+    for k in range(len(patterns)):
+        assert cvxrelu.beta_max(X, np.ones(len(X)), patterns[[k]]) >= 0
 
 
 @pytest.mark.parametrize(
@@ -515,6 +559,8 @@ def test_bad_paths():
     X, y, patterns = teacher(30, 4, 10)
     for options, message in [
         ({"betas": [1.0, -1.0]}, r"betas\[1\] is -1"),
+        ({"betas": []}, "betas is empty"),
+        ({"betas": 1.0}, r"betas must be a list of penalties, of shape \(n_betas,\), not \(\)"),
         ({"beta_min_ratio": 1.0}, "beta_min_ratio must be below 1"),
         ({"n_betas": 0}, "n_betas"),
         ({"on_interrupt": "ignore"}, "on_interrupt"),

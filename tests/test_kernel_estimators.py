@@ -165,3 +165,18 @@ def test_bad_settings():
     # On a line without bias the kernel has rank 2.
     with pytest.raises(ValueError, match="is too small"):
         NTKRegressor(fit_bias=False, beta=1e-300).fit(np.arange(1.0, 61)[:, None], y[:, 0])
+
+
+@pytest.mark.parametrize("kind", [NTKRegressorCV, MKLRegressorCV, NTKClassifierCV, MKLClassifierCV])
+def test_no_weight_on_what_a_fold_is_trained_on(kind):
+    X, y = regression(30)
+    target = y.ravel() > y.mean() if "Classifier" in kind.__name__ else y
+    with pytest.raises(ValueError, match="sample_weight is not zero: the fold that leaves it out has none"):
+        kind().fit(X, target, sample_weight=np.r_[1.0, np.zeros(29)])
+
+
+@pytest.mark.parametrize("model", [NTKRegressorCV(betas=[]), MKLRegressorCV(beta_ratios=[])])
+def test_no_penalties_to_choose_from(model):
+    X, y = regression(30)
+    with pytest.raises(ValueError, match="is empty: give at least one penalty"):
+        model.fit(X, y)

@@ -342,6 +342,15 @@ def test_networks_from_elsewhere():
     )
 
 
+def test_lists_without_neurons_are_the_zero_network():
+    X, y = problem()
+    expected = cvxrelu.certify(X, y, (np.zeros((0, 3)), np.zeros(0)), 0.1)
+    assert expected.upper_bound == pytest.approx(0.5 * (y @ y))
+    assert cvxrelu.certify(X, y, ([], []), 0.1).lower_bound == expected.lower_bound
+    assert cvxrelu.certify(cvxrelu.RowChunks(X), y, ([], []), 0.1).upper_bound == pytest.approx(expected.upper_bound)
+    assert cvxrelu.solve_relu(X, y, cvxrelu.sample_patterns(X, 9, random_state=0), 0.1, warm_start=([], [])).converged
+
+
 def test_networks_that_are_no_relu_networks():
     X, y = problem()
     W1, w2 = np.eye(3), np.ones(3)
@@ -355,6 +364,12 @@ def test_networks_that_are_no_relu_networks():
         (sequential(Linear(W1, bias=w2), ReLU(), Linear(w2[None])), ValueError, "biases"),
         (sequential(Linear(W1), Tanh(), Linear(w2[None])), ValueError, "layers, not Linear, Tanh, Linear"),
         ("network", TypeError, "network must be"),
+        ((W1, 1j * w2), TypeError, "w2 must be an array of real numbers, not ndarray of dtype complex128"),
+        ((1j * W1, w2), TypeError, "W1 must be an array of real numbers"),
+        ((W1, "a"), TypeError, "w2 must be an array of real numbers, not str"),
+        (([[1.0], [2.0, 3.0]], w2), TypeError, "W1 must be an array of real numbers, not list"),
+        ((np.zeros((0, 4)), []), ValueError, "takes 4 features, but X has 3"),
+        ((np.zeros((3, 0)), w2), ValueError, "takes 0 features, but X has 3"),
     ]:
         with pytest.raises(error, match=message):
             cvxrelu.certify(X, y, network, 0.1)

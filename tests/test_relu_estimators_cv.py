@@ -93,6 +93,15 @@ def test_settings_that_are_refused(settings, message):
         ReLURegressorCV(**QUICK | settings).fit(X, y)
 
 
+@pytest.mark.parametrize("kind", [ReLURegressorCV, ReLUClassifierCV])
+def test_no_weight_on_what_a_fold_is_trained_on(kind):
+    X, y = regression(30)
+    target = np.where(y > y[0], "far", "near") if "Classifier" in kind.__name__ else y
+    folds = [(np.arange(15), np.arange(15, 30)), (np.arange(15, 30), np.arange(15))]
+    with pytest.raises(ValueError, match="sample_weight is zero for every training sample of fold 1 of 2"):
+        kind(cv=folds, **QUICK).fit(X, target, sample_weight=np.r_[1.0, np.zeros(29)])
+
+
 def test_no_weight_on_what_is_held_out():
     X, y = regression()
     weights = np.r_[np.zeros(20), np.ones(40)]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from cvxrelu import sample_patterns
+from cvxrelu import RowChunks, sample_patterns
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import patterns as reference
@@ -102,6 +102,13 @@ def test_the_zero_pattern_is_counted_and_left_out():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         sample_patterns(design(0), **arguments)
+
+
+@pytest.mark.parametrize("rows", [np.asarray, RowChunks])
+def test_a_column_of_ones_that_vanishes_beside_the_features(rows):
+    X = np.column_stack([1e100 * design(0), np.ones(len(design(0)))])
+    with pytest.raises(ValueError, match=r"as a column of ones does .* scale the features"):
+        sample_patterns(rows(X), 10, gates="mixed", random_state=0)
 
 
 def test_nothing_but_the_zero_pattern():

@@ -1,5 +1,6 @@
 """What users pass, and what they are told."""
 
+import cvxrelu
 import numpy as np
 import pytest
 import scipy.sparse
@@ -117,3 +118,29 @@ def test_result_dtype_is_float32_for_float32_only():
     assert v.result_dtype(single, double) is np.float64
     assert v.result_dtype(single, [1.0]) is np.float64
     assert v.result_dtype() is np.float64
+
+
+X = np.random.default_rng(0).standard_normal((20, 2))
+Y = np.maximum(X[:, 0], 0)
+PATTERNS = cvxrelu.sample_patterns(X, 10, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda callback: cvxrelu.solve_gated(X, Y, PATTERNS, 1.0, callback=callback),
+        lambda callback: cvxrelu.solve_gated(cvxrelu.RowChunks(X), Y, PATTERNS, 1.0, callback=callback),
+        lambda callback: cvxrelu.gated_path(X, Y, PATTERNS, callback=callback),
+        lambda callback: cvxrelu.solve_relu(X, Y, PATTERNS, 1.0, callback=callback),
+        lambda callback: cvxrelu.train_relu(X, Y, 1.0, callback=callback),
+        lambda callback: cvxrelu.solve_mkl(X, Y, PATTERNS, 1.0, callback=callback),
+        lambda callback: cvxrelu.GatedReLURegressor(callback=callback).fit(X, Y),
+        lambda callback: cvxrelu.GatedReLUClassifier(callback=callback, verbose=2).fit(X, Y > 0),
+        lambda callback: cvxrelu.ReLURegressor(callback=callback).fit(X, Y),
+        lambda callback: cvxrelu.MKLRegressor(callback=callback).fit(X, Y),
+        lambda callback: cvxrelu.MKLClassifierCV(callback=callback).fit(X, Y > 0),
+    ],
+)
+def test_callbacks_that_cannot_be_called(call):
+    with pytest.raises(TypeError, match="callback must be callable, not str"):
+        call("print")

@@ -15,11 +15,15 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._table_model import one_against_rest
 from ._training import MergedSamples, merge_samples
-from ._validation import FloatArray, require_fit
+from ._validation import FloatArray, as_callback, require_fit
 from .losses import probabilities
 from .network import Network, append_ones
 from .row_blocks import is_dask, is_rows
 from .row_estimators import evaluate_on_rows, fit_on_rows, gathered, labels_of_scores
+
+ONE_SAMPLE = (
+    "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
+)
 
 
 def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
@@ -30,6 +34,20 @@ def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
     if not weights.any():
         raise ValueError("sample_weight is zero for every sample")
     return weights
+
+
+def require_weighted_folds(folds: list[Any], weights: FloatArray | None) -> None:
+    """Check that there is something to learn from in every fold, and something held out in some."""
+    if weights is None:
+        return
+    for k, (train, _) in enumerate(folds):
+        if not weights[train].any():
+            raise ValueError(
+                f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
+                "weight, or choose the folds with cv"
+            )
+    if not any(weights[test].any() for _, test in folds):
+        raise ValueError("sample_weight is zero for every sample that is held out")
 
 
 def as_dense(X: Any) -> npt.NDArray[np.floating[Any]]:
@@ -104,7 +122,15 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         -------
         self
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For data or settings that do not fit, and where `sample_weight` leaves a fold nothing to learn from.
+        TypeError
+            For settings of other kinds, such as a `callback` that cannot be called.
         """
+        as_callback(getattr(self, "callback", None))
         if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
         X, y, sample_weight = gathered(X, y, sample_weight)
@@ -160,7 +186,15 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         -------
         self
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For data or settings that do not fit, and where `sample_weight` leaves a fold nothing to learn from.
+        TypeError
+            For settings of other kinds, such as a `callback` that cannot be called.
         """
+        as_callback(getattr(self, "callback", None))
         if self._fits_chunks(X):
             return fit_on_rows(self, X, y, sample_weight)
         X, y, sample_weight = gathered(X, y, sample_weight)

@@ -88,6 +88,22 @@ def as_weights(weights: Any, size: int, name: str, *, positive: bool = False) ->
     return np.ascontiguousarray(array)
 
 
+def as_penalties(values: Any, name: str) -> FloatArray:
+    """Return a list of positive penalties, as long as it may be."""
+    array = as_real(values, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be a list of penalties, of shape (n_betas,), not {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: give at least one penalty")
+    return as_weights(array, array.size, name, positive=True)
+
+
+def as_callback(callback: Any) -> None:
+    """Check that a callback can be called, before what it is to hear of begins."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, not {_describe(callback)}")
+
+
 def as_patterns(patterns: Any, X: FloatArray | Rows) -> ActivationPatterns:
     """Return `patterns` after checking that they are patterns of as many samples and features as `X` has."""
     from .patterns import ActivationPatterns
@@ -101,6 +117,41 @@ def as_patterns(patterns: Any, X: FloatArray | Rows) -> ActivationPatterns:
     if len(patterns) == 0:
         raise ValueError("patterns is empty")
     return patterns
+
+
+_GATES_CHECKED, _ROWS_CHECKED = 64, 1024  # whose bits tell other data apart, and cost nothing beside a solve
+_CLEAR = 1e-3  # of |x| . |g|: more than exact, decimal or float32 arithmetic differ by, less than most products
+
+
+def checked_patterns(patterns: Any, X: FloatArray, n_threads: int, name: str = "patterns") -> ActivationPatterns:
+    """Return `patterns` after checking that they belong to `X`: that most gates have the patterns they should have.
+
+    Gates of cells that are very thin, or of patterns that are attained on hyperplanes only, need not have theirs, but
+    they miss it by little; so only bits of products that are clearly not zero speak against them. Errors call the
+    patterns `name`.
+    """
+    own = as_patterns(patterns, X)
+    if own.words.shape[1] != (X.shape[0] + 63) // 64:
+        raise ValueError(f"{name} belong to rows in chunks, and have no bits for X in memory: sample them from X")
+    some, rows = _spread(len(own), _GATES_CHECKED), _spread(X.shape[0], _ROWS_CHECKED)
+    samples, gates = X[rows], np.ascontiguousarray(own.gates[some])
+    words, _ = core.pack_patterns(samples, gates, n_threads)
+    wrong = _bits(words, np.arange(rows.size)) != _bits(own.words[some], rows)
+    if wrong.any(axis=1).mean() > 0.5:
+        wrong &= np.abs(gates @ samples.T) > _CLEAR * (np.abs(gates) @ np.abs(samples).T)
+        if wrong.any(axis=1).mean() > 0.5:
+            raise ValueError(f"{name} belong to other data of the same shape: gates have other patterns on rows of X")
+    return own
+
+
+def _spread(size: int, most: int) -> npt.NDArray[np.int64]:
+    """Return at most so many indices below `size`, evenly spaced."""
+    return np.arange(0, size, -(-size // most), dtype=np.int64)
+
+
+def _bits(words: WordArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return the bits of some samples in packed patterns: (n_patterns, n_rows)."""
+    return ((words[:, rows // 64] >> (rows % 64).astype(np.uint64)) & np.uint64(1)).astype(np.bool_)
 
 
 def as_scalar(value: Any, name: str, *, minimum: float = 0.0, strict: bool = False) -> float:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._validation import FloatArray, as_count, as_patterns, as_scalar, as_threads, as_weights
+from ._validation import FloatArray, as_count, as_patterns, as_real, as_scalar, as_threads, as_weights
 from .block_passes import Block, SparseBlocks, dual_rows, gradients, gram_columns, sample_rows
 from .gram_model import GramModel
 from .group_lasso import Callback, GatedSolution
@@ -423,7 +423,7 @@ class BlockProgram:
         """Return the iterate of given coefficients."""
         if warm_start is None:
             return self.zero
-        coef = np.asarray(warm_start.coef if isinstance(warm_start, GatedSolution) else warm_start, dtype=np.float64)
+        coef = as_real(warm_start.coef if isinstance(warm_start, GatedSolution) else warm_start, "warm_start")
         shape: tuple[int, ...] = (len(self.patterns), self.rows.shape[1])
         if not self.one_output:
             shape = (*shape, self.n_outputs)

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ._native import core
-from ._validation import WordArray, as_count, as_generator, as_scalar
+from ._validation import WordArray, as_callback, as_count, as_generator, as_scalar, checked_patterns
 from .checkpoint import GenerationCheckpoint
 from .cone_program import ReLUProgram, ReLUSolution, relu_blocks
 from .dual_norm import DualNorm, Pricer, as_pricing
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback
 from .patterns import ActivationPatterns
-from .pricing import checked_patterns, feasible_dual, pricing_threshold
+from .pricing import feasible_dual, pricing_threshold
 from .sampling import sample_patterns
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def train_relu(
     ------
     ValueError
         For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
+    TypeError
+        For arguments of other kinds, such as a `callback` that cannot be called.
     KeyboardInterrupt
         On Ctrl-C.
 
@@ -141,6 +143,7 @@ def train_relu(
         raise ValueError(f'certificate must be "all patterns" or "given patterns", not {certificate!r}')
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
+    as_callback(callback)
     generation = _Generation(
         ReLUProgram(X, y, beta, n_threads, sample_weight),
         tol=as_scalar(tol, "tol", strict=True),

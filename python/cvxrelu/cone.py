@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._native import core
-from ._validation import FloatArray, as_design
+from ._validation import FloatArray, as_design, as_threads, checked_patterns
 from .cone_program import ReLUSolution
 from .group_lasso import GatedSolution
 
@@ -41,7 +41,7 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
     ------
     ValueError
         When a block cannot be decomposed, since its cone has no interior: the message names the patterns. Also for
-        data of another shape and for solutions of other programs.
+        other data than the solution's, and for solutions of other programs.
     ImportError
         When "socp" is asked for without clarabel or scipy.
 
@@ -73,6 +73,7 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
             f"gated_solution belongs to data of shape {(patterns.n_samples, patterns.n_features)}, but X has shape "
             f"{design.shape}"
         )
+    checked_patterns(patterns, design, as_threads(None), "the patterns of gated_solution")
     blocks = gated_solution.blocks.astype(np.float64)
     if blocks.ndim != 2:
         raise ValueError(f"gated_solution must have one output, not {blocks.shape[2]}")

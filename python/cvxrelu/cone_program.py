@@ -13,16 +13,18 @@ from ._native import core
 from ._validation import (
     FloatArray,
     WordArray,
+    as_callback,
     as_count,
     as_design,
     as_scalar,
     as_threads,
+    checked_patterns,
     result_dtype,
 )
 from .exceptions import ConvergenceWarning
 from .gated_program import Callback, rescaled
 from .patterns import ActivationPatterns
-from .pricing import as_relu_layers, as_target, checked_patterns, network_gap, weighted
+from .pricing import as_relu_layers, as_target, network_gap, weighted
 
 if TYPE_CHECKING:
     from .network import Network
@@ -181,6 +183,8 @@ def solve_relu(
     ------
     ValueError
         For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
+    TypeError
+        For arguments of other kinds, such as a `callback` that cannot be called.
     KeyboardInterrupt
         On Ctrl-C.
 
@@ -206,6 +210,7 @@ def solve_relu(
     >>> cvxrelu.solve_relu(X, y, patterns, beta=0.5).converged
     True
     """
+    as_callback(callback)
     program = ReLUProgram(X, y, beta, n_threads, sample_weight)
     program.append(checked_patterns(patterns, program.design, program.threads))
     if warm_start is not None:
@@ -405,7 +410,7 @@ def relu_blocks(X: FloatArray, network: Any, n_threads: int) -> tuple[FloatArray
         if words.shape[1] != (X.shape[0] + 63) // 64:
             raise ValueError(f"warm_start belongs to {network.patterns.n_samples} samples, but X has {X.shape[0]}")
         return blocks, signs, words
-    W1, w2, _ = as_relu_layers(network)
+    W1, w2, _ = as_relu_layers(network, X.shape[1], name="warm_start")
     if W1.shape[1] != X.shape[1]:
         raise ValueError(f"warm_start has {W1.shape[1]} features, but X has {X.shape[1]}")
     blocks = np.ascontiguousarray(np.abs(w2)[:, None] * W1)

@@ -12,7 +12,7 @@ from sklearn.model_selection import check_cv
 
 from ._callbacks import FitTasks, folds_in_parallel
 from ._certificate import certificate_of
-from ._fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
+from ._fitting import GatedClassification, GatedModel, GatedRegression, checked_weights, require_weighted_folds
 from ._table_model import decide
 from ._training import GatedProblem, fit_gated_path, pose_gated
 from ._validation import FloatArray, as_count, as_scalar
@@ -126,9 +126,10 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
                 **loss,
             )
 
-        whole = pose(slice(None))
         labels = decide(targets - targets.mean()) if is_classifier(self) else targets
         folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
+        require_weighted_folds(folds, weights)
+        whole = pose(slice(None))
         losses = folds_in_parallel(
             [
                 delayed(held_out_losses)(pose(train), ratios, data[test], targets[test], settings)
@@ -140,8 +141,6 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
         held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
         sums = [weight @ loss for weight, loss in zip(held_out, losses, strict=True)]
         total = np.array([weight.sum() for weight in held_out])
-        if total.sum() == 0:
-            raise ValueError("sample_weight is zero for every sample that is held out")
         best = int(np.argmin(np.sum(sums, axis=0)))
 
         tasks.begin("path")

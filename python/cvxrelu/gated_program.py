@@ -14,6 +14,7 @@ from ._validation import (
     as_count,
     as_design,
     as_patterns,
+    as_real,
     as_scalar,
     as_targets,
     as_threads,
@@ -159,7 +160,7 @@ class GatedProgram:
         shape: tuple[int, ...] = (len(self.patterns), self.design.shape[1])
         if not self.one_output:
             shape = (*shape, n_outputs)
-        coef = np.asarray(warm_start, dtype=np.float64)
+        coef = as_real(warm_start, "warm_start")
         if coef.shape != shape:
             raise ValueError(f"warm_start must have shape {shape}, not {coef.shape}")
         if not np.isfinite(coef).all():

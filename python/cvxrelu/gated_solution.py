@@ -44,7 +44,9 @@ class GatedSolution:
         Whether the relative gap is within the tolerance.
     n_iter, n_sweeps, n_newton, n_cg, n_direct : int
         Passes over all patterns, sweeps of block-coordinate descent, Newton steps, conjugate-gradient iterations in
-        them, and Newton steps that factorised a matrix in sample space instead.
+        them, and Newton steps that factorised a matrix in sample space instead. All count what larger penalties on the
+        way from a start at zero took, too, and passes count a last one over patterns that were screened out; `max_iter`
+        limits the passes at one penalty, so that `n_iter` may exceed it.
     solver : str
         The inner solver that was asked for.
     loss : str

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ._validation import FloatArray, as_count, as_scalar, as_weights
+from ._validation import FloatArray, as_callback, as_count, as_penalties, as_scalar, checked_patterns
 from .exceptions import ConvergenceWarning
 from .gated_program import Callback, GatedProgram
 from .gated_solution import GatedPath, GatedSolution
@@ -49,6 +49,11 @@ def beta_max(
     -------
     float
         The penalty.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`solve_gated`.
     """
     if is_rows(X):
         return _on_rows(beta_max, locals())
@@ -97,7 +102,7 @@ def solve_gated(
     y : array_like of shape (n_samples,) or (n_samples, n_outputs)
         Targets. With several outputs a block is a matrix under the norm that `block_norm` says.
     patterns : ActivationPatterns
-        Patterns of `X`.
+        Patterns of `X`. Those of other data of this shape are refused where some of their bits show it.
     beta : float
         Penalty, positive; from :func:`beta_max` on the solution is zero.
     sample_weight : array_like of shape (n_samples,), optional
@@ -135,7 +140,8 @@ def solve_gated(
     tol : float, default 1e-6
         Duality gap to reach, relative to the objective of the zero solution.
     max_iter : int, default 200
-        Most passes over all patterns.
+        Most passes over all patterns, at `beta` and at each of the larger penalties that a start from zero goes through
+        on the way there. ``n_iter`` of the solution counts them all, so it may be larger.
     solver : {"auto", "newton", "dual", "bcd"}
         Inside a working set: sweeps of block-coordinate descent with Newton steps on the non-zero blocks ("newton"), a
         semismooth Newton method in the dual ("dual"), block-coordinate descent with Anderson acceleration ("bcd"), or
@@ -161,7 +167,7 @@ def solve_gated(
     ValueError
         For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
     TypeError
-        For arrays that are not of real numbers; sparse `X` too.
+        For arrays that are not of real numbers; sparse `X` too. For a `callback` that cannot be called.
     KeyboardInterrupt
         On Ctrl-C, within 0.2 s.
 
@@ -188,6 +194,7 @@ def solve_gated(
     >>> solution.converged, solution.relative_gap < 1e-6
     (True, True)
     """
+    as_callback(callback)
     if is_rows(X):
         return _on_rows(solve_gated, locals())
     program = _program(
@@ -252,7 +259,13 @@ def gated_path(
     -------
     GatedPath
         The solutions, in the order of decreasing penalties.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`solve_gated`, and for `betas` that are no list of positive numbers.
     """
+    as_callback(callback)
     if is_rows(X) or checkpoint is not None:
         return _on_rows(gated_path, locals())
     program = _program(
@@ -271,7 +284,7 @@ def gated_path(
 def path_grid(betas: Any, n_betas: int, beta_min_ratio: float, beta_max: Callable[[], float]) -> FloatArray:
     """Return the decreasing penalties of :func:`gated_path`, checked."""
     if betas is not None:
-        return np.sort(as_weights(betas, np.size(betas), "betas", positive=True))[::-1]
+        return np.sort(as_penalties(betas, "betas"))[::-1]
     ratio = as_scalar(beta_min_ratio, "beta_min_ratio", strict=True)
     if ratio >= 1:
         raise ValueError(f"beta_min_ratio must be below 1, not {ratio}")
@@ -318,20 +331,25 @@ def _program(
 ) -> GatedProgram:
     if block_norm not in ("frobenius", "nuclear"):
         raise ValueError(f'block_norm must be "frobenius" or "nuclear", not {block_norm!r}')
+    program: GatedProgram
     if block_norm == "nuclear":
         from .nuclear_norm import NuclearProgram
 
         if loss != "squared":
             raise ValueError(f'block_norm="nuclear" needs loss="squared", not {loss!r}')
-        return NuclearProgram(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
-    if loss == "squared":
+        program = NuclearProgram(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
+    elif loss == "squared":
         from .sampled_program import SampledProgram, sample_suffices
 
         sampled = isinstance(patterns, ActivationPatterns) and unpenalised is None and sample_suffices(patterns)
         kind = SampledProgram if sampled else GatedProgram
-        return kind(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
-    from .losses import LossProgram
+        program = kind(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
+    else:
+        from .losses import LossProgram
 
-    if unpenalised is not None:
-        raise ValueError(f'unpenalised columns need loss="squared", not {loss!r}')
-    return LossProgram(X, y, patterns, sample_weight, group_weights, ridge, n_threads, loss=loss, delta=delta)
+        if unpenalised is not None:
+            raise ValueError(f'unpenalised columns need loss="squared", not {loss!r}')
+        program = LossProgram(X, y, patterns, sample_weight, group_weights, ridge, n_threads, loss=loss, delta=delta)
+    # The rows are scaled, by their weights too, which leaves signs as they are.
+    checked_patterns(patterns, program.design, program.threads)
+    return program

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from ._callbacks import FitTasks
-from ._fitting import ClassificationMixin, Model, RegressionMixin
+from ._fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
 from ._native import core
 from ._training import MergedSamples
-from ._validation import FloatArray, as_count, as_scalar, as_threads, as_weights
+from ._validation import FloatArray, as_count, as_penalties, as_scalar, as_threads
 from .kernels import ntk, require_memory
 
 _KERNEL = """\
@@ -148,11 +148,11 @@ class _NTKRidgeCV(_NTK):
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         if X.shape[0] < 2:
-            raise ValueError("n_samples=1 distinct sample with weight: leaving it out leaves none to learn from")
+            raise ValueError(ONE_SAMPLE)
         if self.betas is None:
             betas = np.geomspace(1e-6, 10, as_count(self.n_betas, "n_betas")) * _mean_diagonal(samples, X)
         else:
-            betas = as_weights(self.betas, np.size(self.betas), "betas", positive=True)
+            betas = as_penalties(self.betas, "betas")
         require_memory(X.shape[0], X.shape[0], 4)  # the kernel, its eigenvectors, and what LAPACK works in
         root, K, targets = self._scaled(samples, X)
         values, vectors = _eigh(K)

@@ -11,13 +11,14 @@ import numpy.typing as npt
 from ._native import core
 from ._validation import (
     FloatArray,
+    as_callback,
     as_count,
     as_design,
-    as_patterns,
     as_scalar,
     as_targets,
     as_threads,
     as_weights,
+    checked_patterns,
     result_dtype,
 )
 from .exceptions import ConvergenceWarning
@@ -103,8 +104,10 @@ def solve_mkl(
     Raises
     ------
     ValueError
-        For bad shapes, entries that are not finite, bad weights, a penalty that is not positive, or one so small that
-        K(eta) + beta I is not positive definite in floating point.
+        For bad shapes, entries that are not finite, patterns of other data, bad weights, a penalty that is not
+        positive, or one so small that K(eta) + beta I is not positive definite in floating point.
+    TypeError
+        For arguments of other kinds, such as a `callback` that cannot be called.
 
     Warns
     -----
@@ -128,6 +131,7 @@ def solve_mkl(
     >>> bool(solution.history.objective[0] > solution.objective)
     True
     """
+    as_callback(callback)
     if is_rows(X):
         return on_rows(solve_mkl, locals())
     if form not in ("beta", "simplex"):
@@ -180,7 +184,8 @@ class _Program:
         self.dtype = result_dtype(X, y)
         self.X = self.design = as_design(X)
         self.y = as_targets(y, self.X.shape[0])
-        self.patterns = as_patterns(patterns, self.X)
+        self.threads = as_threads(n_threads)
+        self.patterns = checked_patterns(patterns, self.X, self.threads)
         self.root: FloatArray | None = None
         if sample_weight is not None:
             # Weights are scaled rows; the masks stay those of X.
@@ -190,7 +195,6 @@ class _Program:
         self.beta = beta
         self.form = form
         self.tol = as_scalar(tol, "tol", strict=True)
-        self.threads = as_threads(n_threads)
         self.at_zero = 0.5 * float(np.vdot(self.y, self.y))
         self.history = MKLHistory(np.zeros(0), np.zeros(0), np.zeros(0))
 

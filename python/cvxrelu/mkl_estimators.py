@@ -14,9 +14,9 @@ from sklearn.utils import check_random_state
 
 from ._callbacks import FitTasks
 from ._certificate import certificate_of
-from ._fitting import ClassificationMixin, Model, RegressionMixin
+from ._fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
 from ._training import MergedSamples
-from ._validation import FloatArray, as_count, as_generator, as_scalar, as_weights
+from ._validation import FloatArray, as_count, as_generator, as_penalties, as_scalar
 from .exceptions import ConvergenceWarning
 from .group_lasso import beta_max, gated_path
 from .kernels import require_evaluation
@@ -254,12 +254,11 @@ class _MKLCV(_MKLBase):
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         n = X.shape[0]
         if n < 2:
-            raise ValueError("n_samples=1 distinct sample with weight: leaving it out leaves none to learn from")
+            raise ValueError(ONE_SAMPLE)
         if self.beta_ratios is None:
             ratios = np.geomspace(0.5, 1e-4, 12)
         else:
-            ratios = as_weights(self.beta_ratios, np.size(self.beta_ratios), "beta_ratios", positive=True)
-            ratios = np.sort(ratios)[::-1]
+            ratios = np.sort(as_penalties(self.beta_ratios, "beta_ratios"))[::-1]
         rng = self._generator()
         weights = np.ones(n) if samples.weights is None else samples.weights
         folds = np.array_split(rng.permutation(n), min(as_count(self.n_folds, "n_folds", minimum=2), n))

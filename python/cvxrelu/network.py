@@ -275,8 +275,7 @@ def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bo
         A gated network, with at most one neuron for each block and one output, and otherwise at most
         min(n_features, n_outputs) for each block.
     """
-    blocks = np.asarray(blocks, dtype=np.float64)
-    gates = np.asarray(gates, dtype=np.float64)
+    blocks, gates = as_real(blocks, "blocks"), as_real(gates, "gates")
     if blocks.ndim not in (2, 3) or gates.shape != blocks.shape[:2]:
         raise ValueError(f"blocks of shape {blocks.shape} do not fit gates of shape {gates.shape}")
     active = np.flatnonzero(blocks.any(axis=tuple(range(1, blocks.ndim))))

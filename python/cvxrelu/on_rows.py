@@ -53,7 +53,7 @@ def sample_patterns(
     n_threads: int | None = None,
 ) -> ActivationPatterns:
     """As :func:`cvxrelu.sample_patterns`; thresholds of "mixed" gates lie between values of a sample of the rows."""
-    from .sampling import _Thresholds
+    from .sampling import UNDECIDED, _Thresholds
 
     rows = as_rows(X, n_threads)
     d = rows.shape[1]
@@ -84,7 +84,7 @@ def sample_patterns(
             drawn[close] = draw(close)
             keys[close], margin[close], nonzero[close] = _digests(rows, drawn[close])
         else:
-            raise ValueError("X is so close to degenerate that drawn gates cannot be told from borders of their cells")
+            raise ValueError(UNDECIDED)
     else:
         drawn = as_design(gates, "gates", d)
         if n_gates is not None and n_gates != drawn.shape[0]:
@@ -440,7 +440,7 @@ def _certify_by_sums(
     """
     as_scalar(tol, "tol", strict=True)
     beta = as_scalar(beta, "beta")
-    W1, w2, bias = as_relu_layers(network)
+    W1, w2, bias = as_relu_layers(network, rows.shape[1])
     if W1.shape[1] != rows.shape[1] + bias:
         raise ValueError(f"the network takes {W1.shape[1] - bias} features, but X has {rows.shape[1]}")
     if patterns is not None and bias:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ._native import core
 from ._validation import (
     FloatArray,
     as_count,
     as_design,
-    as_patterns,
+    as_real,
     as_scalar,
     as_targets,
     as_threads,
     as_weights,
+    checked_patterns,
 )
 from .dual_norm import Pricer, as_pricing
 from .patterns import ActivationPatterns
@@ -146,7 +146,7 @@ def certify(
     Raises
     ------
     TypeError
-        For networks of other kinds.
+        For networks of other kinds, and layers that are not of real numbers.
     ValueError
         For gated networks, other activations or shapes, entries that are not finite.
     KeyboardInterrupt
@@ -169,7 +169,7 @@ def certify(
     if is_rows(X):
         return on_rows(certify, locals())
     design = as_design(X)
-    W1, W2, bias = as_relu_layers(network, several=True)
+    W1, W2, bias = as_relu_layers(network, design.shape[1], several=True)
     if bias:
         design = np.ascontiguousarray(np.hstack([design, np.ones((design.shape[0], 1))]))
     if W1.shape[1] != design.shape[1]:
@@ -268,19 +268,6 @@ def weighted(
     return root[:, None] * X, (root * y.T).T, root
 
 
-def checked_patterns(patterns: ActivationPatterns, X: FloatArray, n_threads: int) -> ActivationPatterns:
-    """Return `patterns` after checking that they belong to `X`: that some gate has the pattern that it should have.
-
-    Gates of cells that are very thin need not have theirs.
-    """
-    patterns = as_patterns(patterns, X)
-    some = np.unique(np.linspace(0, len(patterns) - 1, 64).astype(np.int64))
-    words, _ = core.pack_patterns(X, np.ascontiguousarray(patterns.gates[some]), n_threads)
-    if not (words == patterns.words[some]).all(axis=1).any():
-        raise ValueError("patterns belong to other data of the same shape: no gate has its pattern on the rows of X")
-    return patterns
-
-
 def as_columns(array: FloatArray) -> FloatArray:
     """Return a vector as a matrix of one column, a matrix as it is."""
     return array[:, None] if array.ndim == 1 else array
@@ -304,26 +291,33 @@ def as_target(y: Any, n_samples: int, name: str = "y") -> FloatArray:
     return np.ascontiguousarray(targets)
 
 
-def as_relu_layers(network: Any, *, several: bool = False) -> tuple[FloatArray, FloatArray, bool]:
+def as_relu_layers(
+    network: Any, n_features: int, *, several: bool = False, name: str = "network"
+) -> tuple[FloatArray, FloatArray, bool]:
     """Return (W1, w2, bias) of a Network, a pair of arrays, or torch's Linear-ReLU-Linear.
 
-    With `several` w2 has a column for each output; without, it is a vector, and several outputs are refused.
+    With `several` w2 has a column for each output; without, it is a vector, and several outputs are refused. A first
+    layer that is an empty list does not say how many features there are: it has `n_features`. Errors call the network
+    `name`.
     """
     bias = False
     if isinstance(network, tuple | list) and len(network) == 2:
         W1, w2 = network
     elif hasattr(network, "W1") and hasattr(network, "w2"):
         if getattr(network, "gates", None) is not None:
-            raise ValueError("network is gated: certify is about ReLU networks, see decompose for the way there")
+            raise ValueError(f"{name} is gated, and not a ReLU network: see decompose for the way there")
         W1, w2, bias = network.W1, network.w2, bool(getattr(network, "bias", False))
     elif hasattr(network, "children") and hasattr(network, "state_dict"):
-        W1, w2 = _torch_layers(network)
+        W1, w2 = _torch_layers(network, name)
     else:
-        raise TypeError(f"network must be a Network, (W1, w2) or torch.nn.Sequential, not {type(network).__name__}")
-    first = as_design(W1, "W1") if np.size(W1) else np.zeros(np.shape(W1) if np.ndim(W1) == 2 else (0, 1))
-    second = np.asarray(w2, dtype=np.float64)
+        raise TypeError(f"{name} must be a Network, (W1, w2) or torch.nn.Sequential, not {type(network).__name__}")
+    first, second = as_real(W1, "W1"), as_real(w2, "w2")
+    if first.shape == (0,):
+        first = np.zeros((0, n_features))
+    if first.ndim != 2 or first.size:
+        first = as_design(first, "W1")
     if second.ndim not in (1, 2) or (second.ndim == 2 and second.shape[1] != 1 and not several):
-        raise ValueError(f"w2 must have shape (n_neurons,): one output, not {np.shape(w2)}")
+        raise ValueError(f"w2 must have shape (n_neurons,): one output, not {second.shape}")
     if second.shape[0] != first.shape[0]:
         raise ValueError(f"W1 has {first.shape[0]} neurons, but w2 has {second.shape[0]}")
     if not np.isfinite(second).all():
@@ -332,12 +326,12 @@ def as_relu_layers(network: Any, *, several: bool = False) -> tuple[FloatArray, 
     return first, columns if several else np.ascontiguousarray(columns[:, 0]), bias
 
 
-def _torch_layers(module: Any) -> tuple[Any, Any]:
+def _torch_layers(module: Any, name: str) -> tuple[Any, Any]:
     layers = list(module.children())
     names = [type(layer).__name__ for layer in layers]
     if names != ["Linear", "ReLU", "Linear"]:
-        raise ValueError(f"network must consist of Linear, ReLU and Linear layers, not {', '.join(names) or 'none'}")
+        raise ValueError(f"{name} must consist of Linear, ReLU and Linear layers, not {', '.join(names) or 'none'}")
     if any(layer.bias is not None for layer in (layers[0], layers[2])):
-        raise ValueError("the network's Linear layers have biases: use bias=False and a column of ones in X")
+        raise ValueError(f"the Linear layers of {name} have biases: use bias=False and a column of ones in X")
     first, second = (layer.weight.detach().cpu().numpy().astype(np.float64) for layer in (layers[0], layers[2]))
     return first, second.T

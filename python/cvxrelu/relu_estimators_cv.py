@@ -13,7 +13,7 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 
 from ._callbacks import FitTasks, folds_in_parallel
-from ._fitting import ClassificationMixin, RegressionMixin, checked_weights
+from ._fitting import ClassificationMixin, RegressionMixin, checked_weights, require_weighted_folds
 from ._table_model import decide
 from ._training import MergedSamples, merge_samples
 from ._validation import FloatArray, as_count, as_scalar
@@ -131,6 +131,7 @@ class _ReLUCV(ReLUModel):
 
         labels = decide(targets) if is_classifier(self) else targets
         folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
+        require_weighted_folds(folds, weights)
         errors = folds_in_parallel(
             [
                 delayed(held_out_errors)(merged(train), ratios, data[test], targets[test], seed, settings)
@@ -142,8 +143,6 @@ class _ReLUCV(ReLUModel):
         held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
         sums = [weight @ error for weight, error in zip(held_out, errors, strict=True)]
         total = np.array([weight.sum() for weight in held_out])
-        if total.sum() == 0:
-            raise ValueError("sample_weight is zero for every sample that is held out")
         best = int(np.argmin(np.sum(sums, axis=0)))
         self.beta_ratios_ = ratios
         self.beta_ratio_ = float(ratios[best])

@@ -49,7 +49,8 @@ def sample_patterns(
     Raises
     ------
     ValueError
-        For bad shapes, entries that are not finite, an unknown law, or when nothing but the zero pattern was drawn.
+        For bad shapes, entries that are not finite, an unknown law, when nothing but the zero pattern was drawn, or
+        when floating point cannot tell drawn gates from borders, as where columns differ too much in scale.
     """
     if is_rows(X):
         return on_rows(sample_patterns, locals())
@@ -107,7 +108,13 @@ def _draw(
             return gates, words
         gates[close] = draw(close)
         words[close], margin[close] = core.pack_patterns(X, gates[close], threads)
-    raise ValueError("X is so close to degenerate that drawn gates cannot be told from the borders of their cells")
+    raise ValueError(UNDECIDED)
+
+
+UNDECIDED = (
+    "drawn gates cannot be told from the borders of their cells: X is close to degenerate, or a column vanishes beside "
+    "others in floating point, as a column of ones does beside features of 1e20: scale the features"
+)
 
 
 class _Thresholds:
