@@ -350,6 +350,15 @@ def test_tolerance_mode():
     assert count_patterns(gaussian(12, 4), tol=1e-10) == 464
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_signs_that_a_tolerance_decides_inconsistently_are_an_error(n_threads):
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.standard_normal((6, 2)), 3, axis=0) + 0.03 * rng.standard_normal((18, 2))
+    with pytest.raises(ValueError, match="no arrangement"):
+        enumerate_patterns(X, tol=0.1, n_threads=n_threads)
+    assert len(enumerate_patterns(X, tol=1e-9)) == len(enumerate_patterns(X)) == 36
+
+
 def test_no_hyperplanes():
     patterns = enumerate_patterns(np.zeros((70, 2)))
     assert len(patterns) == count_patterns(np.zeros((70, 2))) == 1

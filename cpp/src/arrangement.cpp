@@ -266,6 +266,7 @@ std::int64_t Arrangement::run(Word* words, double* gates, std::int64_t capacity,
         for (std::size_t i = 0; i < worker.n_tasks; ++i) {
           const std::int64_t pair = worker.span->begin + found;
           CellOutput output;
+          output.pairs = worker.span->length - found;
           if (words != nullptr) output.words = words + pair * row_words;
           if (gates != nullptr) output.gates = gates + pair * row_gates;
           found += worker.search->run(worker.tasks[i], output);

@@ -138,7 +138,8 @@ def enumerate_patterns(
         Before anything is allocated, when there are more than `max_patterns` or the result would not fit into 80 % of
         the memory that is available. Patterns on hyperplanes are counted while they are found.
     ValueError
-        For bad shapes, entries that are not finite, a rank above 62, or contradicting settings.
+        For bad shapes, entries that are not finite, a rank above 62, or contradicting settings; in the middle where
+        signs that `tol` decides give more cells than any hyperplanes can, as rows do that differ by about `tol`.
 
     Warns
     -----

@@ -8,6 +8,7 @@
 #include "cvxrelu/arrangement_elimination.hpp"
 #include "cvxrelu/arrangement_gate.hpp"
 #include "cvxrelu/arrangement_leaf.hpp"
+#include "cvxrelu/errors.hpp"
 
 namespace cvxrelu {
 
@@ -61,6 +62,10 @@ class CellWriter : public Elimination<kArithmetic> {
             const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated) {
     const std::int64_t pair = counts.pairs++ - first_pair_;
     if (output_.words == nullptr) return;
+    // Signs and ranks that a tolerance decides need not fit together: such an arrangement may have cells too many.
+    require(this->tol_ == 0 || pair < output_.pairs,
+            "at this tol the signs found are those of no arrangement: they give more cells than hyperplanes can; use a "
+            "smaller tol, or none, which is exact");
     const bool flip = store_masks(pair, words);
     if (output_.gates == nullptr) return;
     Gate gate;

@@ -46,6 +46,7 @@ struct SearchCounts {
 struct CellOutput {
   Word* words = nullptr;    // words_for(n) a row
   double* gates = nullptr;  // n_features a row
+  std::int64_t pairs = 0;   // of cells that there is room for
 };
 
 /// A part of the search: the cells of the NBC sets that begin, in decreasing order, with the given elements.
