@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cvxrelu._native import core
 from cvxrelu.dual_norm import Pricer, masked_norm_bound
+from cvxrelu.pricing import proved
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import cone as reference
@@ -358,3 +359,43 @@ def test_networks_that_are_no_relu_networks():
     ]:
         with pytest.raises(error, match=message):
             cvxrelu.certify(X, y, network, 0.1)
+
+
+def test_networks_far_from_the_optimum_prove_no_more_than_others():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 2))
+    y = np.abs(X[:, 0])
+    best = cvxrelu.train_relu(X, y, 0.1, random_state=0)
+    for size in (1e3, 1e6, 1e80, 1e160, 1e300):
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            network = (size * rng.standard_normal((3, 2)), size * rng.standard_normal(3))
+            found = cvxrelu.certify(X, y, network, 0.1)
+            assert 0 <= found.lower_bound <= best.objective
+            assert found.gap >= (found.upper_bound - found.lower_bound) * (1 - 1e-12)
+            assert found.upper_bound == (np.inf if size > 1e50 else found.upper_bound)
+            assert not np.isnan([found.gap, found.relative_gap, found.dual_norm, *found.dual]).any()
+            better = cvxrelu.certify(X, y, network, 0.1, dual=best.dual)
+            assert better.lower_bound == pytest.approx(best.dual_objective, rel=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-3, 60))
+def test_bounds_and_gaps_agree(seed, decades):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((6, 2)), rng.standard_normal(6)
+    W1, w2 = 10**decades * rng.standard_normal((3, 2)), rng.standard_normal(3)
+    found = cvxrelu.certify(X, y, (W1, w2), 0.1)
+    assert 0 <= found.lower_bound <= found.upper_bound
+    assert found.lower_bound <= 0.5 * (y @ y)
+    rounding = 1e-12 * found.upper_bound
+    assert found.gap == pytest.approx(found.upper_bound - found.lower_bound, abs=rounding)
+    value = y @ found.dual - 0.5 * (found.dual @ found.dual)
+    assert found.lower_bound <= value * (1 + 1e-14) + 1e-300
+
+
+def test_a_gap_that_cancelled_is_replaced_by_the_difference():
+    assert proved(2.0, 0.5, 1.0) == (0.5, 1.5)
+    assert proved(2.0, 0.5, 1.5 - 1e-14) == (0.5, 1.5 - 1e-14)
+    assert proved(2.0, 2.1, 0.0) == (2.0, 0.0)
+    assert proved(2.0, -1.0, 3.0) == (0.0, 3.0)
+    assert proved(np.inf, 0.5, np.inf) == (0.5, np.inf)

@@ -197,6 +197,12 @@ def test_certificates_of_networks_too_large_to_bring_here(problem, monkeypatch):
     assert given.scope == "given patterns" and given.lower_bound <= priced.lower_bound + 1e-9 * abs(priced.upper_bound)
     biased = cvxrelu.Network(rng.standard_normal((3, D + 1)), rng.standard_normal(3), bias=True)
     assert cvxrelu.certify(in_chunks(X), y, biased, 5.0).upper_bound == pytest.approx(biased.objective(X, y, 5.0))
+    rows, best = in_chunks(X[:40]), cvxrelu.train_relu(X[:40], y[:40], 5.0, random_state=0).objective
+    for size in (1e6, 1e12):
+        far = cvxrelu.certify(rows, y[:40], (size * network[0], size * network[1]), 5.0)
+        assert 0 <= far.lower_bound <= best and far.gap == pytest.approx(far.upper_bound, rel=1e-9)
+    with pytest.raises(ValueError, match="so large that float64 does not hold"):
+        cvxrelu.certify(rows, y[:40], (1e100 * network[0], 1e100 * network[1]), 5.0)
     with pytest.raises(ValueError, match=r"dual, .* are not for so many rows"):
         cvxrelu.certify(in_chunks(X), y, network, beta, dual=y)
 
@@ -216,6 +222,8 @@ def test_rows_that_fit_are_priced_as_in_memory(problem):
     expected = cvxrelu.certify(few, targets, network, 2.0, patterns=cvxrelu.sample_patterns(few, gates=drawn.gates))
     assert priced.exact and priced.lower_bound == pytest.approx(expected.lower_bound, rel=1e-12)
     layers, Y = (network.W1, np.stack([network.w2, -network.w2], axis=1)), np.stack([targets, -targets], axis=1)
+    far = cvxrelu.certify(rows, targets, (1e160 * network.W1, 1e160 * network.w2), 2.0)
+    assert far.upper_bound == far.gap == np.inf and 0 < far.lower_bound <= solution.objective
     several = cvxrelu.certify(rows, Y, layers, 2.0)
     assert several.lower_bound == pytest.approx(cvxrelu.certify(few, Y, layers, 2.0).lower_bound, rel=1e-9)
 

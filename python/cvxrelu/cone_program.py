@@ -22,7 +22,16 @@ from ._validation import (
 from .exceptions import ConvergenceWarning
 from .gated_program import Callback, rescaled
 from .patterns import ActivationPatterns
-from .pricing import as_relu_layers, as_target, checked_patterns, network_gap, weighted
+from .pricing import (
+    as_relu_layers,
+    as_target,
+    checked_patterns,
+    dual_value,
+    network_gap,
+    objective_of,
+    proved,
+    weighted,
+)
 
 if TYPE_CHECKING:
     from .network import Network
@@ -47,7 +56,7 @@ class ReLUSolution:
     objective : float
         Objective of the network.
     gap : float
-        No network within the scope has an objective below ``objective - gap``.
+        ``objective - dual_objective``, computed as a sum of non-negative terms.
     relative_gap : float
         The gap relative to the objective of the zero network.
     dual : ndarray of shape (n_samples,)
@@ -62,6 +71,8 @@ class ReLUSolution:
         The patterns that `active` counts.
     priced_by : {"given patterns", "closed form", "enumeration", "branch and bound"}
         How the dual point was found to be feasible: over the list, or in which of three ways over all patterns.
+    dual_objective : float
+        No network within the scope has an objective below it: the value of the dual point, or 0.
     """
 
     beta: float
@@ -80,11 +91,7 @@ class ReLUSolution:
     n_nodes: int
     patterns: ActivationPatterns
     priced_by: str = "given patterns"
-
-    @property
-    def dual_objective(self) -> float:
-        """A bound from below on the objective of every network within the scope: ``objective - gap``."""
-        return self.objective - self.gap
+    dual_objective: float = 0.0
 
     @property
     def n_neurons(self) -> int:
@@ -352,7 +359,7 @@ class ReLUProgram:
         values, signs, active = self.blocks()
         theta: FloatArray = self.point["dual"] * self.y_scale if dual is None else dual
         values = np.ascontiguousarray(values.astype(self.dtype))
-        objective, gap = evaluate(self.X, self.y, values.astype(np.float64), signs, theta, self.beta)
+        objective, lower, gap = evaluate(self.X, self.y, values.astype(np.float64), signs, theta, self.beta)
         at_zero = 0.5 * float(self.y @ self.y)
         relative = gap / at_zero if at_zero > 0 else gap
         return ReLUSolution(
@@ -372,17 +379,19 @@ class ReLUProgram:
             n_nodes=n_nodes,
             patterns=ActivationPatterns(gates=self.gates.copy(), words=self.words.copy(), n_samples=self.X.shape[0]),
             priced_by=priced_by,
+            dual_objective=lower,
         )
 
 
 def evaluate(
     X: FloatArray, y: FloatArray, blocks: FloatArray, signs: IntArray, theta: FloatArray, beta: float
-) -> tuple[float, float]:
-    """Return the objective of a network given by blocks, and its gap to a feasible dual point."""
+) -> tuple[float, float, float]:
+    """Return the objective of a network given by blocks, the bound of a feasible dual point, and the gap between."""
     lengths = np.linalg.norm(blocks, axis=1)
     residual = y - np.maximum(X @ blocks.T, 0) @ signs
-    objective = 0.5 * float(residual @ residual) + beta * float(lengths.sum())
-    return objective, network_gap(X, residual, theta, blocks, signs.astype(np.float64), lengths, beta)
+    objective = objective_of(residual, lengths, beta)
+    gap = network_gap(X, residual, theta, blocks, signs.astype(np.float64), lengths, beta)
+    return objective, *proved(objective, dual_value(y, theta), gap)
 
 
 def balanced_layers(blocks: FloatArray, signs: IntArray) -> tuple[FloatArray, FloatArray]:

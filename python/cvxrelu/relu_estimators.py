@@ -260,7 +260,7 @@ def _certificate(solutions: list[ReLUSolution], at_zero: float, constant: float)
     everywhere = all(solution.scope == "all patterns" for solution in solutions)
     return TrainingCertificate(
         scope="all patterns" if everywhere else "given patterns",
-        lower_bound=upper - gap,
+        lower_bound=sum(solution.dual_objective for solution in solutions) + constant,
         upper_bound=upper,
         gap=gap,
         relative_gap=gap / ((at_zero + constant) or 1.0),
