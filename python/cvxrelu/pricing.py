@@ -18,12 +18,11 @@ from ._validation import (
     as_scalar,
     as_targets,
     as_threads,
-    as_weights,
 )
 from .dual_norm import Pricer, as_pricing
-from .gated_program import rescaled
 from .patterns import ActivationPatterns
 from .row_blocks import is_rows, on_rows
+from .units import ScaledProblem, binary_order, shifted
 
 if TYPE_CHECKING:
     from .network import Network
@@ -190,34 +189,37 @@ def certify(
     threads = as_threads(n_threads)
     if patterns is not None:
         patterns = checked_patterns(patterns, design, threads)
-    design, targets, root = weighted(design, targets, sample_weight)
+    problem = ScaledProblem(design, targets, beta, sample_weight)
+    design, targets, scaled_beta = problem.X, problem.y, problem.beta
+    W1, W2 = problem.scaled_layer(W1), problem.scaled_layer(W2)
     with np.errstate(over="ignore", invalid="ignore"):
         residual = targets - np.maximum(design @ W1.T, 0) @ W2
         decay = 0.5 * (np.sum(W1**2, axis=1) + np.sum(W2**2, axis=1))
-        upper = objective_of(residual, decay, beta)
-    theta = residual if np.isfinite(residual).all() else targets
+        upper = objective_of(residual, decay, scaled_beta)
+    theta, order = (residual if np.isfinite(residual).all() else targets), problem.y_order
     if dual is not None:
         theta = as_columns(as_targets(dual, design.shape[0], "dual"))
         if theta.shape != targets.shape:
             raise ValueError(f"dual has {_outputs(theta)}, but y has {_outputs(targets)}")
-        theta = theta / np.where(root > 0, root, np.inf)[:, None]
-    theta, theta_scale = rescaled(theta)
+        theta, order = problem.scaled_dual(theta)
+    # Its length is of no account: powers of two are taken out where its square could leave the range of float64.
+    order += binary_order(theta)
+    theta = shifted(theta, -binary_order(theta))
     pricer = Pricer(design, threads, max_nodes=nodes, deadline=time.monotonic() + seconds, method=pricing)
-    level = pricing_threshold(targets, theta, float(decay.sum()), beta, tol)
-    norm = pricer.over_outputs(theta, level, patterns)
-    theta = feasible_dual(targets, theta, norm.bound, beta)
-    gap = network_gap(design, residual, theta, W1, W2, decay, beta) if np.isfinite(upper) else np.inf
+    level = pricing_threshold(targets, theta, float(decay.sum()), scaled_beta, tol)
+    norm = pricer.over_outputs(theta, shifted(level, problem.y_order - order), patterns)
+    theta = feasible_dual(targets, theta, norm.bound, scaled_beta)
+    gap = network_gap(design, residual, theta, W1, W2, decay, scaled_beta) if np.isfinite(upper) else np.inf
     lower, gap = proved(upper, dual_value(targets, theta), gap)
-    at_zero = 0.5 * float(np.sum(targets**2))
     return Certificate(
         beta=beta,
-        upper_bound=upper,
-        lower_bound=lower,
-        gap=gap,
-        relative_gap=gap / at_zero if at_zero > 0 else gap,
+        upper_bound=problem.objective(upper),
+        lower_bound=problem.objective(lower),
+        gap=problem.objective(gap),
+        relative_gap=gap / problem.at_zero if problem.at_zero > 0 else problem.objective(gap),
         scope="all patterns" if patterns is None else "given patterns",
-        dual=(root[:, None] * theta).reshape(shape),
-        dual_norm=theta_scale * norm.bound,
+        dual=problem.dual(theta).reshape(shape),
+        dual_norm=shifted(norm.bound, problem.X_order + order),
         exact=norm.exact,
         n_nodes=norm.n_nodes,
         priced_by=norm.priced_by,
@@ -284,19 +286,6 @@ def network_gap(
     """Return the gap between a network and a feasible dual point, as a sum of non-negative terms."""
     earned = as_columns(W2 * (np.maximum(design @ W1.T, 0).T @ theta)).sum(axis=1)
     return 0.5 * float(np.sum((residual - theta) ** 2)) + float(np.maximum(beta * decay - earned, 0).sum())
-
-
-def weighted(
-    X: FloatArray, y: FloatArray, sample_weight: npt.ArrayLike | None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return X and y times the roots of the weights, which leaves all cones as they are, and these roots.
-
-    For a dual point t of the program so scaled, roots times t is what is no longer than beta on the cones of X itself.
-    """
-    if sample_weight is None:
-        return X, y, np.ones(len(y))
-    root = np.sqrt(as_weights(sample_weight, len(y), "sample_weight"))
-    return root[:, None] * X, (root * y.T).T, root
 
 
 def checked_patterns(patterns: ActivationPatterns, X: FloatArray, n_threads: int) -> ActivationPatterns:
