@@ -49,7 +49,7 @@ class Pricer:
     ) -> None:
         self.order = binary_order(design)
         self.design = shifted(design, -self.order)
-        self.largest = np.abs(self.design).max(axis=1)
+        self.lengths: FloatArray = np.sqrt(np.einsum("jk,jk->j", self.design, self.design))  # 0 where a square vanishes
         self.threads = threads
         self.max_nodes = max_nodes
         self.deadline = deadline
@@ -108,7 +108,11 @@ class Pricer:
 
     def _of_order_one(self, theta: FloatArray, level: float) -> tuple[FloatArray, float, int]:
         """Return 2^-k t with max |t_j x_jk| of order one, the level on the scaled X, and the power of the bound."""
-        own = max(binary_order(np.abs(theta) * self.largest), binary_order(theta) - 1000)
+        own = 0
+        products = theta * self.lengths
+        if not products.any() or binary_order(products) != 0:
+            products = theta * np.abs(self.design).max(axis=1)
+            own = max(binary_order(products), binary_order(theta) - 1000)
         order = own + self.order
         return shifted(theta, -own), shifted(level, -order), order
 
