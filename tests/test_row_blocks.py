@@ -277,3 +277,23 @@ def test_estimators_take_memory_maps(problem, tmp_path):
         cvxrelu.GatedReLUClassifier(**settings).fit(rows, np.ones(N))
     with pytest.raises(ValueError, match="X has 5 features, but GatedReLUClassifier is expecting 6"):
         cvxrelu.GatedReLUClassifier(**settings).fit(np.hstack([X, X[:, :1]]), few).predict(rows)
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1e-100, 1e-80), (1e-120, 1e-120), (1e100, 1e-80), (1e80, 1e80)])
+def test_bounds_by_sums_hold_at_every_scale(scales, monkeypatch):
+    monkeypatch.setattr("cvxrelu.on_rows._GATHERED_BYTES", 0)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 2)), rng.standard_normal(30)
+    (a, b), best = scales, cvxrelu.train_relu(X, y, 2.0, random_state=0).objective
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        layers = [np.sqrt(b) / np.sqrt(a) * rng.standard_normal(shape) for shape in ((3, 2), 3)]
+        found = cvxrelu.certify(RowChunks([a * X[:9], a * X[9:]]), b * y, layers, 2.0 * a * b)
+        assert 0 < found.lower_bound / b / b <= best
+        expected = cvxrelu.certify(RowChunks([X]), y, [np.sqrt(a) / np.sqrt(b) * layer for layer in layers], 2.0)
+        assert found.lower_bound / b / b == pytest.approx(expected.lower_bound, rel=1e-9)
+        gates = np.random.default_rng(0).standard_normal((9, 2))
+        patterns = cvxrelu.sample_patterns(RowChunks([a * X]), gates=gates)
+        given = cvxrelu.certify(RowChunks([a * X]), b * y, layers, 2.0 * a * b, patterns=patterns)
+        correlations = X.T @ (((X @ patterns.gates.T) >= 0) * (given.dual / b)[:, None])
+        assert np.linalg.norm(correlations, axis=0).max() <= 2.0 * (1 + 1e-9)

@@ -29,6 +29,7 @@ from .patterns import ActivationPatterns
 from .pricing import Certificate, as_relu_layers, proved
 from .pricing import certify as certify_here
 from .row_blocks import Rows, as_rows, is_dask
+from .units import row_lengths
 
 _GATHERED_BYTES = 1 << 27  # of rows that may be brought here where nothing else will do
 _FINE_ROWS = 1 << 16  # a sample of the values of a column, for thresholds
@@ -456,9 +457,9 @@ def _certify_by_sums(
     correlations, total, spread, scalars, fits = sums
     rr, yr, yy, lengths = (float(value) for value in scalars)
     if patterns is None:
-        nu = 0.5 * (float(np.linalg.norm(total)) + np.sqrt(lengths * float(np.linalg.norm(spread, 2))))
+        nu = 0.5 * (float(row_lengths(total[None])[0]) + np.sqrt(lengths) * np.sqrt(np.linalg.norm(spread, 2)))
     else:
-        nu = float(np.linalg.norm(correlations, axis=0).max())
+        nu = float(row_lengths(correlations.T).max())
     nu *= 1 + 1e-12
     scale = yr / rr if rr > 0 else 0.0
     if nu > 0:
@@ -466,8 +467,8 @@ def _certify_by_sums(
     decay = 0.5 * (np.sum(W1**2, axis=1) + w2**2)
     gap = 0.5 * (1 - scale) ** 2 * rr + float(np.maximum(beta * decay - scale * w2 * fits, 0).sum())
     upper = 0.5 * rr + beta * float(decay.sum())
-    value = scale * yr - 0.5 * scale**2 * rr - _SUM_ROUNDING * (abs(scale) * np.sqrt(yy * rr) + scale**2 * rr)
-    lower, gap = proved(upper, value, gap)
+    rounding = _SUM_ROUNDING * (abs(scale) * np.sqrt(yy) * np.sqrt(rr) + scale**2 * rr)
+    lower, gap = proved(upper, scale * yr - 0.5 * scale**2 * rr - rounding, gap)
     theta = rows.assemble(blocks, network_residual, W1, w2, bias, scale)
     return Certificate(
         beta=beta,
