@@ -295,7 +295,7 @@ def test_numbers_too_large_to_compute_with(tmp_path, capsys):
     assert "too large or too small" in complaint(capsys, "train", path, "--target", "y", *FAST)
     network = tmp_path / "network.npz"
     cvxrelu.Network(np.eye(1), np.ones(1)).save(network)
-    assert "too large or too small" in complaint(capsys, "certify", network, path, "--target", "y", "--beta", "1")
+    assert "too small beside X and y" in complaint(capsys, "certify", network, path, "--target", "y", "--beta", "1")
 
 
 def test_more_threads_than_a_system_can_start(houses, capsys):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference import cone as reference
 from strategies import designs
 from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
-from test_cone_program import TOY_X, TOY_Y, check, planted
+from test_cone_program import SCALES, TOY_X, TOY_Y, at_scale, check, planted
 
 
 @settings(max_examples=25)
@@ -205,3 +205,15 @@ def test_bad_settings():
             cvxrelu.train_relu(X, y, 1.0, warm_start=warm_start)
     with pytest.raises(ValueError, match="beta must be"):
         cvxrelu.train_relu(X, y, 0.0)
+
+
+@pytest.mark.parametrize("scales", SCALES)
+def test_training_at_extreme_scales_is_that_at_order_one(scales):
+    (X, y, beta), (aX, by, ab_beta), (_, b) = at_scale(*scales)
+    expected = cvxrelu.train_relu(X, y, beta, random_state=0)
+    solution = cvxrelu.train_relu(aX, by, ab_beta, random_state=0)
+    assert solution.converged and solution.scope == "all patterns"
+    assert solution.objective / b / b == pytest.approx(expected.objective, rel=1e-6)
+    assert reference.dual_norm(X, reference.cells(X), solution.dual / b) <= beta * (1 + 1e-9)
+    again = cvxrelu.train_relu(aX, by, ab_beta, warm_start=solution.to_network(), random_state=0)
+    assert again.converged and again.objective / b / b == pytest.approx(expected.objective, rel=1e-6)

@@ -213,3 +213,60 @@ def test_the_zero_design_and_the_zero_target():
     X[3:] = 0
     zero = sampled(X, 10, np.random.default_rng(0))
     check(X, y, cvxrelu.solve_relu(X, y, zero, 0.01))
+
+
+SCALES = [(1e100, 1e-80), (1e-100, 1e-80), (1e80, 1e80), (1e-120, 1e120), (1e120, 1e120), (1e-150, 1e-140)]
+
+
+def at_scale(a, b):
+    """A problem of order one, the same with powers of two near a and b put into X and y, and these powers."""
+    rng = np.random.default_rng(3)
+    X, y = rng.standard_normal((8, 2)), rng.standard_normal(8)
+    beta = 0.1 * cvxrelu.beta_max(X, y, cvxrelu.enumerate_patterns(X))
+    a, b = (float(2.0 ** np.round(np.log2(scale))) for scale in (a, b))
+    return (X, y, beta), (a * X, b * y, a * b * beta), (a, b)
+
+
+@pytest.mark.parametrize("scales", SCALES)
+def test_solutions_at_extreme_scales_are_those_at_order_one(scales):
+    (X, y, beta), (aX, by, ab_beta), (a, b) = at_scale(*scales)
+    patterns = cvxrelu.enumerate_patterns(aX)
+    solution = cvxrelu.solve_relu(aX, by, patterns, ab_beta)
+    assert solution.converged
+    expected = cvxrelu.solve_relu(X, y, cvxrelu.enumerate_patterns(X), beta)
+    for found, value in [(solution.objective, expected.objective), (solution.dual_objective, expected.dual_objective)]:
+        assert found / b / b == pytest.approx(value, rel=1e-6)
+    # What the solution says is true of its network, evaluated at order one.
+    network = solution.to_network()
+    assert network.n_neurons == solution.n_neurons
+    W1, w2 = (np.sqrt(a) / np.sqrt(b) * layer for layer in (network.W1, network.w2))
+    assert solution.objective / b / b == pytest.approx(reference.objective(X, y, W1, w2, beta), rel=1e-10)
+    dual = solution.dual / b
+    assert reference.dual_norm(X, patterns.to_dense(), dual) <= beta * (1 + 1e-9)
+    assert solution.dual_objective / b / b <= y @ dual - 0.5 * dual @ dual
+    for start in (solution, network):
+        assert cvxrelu.solve_relu(aX, by, patterns, ab_beta, warm_start=start).n_newton == 0
+    weights = np.ldexp(np.random.default_rng(0).random(8), 100)
+    heavy = cvxrelu.solve_relu(np.ldexp(aX, -50), np.ldexp(by, -50), patterns, ab_beta, sample_weight=weights)
+    light = cvxrelu.solve_relu(X, y, cvxrelu.enumerate_patterns(X), beta, sample_weight=np.ldexp(weights, -100))
+    assert heavy.objective / b / b == pytest.approx(light.objective, rel=1e-6)
+
+
+def test_what_float64_does_not_hold_is_refused():
+    rng = np.random.default_rng(3)
+    X, y = rng.standard_normal((8, 2)), rng.standard_normal(8)
+    patterns = cvxrelu.enumerate_patterns(X)
+    for a, b, beta, message in [
+        (1.0, 1e160, 1e150, r"y is too large: .* \|\|y\|\|\^2 / 2"),
+        (1.0, 1e-170, 1e-180, "y is too small"),
+        (1e-170, 1e150, 1e-22, "weights of the network are not within the range of float64"),
+        (1e170, 1e-150, 1e18, "weights of the network are not within the range of float64"),
+        (1e200, 1e150, 1e-10, "beta = 1e-10 is too small beside X and y"),
+        (1e-200, 1e-150, 1e10, "beta = 1e.10 is too large beside X and y"),
+    ]:
+        for call in (lambda **k: cvxrelu.solve_relu(patterns=patterns, **k), cvxrelu.train_relu):
+            with pytest.raises(ValueError, match=message):
+                call(X=a * X, y=b * y, beta=beta)
+    single = (1e-30 * X).astype(np.float32), (1e30 * y).astype(np.float32)
+    with pytest.raises(ValueError, match="not within the range of float32"):
+        cvxrelu.solve_relu(*single, patterns, 0.1)

@@ -569,3 +569,17 @@ def test_bad_paths():
             cvxrelu.gated_path(X, y, patterns, **options)
     with pytest.raises(ValueError, match="beta_max is zero"):
         cvxrelu.gated_path(X, np.zeros(30), patterns)
+
+
+def test_a_start_far_from_the_optimum_proves_no_more_than_others():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 2))
+    y = np.abs(X[:, 0])
+    patterns = cvxrelu.sample_patterns(X, 30, random_state=0)
+    optimum = cvxrelu.solve_gated(X, y, patterns, 0.1).objective
+    for size in (1e3, 1e6, 1e8, 1e40):
+        for seed in range(5):
+            far = size * np.random.default_rng(seed).standard_normal((len(patterns), 2))
+            with pytest.warns(cvxrelu.ConvergenceWarning):
+                solution = cvxrelu.solve_gated(X, y, patterns, 0.1, warm_start=far, max_iter=1)
+            assert 0 <= solution.dual_objective <= optimum

@@ -210,3 +210,12 @@ def test_files_that_are_no_network(tmp_path):
     path.write_bytes(good.read_bytes()[:-30])
     with pytest.raises(ValueError, match=r"is not a cvxrelu\.network file"):
         Network.load(path)
+
+
+@pytest.mark.parametrize("scale", [2.0**-600, 2.0**600])
+def test_blocks_whose_squares_float64_does_not_hold(scale):
+    rng = np.random.default_rng(0)
+    gates, blocks = rng.standard_normal((4, 3)), rng.standard_normal((4, 3))
+    expected, found = network_from_blocks(gates, blocks), network_from_blocks(gates, scale * blocks)
+    np.testing.assert_array_equal(found.W1, np.sqrt(scale) * expected.W1)
+    np.testing.assert_array_equal(found.w2, np.sqrt(scale) * expected.w2)

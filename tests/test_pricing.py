@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from cvxrelu._native import core
 from cvxrelu.dual_norm import Pricer, masked_norm_bound
+from cvxrelu.pricing import proved
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import cone as reference
 from scipy.optimize import minimize
 from strategies import designs
 from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
+from test_cone_program import at_scale
 
 
 def tree(X, theta, threshold=0.0, max_nodes=100_000):
@@ -373,3 +375,84 @@ def test_networks_that_are_no_relu_networks():
     ]:
         with pytest.raises(error, match=message):
             cvxrelu.certify(X, y, network, 0.1)
+
+
+def test_networks_far_from_the_optimum_prove_no_more_than_others():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 2))
+    y = np.abs(X[:, 0])
+    best = cvxrelu.train_relu(X, y, 0.1, random_state=0)
+    for size in (1e3, 1e6, 1e80, 1e160, 1e300):
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            network = (size * rng.standard_normal((3, 2)), size * rng.standard_normal(3))
+            found = cvxrelu.certify(X, y, network, 0.1)
+            assert 0 <= found.lower_bound <= best.objective
+            assert found.gap >= (found.upper_bound - found.lower_bound) * (1 - 1e-12)
+            assert found.upper_bound == (np.inf if size > 1e50 else found.upper_bound)
+            assert not np.isnan([found.gap, found.relative_gap, found.dual_norm, *found.dual]).any()
+            better = cvxrelu.certify(X, y, network, 0.1, dual=best.dual)
+            assert better.lower_bound == pytest.approx(best.dual_objective, rel=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-3, 60))
+def test_bounds_and_gaps_agree(seed, decades):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((6, 2)), rng.standard_normal(6)
+    W1, w2 = 10**decades * rng.standard_normal((3, 2)), rng.standard_normal(3)
+    found = cvxrelu.certify(X, y, (W1, w2), 0.1)
+    assert 0 <= found.lower_bound <= found.upper_bound
+    assert found.lower_bound <= 0.5 * (y @ y)
+    rounding = 1e-12 * found.upper_bound
+    assert found.gap == pytest.approx(found.upper_bound - found.lower_bound, abs=rounding)
+    value = y @ found.dual - 0.5 * (found.dual @ found.dual)
+    assert found.lower_bound <= value * (1 + 1e-14) + 1e-300
+
+
+def test_a_gap_that_cancelled_is_replaced_by_the_difference():
+    assert proved(2.0, 0.5, 1.0) == (0.5, 1.5)
+    assert proved(2.0, 0.5, 1.5 - 1e-14) == (0.5, 1.5 - 1e-14)
+    assert proved(2.0, 2.1, 0.0) == (2.0, 0.0)
+    assert proved(2.0, -1.0, 3.0) == (0.0, 3.0)
+    assert proved(np.inf, 0.5, np.inf) == (0.5, np.inf)
+
+
+BEST_OF_SCALES = {}
+
+
+@given(
+    st.integers(-120, 120),
+    st.integers(-120, 120),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([-6, 0, 0, 6, 150]),
+    st.sampled_from(["auto", "enumeration", "branch and bound"]),
+)
+def test_no_bound_at_any_scale_is_above_a_network(x_decades, y_decades, seed, decades, pricing):
+    (X, y, beta), (aX, by, ab_beta), (a, b) = at_scale(10.0**x_decades, 10.0**y_decades)
+    if not BEST_OF_SCALES:
+        BEST_OF_SCALES["value"] = cvxrelu.train_relu(X, y, beta, tol=1e-10, random_state=0).objective
+    rng = np.random.default_rng(seed)
+    size = np.sqrt(b) / np.sqrt(a) * 10.0**decades
+    W1, w2 = size * rng.standard_normal((3, 2)), size * rng.standard_normal(3)
+    found = cvxrelu.certify(aX, by, (W1, w2), ab_beta, pricing=pricing)
+    assert 0 <= found.lower_bound / b / b <= BEST_OF_SCALES["value"] * (1 + 1e-12)
+    assert found.lower_bound <= found.upper_bound
+    assert not np.isnan([found.gap, found.relative_gap]).any()
+    assert reference.dual_norm(X, reference.cells(X), found.dual / b) <= beta * (1 + 1e-9)
+    if decades == 0:
+        expected = cvxrelu.certify(X, y, (W1 * np.sqrt(a) / np.sqrt(b), w2 * np.sqrt(a) / np.sqrt(b)), beta)
+        assert found.lower_bound / b / b == pytest.approx(expected.lower_bound, rel=1e-3)
+        assert found.upper_bound / b / b == pytest.approx(expected.upper_bound, rel=1e-12)
+        assert found.dual_norm / a / b == pytest.approx(expected.dual_norm, rel=1e-2)
+
+
+def test_bounds_from_rows_of_very_different_lengths():
+    # Where targets and samples are long in turn, all of t_j x_j is short: its squares would vanish.
+    X = np.array([[1e-200, 2e-200], [1.0, 2.0], [-2e-200, 1e-200]])
+    theta = np.array([1.0, 1e-200, -1.5])
+    pricer = Pricer(X, 1, max_nodes=1000, deadline=np.inf)
+    rows = 1e200 * X[[0, 2]], theta[[0, 2]]
+    both = np.vstack([rows[0], X[1]]), np.append(rows[1], 1.0)
+    expected = Pricer(both[0], 1, max_nodes=1000, deadline=np.inf).over_all(both[1], 0.0).bound
+    assert pricer.over_all(theta, 0.0).bound == pytest.approx(1e-200 * expected, rel=1e-9)
+    assert pricer.walk(theta, X, 0.0)[1] <= 1e-200 * expected * (1 + 1e-9)

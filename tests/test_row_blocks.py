@@ -197,6 +197,12 @@ def test_certificates_of_networks_too_large_to_bring_here(problem, monkeypatch):
     assert given.scope == "given patterns" and given.lower_bound <= priced.lower_bound + 1e-9 * abs(priced.upper_bound)
     biased = cvxrelu.Network(rng.standard_normal((3, D + 1)), rng.standard_normal(3), bias=True)
     assert cvxrelu.certify(in_chunks(X), y, biased, 5.0).upper_bound == pytest.approx(biased.objective(X, y, 5.0))
+    rows, best = in_chunks(X[:40]), cvxrelu.train_relu(X[:40], y[:40], 5.0, random_state=0).objective
+    for size in (1e6, 1e12):
+        far = cvxrelu.certify(rows, y[:40], (size * network[0], size * network[1]), 5.0)
+        assert 0 <= far.lower_bound <= best and far.gap == pytest.approx(far.upper_bound, rel=1e-9)
+    with pytest.raises(ValueError, match="so large that float64 does not hold"):
+        cvxrelu.certify(rows, y[:40], (1e100 * network[0], 1e100 * network[1]), 5.0)
     with pytest.raises(ValueError, match=r"dual, .* are not for so many rows"):
         cvxrelu.certify(in_chunks(X), y, network, beta, dual=y)
 
@@ -216,6 +222,8 @@ def test_rows_that_fit_are_priced_as_in_memory(problem):
     expected = cvxrelu.certify(few, targets, network, 2.0, patterns=cvxrelu.sample_patterns(few, gates=drawn.gates))
     assert priced.exact and priced.lower_bound == pytest.approx(expected.lower_bound, rel=1e-12)
     layers, Y = (network.W1, np.stack([network.w2, -network.w2], axis=1)), np.stack([targets, -targets], axis=1)
+    far = cvxrelu.certify(rows, targets, (1e160 * network.W1, 1e160 * network.w2), 2.0)
+    assert far.upper_bound == far.gap == np.inf and 0 < far.lower_bound <= solution.objective
     several = cvxrelu.certify(rows, Y, layers, 2.0)
     assert several.lower_bound == pytest.approx(cvxrelu.certify(few, Y, layers, 2.0).lower_bound, rel=1e-9)
 
@@ -269,3 +277,23 @@ def test_estimators_take_memory_maps(problem, tmp_path):
         cvxrelu.GatedReLUClassifier(**settings).fit(rows, np.ones(N))
     with pytest.raises(ValueError, match="X has 5 features, but GatedReLUClassifier is expecting 6"):
         cvxrelu.GatedReLUClassifier(**settings).fit(np.hstack([X, X[:, :1]]), few).predict(rows)
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1e-100, 1e-80), (1e-120, 1e-120), (1e100, 1e-80), (1e80, 1e80)])
+def test_bounds_by_sums_hold_at_every_scale(scales, monkeypatch):
+    monkeypatch.setattr("cvxrelu.on_rows._GATHERED_BYTES", 0)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 2)), rng.standard_normal(30)
+    (a, b), best = scales, cvxrelu.train_relu(X, y, 2.0, random_state=0).objective
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        layers = [np.sqrt(b) / np.sqrt(a) * rng.standard_normal(shape) for shape in ((3, 2), 3)]
+        found = cvxrelu.certify(RowChunks([a * X[:9], a * X[9:]]), b * y, layers, 2.0 * a * b)
+        assert 0 < found.lower_bound / b / b <= best
+        expected = cvxrelu.certify(RowChunks([X]), y, [np.sqrt(a) / np.sqrt(b) * layer for layer in layers], 2.0)
+        assert found.lower_bound / b / b == pytest.approx(expected.lower_bound, rel=1e-9)
+        gates = np.random.default_rng(0).standard_normal((9, 2))
+        patterns = cvxrelu.sample_patterns(RowChunks([a * X]), gates=gates)
+        given = cvxrelu.certify(RowChunks([a * X]), b * y, layers, 2.0 * a * b, patterns=patterns)
+        correlations = X.T @ (((X @ patterns.gates.T) >= 0) * (given.dual / b)[:, None])
+        assert np.linalg.norm(correlations, axis=0).max() <= 2.0 * (1 + 1e-9)

@@ -16,7 +16,7 @@ class TrainingCertificate:
         training drew or found. With several outputs "all patterns" where that holds for each.
     lower_bound : float
         No network within the scope has an objective below it; where each output has a network of its own, no such
-        set of networks.
+        set of networks. At least 0.
     upper_bound : float
         The objective of the trained network.
     gap : float
@@ -41,6 +41,14 @@ class TrainingCertificate:
         )
 
 
+_ROUNDING = 1e-12  # of an objective and a gap, which are sums over samples and patterns
+
+
+def bound_below(objective: float, gap: float) -> float:
+    """Return the objective less the gap and what rounding may have added, or 0, below which no objective is."""
+    return max(objective - gap - _ROUNDING * max(objective, gap), 0.0)
+
+
 def certificate_of(objective: float, gap: float, relative_gap: float, converged: bool) -> TrainingCertificate:
     """Return the certificate of an optimum over given patterns."""
-    return TrainingCertificate("given patterns", objective - gap, objective, gap, relative_gap, converged)
+    return TrainingCertificate("given patterns", bound_below(objective, gap), objective, gap, relative_gap, converged)

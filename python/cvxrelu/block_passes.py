@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from ._native import core
 from ._validation import FloatArray, WordArray
+from .units import row_lengths
 
 _SLAB_BYTES = 1 << 24  # of the explicit matrix of some patterns
+_SHORT = 1e-100  # of lengths, whose squares vanish not far below
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -174,16 +176,19 @@ def network_sums(block: Block, W1: FloatArray, w2: FloatArray, bias: bool, n_thr
     These are vec(X' D_i R) for every pattern, sum a_j, sum a_j a_j' / ||a_j||, the scalars (||R||^2, <Y, R>, ||Y||^2,
     sum ||a_j||), and R'(X w)_+ for every neuron.
     """
-    hidden = _hidden(block, W1, bias)
-    R = np.asarray(block.Y - (hidden @ w2)[:, None], order="F")
-    correlations = np.zeros((block.X.shape[1], 0))
-    if block.words.shape[0]:
-        correlations = core.masked_correlations(block.X, block.words, R, n_threads)
-    rows = R * (np.hstack([block.X, np.ones((block.X.shape[0], 1))]) if bias else block.X)
-    lengths = np.linalg.norm(rows, axis=1)
-    scaled = rows / np.sqrt(np.where(lengths > 0, lengths, 1))[:, None]
-    scalars = np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y), lengths.sum()])
-    return correlations, rows.sum(axis=0), scaled.T @ scaled, scalars, R[:, 0] @ hidden
+    with np.errstate(over="ignore", invalid="ignore"):  # of networks so large that the sums are not finite
+        hidden = _hidden(block, W1, bias)
+        R = np.asarray(block.Y - (hidden @ w2)[:, None], order="F")
+        correlations = np.zeros((block.X.shape[1], 0))
+        if block.words.shape[0]:
+            correlations = core.masked_correlations(block.X, block.words, R, n_threads)
+        rows = R * (np.hstack([block.X, np.ones((block.X.shape[0], 1))]) if bias else block.X)
+        lengths = np.linalg.norm(rows, axis=1)
+        if not _SHORT < lengths.max(initial=0.0) < np.inf:
+            lengths = row_lengths(rows)
+        scaled = rows / np.sqrt(np.where(lengths > 0, lengths, 1))[:, None]
+        scalars = np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y), lengths.sum()])
+        return correlations, rows.sum(axis=0), scaled.T @ scaled, scalars, R[:, 0] @ hidden
 
 
 def _hidden(block: Block, W1: FloatArray, bias: bool) -> FloatArray:

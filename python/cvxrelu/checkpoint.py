@@ -18,6 +18,7 @@ from ._validation import FloatArray
 from .cone_program import ReLUSolution
 from .group_lasso import GatedSolution
 from .patterns import ActivationPatterns
+from .units import ScaledProblem, shifted
 
 _VERSION = 1
 _NUMBERS = ("objective", "gap", "relative_gap", "converged", "n_iter", "n_sweeps", "n_newton", "n_cg", "n_direct")
@@ -160,12 +161,17 @@ class GenerationCheckpoint:
     ----------
     path : str or path-like
         The file.
-    X, y, beta
+    problem : ScaledProblem
         The problem.
+    beta : float
+        The penalty in the user's units.
     """
 
-    def __init__(self, path: str | os.PathLike[str], X: FloatArray, y: FloatArray, beta: float) -> None:
-        signature = np.array([*X.shape, beta, np.vdot(X, X), np.vdot(y, y), *(X.T @ y)])
+    def __init__(self, path: str | os.PathLike[str], problem: ScaledProblem, beta: float) -> None:
+        X, y = problem.X, problem.y
+        products = [(np.vdot(X, X), 2 * problem.X_order), (np.vdot(y, y), 2 * problem.y_order)]
+        products += [(product, problem.X_order + problem.y_order) for product in X.T @ y]
+        signature = np.array([*X.shape, beta, *(shifted(float(product), order) for product, order in products)])
         self._file = CheckpointFile(path, "generation", {"signature": signature})
 
     def load(self) -> tuple[ReLUSolution, dict[str, Any]] | None:

@@ -13,13 +13,14 @@ import numpy.typing as npt
 from ._native import core
 from ._validation import WordArray, as_callback, as_count, as_generator, as_scalar, checked_patterns
 from .checkpoint import GenerationCheckpoint
-from .cone_program import ReLUProgram, ReLUSolution, relu_blocks
+from .cone_program import ReLUProgram, ReLUSolution
 from .dual_norm import DualNorm, Pricer, as_pricing
 from .exceptions import ConvergenceWarning
 from .group_lasso import Callback
 from .patterns import ActivationPatterns
 from .pricing import feasible_dual, pricing_threshold
 from .sampling import sample_patterns
+from .units import row_lengths
 
 if TYPE_CHECKING:
     from .network import Network
@@ -226,7 +227,7 @@ class _Generation:
     def keep_in(self, path: str | os.PathLike[str]) -> None:
         """Save every round, and go on from what is there."""
         program = self.program
-        self.checkpoint = GenerationCheckpoint(path, program.X, program.y, program.beta)
+        self.checkpoint = GenerationCheckpoint(path, program.problem, program.user_beta)
         saved = self.checkpoint.load()
         if saved is None:
             return
@@ -249,7 +250,7 @@ class _Generation:
             patterns = checked_patterns(patterns, program.design, program.threads)
         self._append(patterns)
         if warm_start is not None:
-            blocks, _, words = relu_blocks(program.X, warm_start, program.threads)
+            blocks, _, words = program.blocks_of(warm_start)
             gates = blocks if not isinstance(warm_start, ReLUSolution) else warm_start.patterns.gates[warm_start.active]
             self._append(ActivationPatterns(gates=gates, words=words, n_samples=program.X.shape[0]))
             program.start(warm_start)
@@ -295,7 +296,7 @@ class _Generation:
 
     def _threshold(self, accuracy: float) -> float:
         program = self.program
-        size = float(np.linalg.norm(program.blocks()[0], axis=1).sum())
+        size = float(row_lengths(program.blocks()[0]).sum())
         return pricing_threshold(program.y, program.residual, size, program.beta, accuracy)
 
     def _walk(self) -> bool:
@@ -303,8 +304,7 @@ class _Generation:
         program = self.program
         blocks, signs, _ = program.blocks()
         starts = np.vstack([self.rng.standard_normal((self.n_starts, program.X.shape[1])), blocks])
-        words, _, _, _ = core.walk_cells(
-            program.X,
+        words, _ = self.pricer.walk(
             program.residual,
             starts,
             self._threshold(max(self.tol, self.accuracy)),
@@ -329,9 +329,9 @@ class _Generation:
             return False
         program = self.program
         words = np.ascontiguousarray(words[new])
-        margins = np.tile(np.linalg.norm(program.X, axis=1), (len(new), 1))
+        margins = np.tile(row_lengths(program.X), (len(new), 1))
         gates = core.least_distance(program.X, words, margins)
-        lengths = np.linalg.norm(gates, axis=1)
+        lengths = row_lengths(gates)
         gates[lengths > 0] /= lengths[lengths > 0, None]
         reached, _ = core.pack_patterns(program.X, gates, program.threads)
         good = (reached == words).all(axis=1)

@@ -22,9 +22,17 @@ from ._validation import (
     result_dtype,
 )
 from .exceptions import ConvergenceWarning
-from .gated_program import Callback, rescaled
+from .gated_program import Callback
 from .patterns import ActivationPatterns
-from .pricing import as_relu_layers, as_target, network_gap, weighted
+from .pricing import (
+    as_relu_layers,
+    as_target,
+    dual_value,
+    network_gap,
+    objective_of,
+    proved,
+)
+from .units import ScaledProblem, row_lengths
 
 if TYPE_CHECKING:
     from .network import Network
@@ -49,7 +57,7 @@ class ReLUSolution:
     objective : float
         Objective of the network.
     gap : float
-        No network within the scope has an objective below ``objective - gap``.
+        ``objective - dual_objective``, computed as a sum of non-negative terms.
     relative_gap : float
         The gap relative to the objective of the zero network.
     dual : ndarray of shape (n_samples,)
@@ -64,6 +72,8 @@ class ReLUSolution:
         The patterns that `active` counts.
     priced_by : {"given patterns", "closed form", "enumeration", "branch and bound"}
         How the dual point was found to be feasible: over the list, or in which of three ways over all patterns.
+    dual_objective : float
+        No network within the scope has an objective below it: the value of the dual point, or 0.
     """
 
     beta: float
@@ -82,11 +92,7 @@ class ReLUSolution:
     n_nodes: int
     patterns: ActivationPatterns
     priced_by: str = "given patterns"
-
-    @property
-    def dual_objective(self) -> float:
-        """A bound from below on the objective of every network within the scope: ``objective - gap``."""
-        return self.objective - self.gap
+    dual_objective: float = 0.0
 
     @property
     def n_neurons(self) -> int:
@@ -229,7 +235,7 @@ def solve_relu(
 
 
 class ReLUProgram:
-    """The program in the core's terms, powers of two taken out of X and y, over patterns that may be appended."""
+    """The program over patterns that may be appended, in the units of `problem` but for what `solution` returns."""
 
     def __init__(
         self,
@@ -241,16 +247,12 @@ class ReLUProgram:
     ) -> None:
         self.dtype = result_dtype(X, y)
         self.design = as_design(X)
-        self.X, self.y, self.root = weighted(self.design, as_target(y, self.design.shape[0]), sample_weight)
-        self.beta = as_scalar(beta, "beta", strict=True)
+        targets = as_target(y, self.design.shape[0])
+        self.user_beta = as_scalar(beta, "beta", strict=True)
         self.threads = as_threads(n_threads)
-        self.scaled_X, X_scale = rescaled(self.X)
-        self.scaled_y, y_scale = rescaled(self.y)
-        # With X = a X', y = b y' the blocks are u = (b / a) u', and the penalty belongs to a b.
-        self.block_scale = y_scale / X_scale
-        self.scaled_beta = self.beta / (X_scale * y_scale)
-        self.y_scale = y_scale
-        self.core = core.ConeProgram(self.scaled_X, self.scaled_y, self.threads)
+        self.problem = ScaledProblem(self.design, targets, self.user_beta, sample_weight)
+        self.X, self.y, self.beta = self.problem.X, self.problem.y, self.problem.beta
+        self.core = core.ConeProgram(self.X, self.y, self.threads)
         self.words: WordArray = np.zeros((0, (self.X.shape[0] + 63) // 64), dtype=np.uint64)
         self.gates: FloatArray = np.zeros((0, self.X.shape[1]))
         self.point: dict[str, Any] = {}
@@ -260,24 +262,35 @@ class ReLUProgram:
     def append(self, patterns: ActivationPatterns) -> None:
         words = np.ascontiguousarray(patterns.words)
         self.core.append(words)
-        if not self.root.all():
+        if not self.problem.root.all():
             # Rows without weight ask for nothing, and pricing does not know their bits.
             own, _ = core.pack_patterns(self.design, np.ascontiguousarray(patterns.gates), self.threads)
-            ignored, _ = core.pack_patterns(-self.root[:, None], np.ones((1, 1)), self.threads)
+            ignored, _ = core.pack_patterns(-self.problem.root[:, None], np.ones((1, 1)), self.threads)
             words = (words & ~ignored) | (own & ignored)
         self.words = np.vstack([self.words, words])
         self.gates = np.vstack([self.gates, patterns.gates])
 
     def start(self, network: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
         """Start from the neurons of a network that have listed patterns."""
-        blocks, signs, words = relu_blocks(self.X, network, self.threads)
+        blocks, signs, words = self.blocks_of(network)
         owners = self._owners(blocks, words)
         chosen = np.flatnonzero(owners >= 0)
         self.core.start(
             owners[chosen].tolist(),
             signs[chosen].tolist(),
-            np.asfortranarray(blocks[chosen].T / self.block_scale),
+            np.asfortranarray(blocks[chosen].T),
         )
+
+    def blocks_of(
+        self, network: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike]
+    ) -> tuple[FloatArray, IntArray, WordArray]:
+        """Return the blocks of a network's neurons, signs, and the packed patterns 1[X u >= 0]."""
+        if isinstance(network, ReLUSolution):
+            blocks, signs, words = relu_blocks(self.X, network, self.threads)
+            return self.problem.scaled_blocks(blocks), signs, words
+        W1, w2, _ = as_relu_layers(network, self.X.shape[1], name="warm_start")
+        layers = self.problem.scaled_layer(W1), self.problem.scaled_layer(w2)
+        return relu_blocks(self.X, layers, self.threads)
 
     def _owners(self, blocks: FloatArray, words: WordArray) -> IntArray:
         """Return a listed pattern whose closed cone holds each block, up to rounding; -1 where there is none.
@@ -289,17 +302,17 @@ class ReLUProgram:
         lost = np.flatnonzero(owners < 0)
         if lost.size:
             masks = ActivationPatterns(gates=self.gates, words=self.words, n_samples=self.X.shape[0]).to_dense()
-            norms = np.linalg.norm(self.X, axis=1, keepdims=True)
+            norms = row_lengths(self.X)[:, None]
             products = self.X @ blocks[lost].T / np.where(norms > 0, norms, 1)
             outside = (~masks).T @ np.maximum(products, 0) + masks.T @ np.maximum(-products, 0)
             nearest = outside.argmin(axis=0)
-            near = outside[nearest, np.arange(lost.size)] <= 1e-9 * np.linalg.norm(blocks[lost], axis=1)
+            near = outside[nearest, np.arange(lost.size)] <= 1e-9 * row_lengths(blocks[lost])
             owners[lost[near]] = nearest[near]
         return owners
 
     def solve(self, tol: float, max_iter: int, callback: Callback | None) -> bool:
         """Solve over the present patterns; returns whether the callback asked to stop."""
-        self.point = self.core.solve(self.scaled_beta, tol, max_iter, self._in_user_units(callback))
+        self.point = self.core.solve(self.beta, tol, max_iter, self._in_user_units(callback))
         self.n_iter += self.point["n_iter"]
         self.n_newton += self.point["n_newton"]
         return bool(self.point["stopped"])
@@ -307,11 +320,11 @@ class ReLUProgram:
     def prune(self) -> None:
         """Leave no more neurons than their outputs have dimensions: the same fit, and no larger penalty."""
         blocks, signs = self.point["blocks"].T, self.point["signs"]
-        lengths = np.linalg.norm(blocks, axis=1)
+        lengths = row_lengths(blocks)
         if lengths.size < 2:
             return
         units = blocks / lengths[:, None]
-        pruned = prune_lengths(np.maximum(self.scaled_X @ units.T, 0) * signs, lengths)
+        pruned = prune_lengths(np.maximum(self.X @ units.T, 0) * signs, lengths)
         keep = np.flatnonzero(pruned > 0)
         if keep.size == lengths.size:
             return
@@ -324,24 +337,23 @@ class ReLUProgram:
         self.core.start(kept["active"].tolist(), kept["signs"].tolist(), kept["blocks"])
 
     def _in_user_units(self, callback: Callback | None) -> Callback | None:
-        if callback is None or self.y_scale == 1:
-            return callback
-        factor = self.y_scale**2
+        if callback is None:
+            return None
 
         def scaled(progress: dict[str, Any]) -> bool | None:
-            return callback(progress | {key: factor * progress[key] for key in ("objective", "gap")})
+            return callback(progress | {key: self.problem.objective(progress[key]) for key in ("objective", "gap")})
 
         return scaled
 
     @property
     def residual(self) -> FloatArray:
         """y - f(X) of the last solve."""
-        residual: FloatArray = self.point["residual"] * self.y_scale
+        residual: FloatArray = self.point["residual"]
         return residual
 
     def blocks(self) -> tuple[FloatArray, IntArray, IntArray]:
         """Return blocks, signs and patterns of the last solve."""
-        return self.point["blocks"].T * self.block_scale, self.point["signs"], self.point["active"]
+        return self.point["blocks"].T, self.point["signs"], self.point["active"]
 
     def solution(
         self,
@@ -354,21 +366,22 @@ class ReLUProgram:
         priced_by: str = "given patterns",
     ) -> ReLUSolution:
         """Return the last solve with the gap of the network as it is returned."""
-        values, signs, active = self.blocks()
-        theta: FloatArray = self.point["dual"] * self.y_scale if dual is None else dual
-        values = np.ascontiguousarray(values.astype(self.dtype))
-        objective, gap = evaluate(self.X, self.y, values.astype(np.float64), signs, theta, self.beta)
-        at_zero = 0.5 * float(self.y @ self.y)
-        relative = gap / at_zero if at_zero > 0 else gap
+        blocks, signs, active = self.blocks()
+        theta: FloatArray = self.point["dual"] if dual is None else dual
+        values = self._as_returned(blocks)
+        rounded = self.problem.scaled_blocks(values.astype(np.float64))
+        objective, lower, gap = evaluate(self.X, self.y, rounded, signs, theta, self.beta)
+        scaled, at_zero = self.problem.objective, self.problem.at_zero
+        relative = gap / at_zero if at_zero > 0 else scaled(gap)
         return ReLUSolution(
-            beta=self.beta,
+            beta=self.user_beta,
             active=active,
             signs=signs,
             blocks=values,
-            objective=objective,
-            gap=gap,
+            objective=scaled(objective),
+            gap=scaled(gap),
             relative_gap=relative,
-            dual=self.root * theta,
+            dual=self.problem.dual(theta),
             scope=scope,
             converged=relative <= tol,
             n_iter=self.n_iter,
@@ -377,24 +390,38 @@ class ReLUProgram:
             n_nodes=n_nodes,
             patterns=ActivationPatterns(gates=self.gates.copy(), words=self.words.copy(), n_samples=self.X.shape[0]),
             priced_by=priced_by,
+            dual_objective=scaled(lower),
         )
+
+    def _as_returned(self, blocks: FloatArray) -> npt.NDArray[np.floating[Any]]:
+        """Return blocks in the user's units, in the type of the data; raise where that does not hold them."""
+        values = self.problem.blocks(blocks)
+        largest = float(np.abs(values).max(initial=0.0))
+        limits = np.finfo(self.dtype)
+        if blocks.any() and not float(limits.tiny) <= largest <= float(limits.max):
+            raise ValueError(
+                f"the weights of the network are not within the range of {np.dtype(self.dtype).name}: "
+                "y and X are too far apart, scale one of them"
+            )
+        return np.ascontiguousarray(values.astype(self.dtype))
 
 
 def evaluate(
     X: FloatArray, y: FloatArray, blocks: FloatArray, signs: IntArray, theta: FloatArray, beta: float
-) -> tuple[float, float]:
-    """Return the objective of a network given by blocks, and its gap to a feasible dual point."""
-    lengths = np.linalg.norm(blocks, axis=1)
+) -> tuple[float, float, float]:
+    """Return the objective of a network given by blocks, the bound of a feasible dual point, and the gap between."""
+    lengths = row_lengths(blocks)
     residual = y - np.maximum(X @ blocks.T, 0) @ signs
-    objective = 0.5 * float(residual @ residual) + beta * float(lengths.sum())
-    return objective, network_gap(X, residual, theta, blocks, signs.astype(np.float64), lengths, beta)
+    objective = objective_of(residual, lengths, beta)
+    gap = network_gap(X, residual, theta, blocks, signs.astype(np.float64), lengths, beta)
+    return objective, *proved(objective, dual_value(y, theta), gap)
 
 
 def balanced_layers(blocks: FloatArray, signs: IntArray) -> tuple[FloatArray, FloatArray]:
     """Return (W1, w2) with ``w1_j |w2_j| = u_j`` and ``||w1_j|| = |w2_j|``."""
-    root = np.sqrt(np.linalg.norm(blocks, axis=1))
+    root = np.sqrt(row_lengths(blocks))
     keep = root > 0
-    return blocks[keep] / root[keep, None], signs[keep] * root[keep]
+    return blocks[keep] / root[keep, None], root[keep] * signs[keep]
 
 
 def relu_blocks(X: FloatArray, network: Any, n_threads: int) -> tuple[FloatArray, IntArray, WordArray]:

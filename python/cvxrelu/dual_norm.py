@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ._native import core
 from ._validation import FloatArray, WordArray
 from .arrangement import iter_patterns, pattern_bound
 from .patterns import ActivationPatterns
+from .units import binary_order, shifted
 
 _NODES_WORTH_A_TREE = 100  # near an optimum trees are seldom smaller
 _CELLS_IN_A_CHUNK = 1 << 14
@@ -37,12 +39,17 @@ class Pricer:
     A cell costs about a cone projection, a node of the branch and bound two for every sample. So all cells are
     enumerated where there are fewer of them than a small tree would project onto; elsewhere branch and bound comes
     first, and when that has cost as much as an enumeration, and `max_nodes` allows more, enumeration takes over.
+
+    The maximum is homogeneous in X and in t. Powers of two are taken out of both where the squares of t_j x_j could
+    leave the range of float64: a bound made of what underflows would be none.
     """
 
     def __init__(
         self, design: FloatArray, threads: int, *, max_nodes: int, deadline: float, method: str = "auto"
     ) -> None:
-        self.design = design
+        self.order = binary_order(design)
+        self.design = shifted(design, -self.order)
+        self.lengths: FloatArray = np.sqrt(np.einsum("jk,jk->j", self.design, self.design))  # 0 where a square vanishes
         self.threads = threads
         self.max_nodes = max_nodes
         self.deadline = deadline
@@ -65,7 +72,7 @@ class Pricer:
             if patterns is not None:
                 parts.append(self.over_list(column, 0.0, patterns))
                 continue
-            _, _, _, reached = core.walk_cells(self.design, column, self.design[:_WALKS_FOR_A_LEVEL], np.inf)
+            _, reached = self.walk(column, self.design[:_WALKS_FOR_A_LEVEL], np.inf)
             parts.append(self.over_all(column, (1 + _COLUMN_ACCURACY) * reached))
         return DualNorm(
             float(np.linalg.norm([part.bound for part in parts])) * (1 + 1e-14 * len(parts)),
@@ -76,13 +83,40 @@ class Pricer:
 
     def over_list(self, theta: FloatArray, level: float, patterns: ActivationPatterns) -> DualNorm:
         """Bound the maximum over the cones of the given patterns."""
+        theta, level, order = self._of_order_one(theta, level)
         bound, _, _ = core.price_patterns(self.design, patterns.words, theta, level, self.threads)
-        return DualNorm(bound, True, "given patterns")
+        return DualNorm(_from_order_one(bound, order), True, "given patterns")
+
+    def walk(
+        self, theta: FloatArray, starts: FloatArray, level: float, signs: Sequence[int] = (), seconds: float = np.inf
+    ) -> tuple[WordArray, float]:
+        """Return patterns above the level that walks from the starts end in, and the largest value that they find.
+
+        Walks maximise t . (X u)_+ with the sign of each start, or with both.
+        """
+        theta, level, order = self._of_order_one(theta, level)
+        words, _, _, best = core.walk_cells(self.design, theta, starts, level, list(signs), seconds)
+        return words, shifted(best, order)
 
     def over_all(self, theta: FloatArray, level: float, *, until_violated: bool = False) -> DualNorm:
         """Bound the maximum over all u, or end as soon as some u is found to be above the level."""
         if not theta.any() or not self.design.any():
             return DualNorm(0.0, True, "closed form")
+        theta, level, order = self._of_order_one(theta, level)
+        norm = self._over_all(theta, level, until_violated)
+        return dataclasses.replace(norm, bound=_from_order_one(norm.bound, order))
+
+    def _of_order_one(self, theta: FloatArray, level: float) -> tuple[FloatArray, float, int]:
+        """Return 2^-k t with max |t_j x_jk| of order one, the level on the scaled X, and the power of the bound."""
+        own = 0
+        products = theta * self.lengths
+        if not products.any() or binary_order(products) != 0:
+            products = theta * np.abs(self.design).max(axis=1)
+            own = max(binary_order(products), binary_order(theta) - 1000)
+        order = own + self.order
+        return shifted(theta, -own), shifted(level, -order), order
+
+    def _over_all(self, theta: FloatArray, level: float, until_violated: bool) -> DualNorm:
         cheap = masked_norm_bound(self.design, theta)
         if cheap <= level:
             return DualNorm(cheap, True, "closed form")
@@ -141,6 +175,11 @@ class Pricer:
                     return None
                 complete = chunk.certificate is not None and chunk.certificate.complete
         return DualNorm(bound, True, "enumeration") if complete else None
+
+
+def _from_order_one(bound: float, order: int) -> float:
+    """Return a bound times a power of two, from above where it is below the normal numbers."""
+    return max(shifted(bound, order), np.finfo(np.float64).tiny) if bound > 0 else 0.0
 
 
 def as_pricing(pricing: str) -> str:

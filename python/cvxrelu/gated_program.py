@@ -23,6 +23,7 @@ from ._validation import (
 )
 from .gated_solution import GatedSolution
 from .patterns import ActivationPatterns
+from .units import rescaled
 
 Callback = Callable[[dict[str, Any]], bool | None]
 
@@ -238,12 +239,3 @@ def to_core(coef: FloatArray) -> FloatArray:
     """From (p, d, c) to the core's columns vec(W_i) of shape (d c, p)."""
     p, d, c = coef.shape
     return np.asfortranarray(coef.swapaxes(1, 2).reshape(p, c * d).T)
-
-
-def rescaled(array: FloatArray) -> tuple[FloatArray, float]:
-    """Take out a power of two where the entries would leave the range of float32 products."""
-    largest = float(max(array.max(), -array.min()))
-    if largest == 0 or 2.0**-20 < largest < 2.0**20:
-        return array, 1.0
-    scale = float(2.0 ** np.floor(np.log2(largest)))
-    return array / scale, scale

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from ._certificate import bound_below
 from ._validation import FloatArray, as_design
 from .patterns import ActivationPatterns
 from .row_blocks import is_rows, on_rows
@@ -85,8 +86,8 @@ class GatedSolution:
 
     @property
     def dual_objective(self) -> float:
-        """A bound from below on the objective of every solution: ``objective - gap``."""
-        return self.objective - self.gap
+        """A bound from below on the objective of every solution: ``objective - gap`` less rounding, or 0."""
+        return bound_below(self.objective, self.gap)
 
     @property
     def coef(self) -> npt.NDArray[np.floating[Any]]:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from ._native import core
 from ._validation import FloatArray, as_scalar, as_weights
-from .gated_program import GatedProgram, rescaled, to_core
+from .gated_program import GatedProgram, to_core
 from .patterns import ActivationPatterns
+from .units import rescaled
 
 LOSSES = ("squared", "logistic", "softmax", "huber", "poisson")
 

@@ -22,12 +22,13 @@ from ._validation import (
     result_dtype,
 )
 from .exceptions import ConvergenceWarning
-from .gated_program import rescaled, to_core
+from .gated_program import to_core
 from .group_lasso import Callback, beta_max, solve_gated
 from .kernels import ntk_weights, require_memory
 from .mkl_solution import MKLHistory, MKLSolution, block_norms
 from .patterns import ActivationPatterns
 from .row_blocks import is_rows, on_rows
+from .units import rescaled
 
 
 def solve_mkl(

@@ -14,6 +14,7 @@ from ._native import core
 from ._validation import FloatArray, as_design, as_real, as_scalar, as_targets, as_threads, result_dtype
 from .patterns import unpack_patterns
 from .row_blocks import is_rows, on_rows
+from .units import row_lengths
 
 _FORMAT = "cvxrelu.network"
 _VERSION = 1
@@ -281,7 +282,7 @@ def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bo
     active = np.flatnonzero(blocks.any(axis=tuple(range(1, blocks.ndim))))
     blocks, gates = blocks[active], gates[active]
     if blocks.shape[2:] in ((), (1,)):
-        root = np.sqrt(np.linalg.norm(blocks.reshape(gates.shape), axis=1))
+        root = np.sqrt(row_lengths(blocks.reshape(gates.shape)))
         return Network(
             blocks.reshape(gates.shape) / root[:, None], root.reshape(root.size, *blocks.shape[2:]), gates, bias
         )

@@ -26,12 +26,14 @@ from .mkl import _Program as MKLProgram
 from .mkl import _Stop as Stop
 from .mkl_solution import MKLHistory, MKLSolution
 from .patterns import ActivationPatterns
-from .pricing import Certificate, as_relu_layers
+from .pricing import Certificate, as_relu_layers, proved
 from .pricing import certify as certify_here
 from .row_blocks import Rows, as_rows, is_dask
+from .units import row_lengths
 
 _GATHERED_BYTES = 1 << 27  # of rows that may be brought here where nothing else will do
 _FINE_ROWS = 1 << 16  # a sample of the values of a column, for thresholds
+_SUM_ROUNDING = 1e-12  # of sums over many rows, relative to the product of the norms
 
 
 class RowPatterns(ActivationPatterns):
@@ -411,7 +413,9 @@ def certify(
     one_output = len(getattr(y, "shape", np.shape(y))) == 1
     if one_output and dual is None and sample_weight is None and pricing == "auto":
         summed = _certify_by_sums(rows, y, network, beta, patterns, tol)
-        if not fits or summed.relative_gap <= tol:
+        if summed is None and not fits:
+            raise ValueError("the network's values on these rows are so large that float64 does not hold their sums")
+        if summed is not None and (not fits or summed.relative_gap <= tol):
             return summed
     elif not fits:
         raise ValueError(
@@ -433,10 +437,10 @@ def _rows_of(chunk: Chunk) -> FloatArray:
 
 def _certify_by_sums(
     rows: Rows, y: Any, network: Any, beta: float, patterns: ActivationPatterns | None, tol: float
-) -> Certificate:
+) -> Certificate | None:
     """Bound by :func:`cvxrelu.dual_norm.masked_norm_bound` for all patterns, by max_i ||X' D_i t|| for given ones.
 
-    The dual point is the scaled residual of the network.
+    The dual point is the scaled residual of the network. None where the sums are above what float64 holds.
     """
     as_scalar(tol, "tol", strict=True)
     beta = as_scalar(beta, "beta")
@@ -447,12 +451,15 @@ def _certify_by_sums(
         raise ValueError("patterns of a network with a bias are those of X with its ones column: append it to X")
     gates = np.zeros((0, rows.shape[1])) if patterns is None else as_patterns(patterns, rows).gates
     blocks = rows.masked(y, None, np.ascontiguousarray(gates))
-    correlations, total, spread, scalars, fits = blocks.sum(network_sums, W1, w2, bias, rows.n_threads)
+    sums = blocks.sum(network_sums, W1, w2, bias, rows.n_threads)
+    if not all(np.isfinite(part).all() for part in sums):
+        return None
+    correlations, total, spread, scalars, fits = sums
     rr, yr, yy, lengths = (float(value) for value in scalars)
     if patterns is None:
-        nu = 0.5 * (float(np.linalg.norm(total)) + np.sqrt(lengths * float(np.linalg.norm(spread, 2))))
+        nu = 0.5 * (float(row_lengths(total[None])[0]) + np.sqrt(lengths) * np.sqrt(np.linalg.norm(spread, 2)))
     else:
-        nu = float(np.linalg.norm(correlations, axis=0).max())
+        nu = float(row_lengths(correlations.T).max())
     nu *= 1 + 1e-12
     scale = yr / rr if rr > 0 else 0.0
     if nu > 0:
@@ -460,11 +467,13 @@ def _certify_by_sums(
     decay = 0.5 * (np.sum(W1**2, axis=1) + w2**2)
     gap = 0.5 * (1 - scale) ** 2 * rr + float(np.maximum(beta * decay - scale * w2 * fits, 0).sum())
     upper = 0.5 * rr + beta * float(decay.sum())
+    rounding = _SUM_ROUNDING * (abs(scale) * np.sqrt(yy) * np.sqrt(rr) + scale**2 * rr)
+    lower, gap = proved(upper, scale * yr - 0.5 * scale**2 * rr - rounding, gap)
     theta = rows.assemble(blocks, network_residual, W1, w2, bias, scale)
     return Certificate(
         beta=beta,
         upper_bound=upper,
-        lower_bound=upper - gap,
+        lower_bound=lower,
         gap=gap,
         relative_gap=gap / (0.5 * yy) if yy > 0 else gap,
         scope="all patterns" if patterns is None else "given patterns",

@@ -17,15 +17,18 @@ from ._validation import (
     as_scalar,
     as_targets,
     as_threads,
-    as_weights,
     checked_patterns,
 )
 from .dual_norm import Pricer, as_pricing
 from .patterns import ActivationPatterns
 from .row_blocks import is_rows, on_rows
+from .units import ScaledProblem, binary_order, shifted
 
 if TYPE_CHECKING:
     from .network import Network
+
+_SUM_ROUNDING = 1e-14  # of pairwise sums, relative to the sum of their terms' sizes
+_GAP_ROUNDING = 1e-12  # of a gap, relative to the objective
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -37,11 +40,11 @@ class Certificate:
     beta : float
         Penalty.
     upper_bound : float
-        The objective of the network.
+        The objective of the network; infinite where it is above what float64 holds.
     lower_bound : float
-        No network within `scope`, of any width, has an objective below it.
+        No network within `scope`, of any width, has an objective below it: the value of the dual point, or 0.
     gap : float
-        ``upper_bound - lower_bound``, computed as a sum of non-negative terms.
+        ``upper_bound - lower_bound``, computed as a sum of non-negative terms; infinite where `upper_bound` is.
     relative_gap : float
         The gap relative to the objective of the zero network, ``||y||^2 / 2``.
     scope : {"all patterns", "given patterns"}
@@ -102,12 +105,12 @@ def certify(
         \tfrac12 \| \textstyle\sum_j (X w_j)_+ a_j - y \|^2 + \tfrac{\beta}{2} \sum_j (\|w_j\|^2 + a_j^2),
 
     with no 1/n. By convex duality [1]_ every t with ``|t . (X u)_+| <= beta`` for all unit vectors u gives the lower
-    bound ``y . t - ||t||^2 / 2`` for every network of every width. Here t is the scaled residual of the network. The
-    maximum over u is found cell by cell where enumerating them is cheap, and bounded by branch and bound without
-    enumeration elsewhere; if that ends early, the bound is weaker, not wrong. With several outputs ``||a_j||^2`` is
-    the decay of a neuron's second layer, and the constraint is ``||t' (X u)_+|| <= beta``; its maximum is bounded
-    output by output in the principal axes of t, which is not exact in general: the gap of the best network need not
-    then be zero.
+    bound ``y . t - ||t||^2 / 2`` for every network of every width. Here t is the scaled residual of the network, or
+    the scaled y where that residual is above what float64 holds. The maximum over u is found cell by cell where
+    enumerating them is cheap, and bounded by branch and bound without enumeration elsewhere; if that ends early, the
+    bound is weaker, not wrong. With several outputs ``||a_j||^2`` is the decay of a neuron's second layer, and the
+    constraint is ``||t' (X u)_+|| <= beta``; its maximum is bounded output by output in the principal axes of t, which
+    is not exact in general: the gap of the best network need not then be zero.
 
     Parameters
     ----------
@@ -186,31 +189,37 @@ def certify(
     threads = as_threads(n_threads)
     if patterns is not None:
         patterns = checked_patterns(patterns, design, threads)
-    design, targets, root = weighted(design, targets, sample_weight)
-    residual = targets - np.maximum(design @ W1.T, 0) @ W2
-    theta = residual
+    problem = ScaledProblem(design, targets, beta, sample_weight)
+    design, targets, scaled_beta = problem.X, problem.y, problem.beta
+    W1, W2 = problem.scaled_layer(W1), problem.scaled_layer(W2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        residual = targets - np.maximum(design @ W1.T, 0) @ W2
+        decay = 0.5 * (np.sum(W1**2, axis=1) + np.sum(W2**2, axis=1))
+        upper = objective_of(residual, decay, scaled_beta)
+    theta, order = (residual if np.isfinite(residual).all() else targets), problem.y_order
     if dual is not None:
         theta = as_columns(as_targets(dual, design.shape[0], "dual"))
         if theta.shape != targets.shape:
             raise ValueError(f"dual has {_outputs(theta)}, but y has {_outputs(targets)}")
-        theta = theta / np.where(root > 0, root, np.inf)[:, None]
-    decay = 0.5 * (np.sum(W1**2, axis=1) + np.sum(W2**2, axis=1))
+        theta, order = problem.scaled_dual(theta)
+    # Its length is of no account: powers of two are taken out where its square could leave the range of float64.
+    order += binary_order(theta)
+    theta = shifted(theta, -binary_order(theta))
     pricer = Pricer(design, threads, max_nodes=nodes, deadline=time.monotonic() + seconds, method=pricing)
-    level = pricing_threshold(targets, theta, float(decay.sum()), beta, tol)
-    norm = pricer.over_outputs(theta, level, patterns)
-    theta = feasible_dual(targets, theta, norm.bound, beta)
-    gap = network_gap(design, residual, theta, W1, W2, decay, beta)
-    upper = 0.5 * float(np.sum(residual**2)) + beta * float(decay.sum())
-    at_zero = 0.5 * float(np.sum(targets**2))
+    level = pricing_threshold(targets, theta, float(decay.sum()), scaled_beta, tol)
+    norm = pricer.over_outputs(theta, shifted(level, problem.y_order - order), patterns)
+    theta = feasible_dual(targets, theta, norm.bound, scaled_beta)
+    gap = network_gap(design, residual, theta, W1, W2, decay, scaled_beta) if np.isfinite(upper) else np.inf
+    lower, gap = proved(upper, dual_value(targets, theta), gap)
     return Certificate(
         beta=beta,
-        upper_bound=upper,
-        lower_bound=upper - gap,
-        gap=gap,
-        relative_gap=gap / at_zero if at_zero > 0 else gap,
+        upper_bound=problem.objective(upper),
+        lower_bound=problem.objective(lower),
+        gap=problem.objective(gap),
+        relative_gap=gap / problem.at_zero if problem.at_zero > 0 else problem.objective(gap),
         scope="all patterns" if patterns is None else "given patterns",
-        dual=(root[:, None] * theta).reshape(shape),
-        dual_norm=norm.bound,
+        dual=problem.dual(theta).reshape(shape),
+        dual_norm=shifted(norm.bound, problem.X_order + order),
         exact=norm.exact,
         n_nodes=norm.n_nodes,
         priced_by=norm.priced_by,
@@ -241,6 +250,30 @@ def feasible_dual(targets: FloatArray, theta: FloatArray, nu: float, beta: float
     return scale * theta
 
 
+def objective_of(residual: FloatArray, decay: FloatArray, beta: float) -> float:
+    """Return the objective of a network, infinite where it is above what float64 holds."""
+    value = 0.5 * float(np.vdot(residual, residual)) + beta * float(decay.sum())
+    return value if value < np.inf else np.inf  # infinite terms of both signs make a residual nan
+
+
+def dual_value(targets: FloatArray, theta: FloatArray) -> float:
+    """Return <y, t> - ||t||^2 / 2 less what rounding may have added to it."""
+    terms = theta * (targets - 0.5 * theta)
+    return float(terms.sum()) - _SUM_ROUNDING * float(np.abs(terms).sum())
+
+
+def proved(upper: float, value: float, gap: float) -> tuple[float, float]:
+    """Return the lower bound that a feasible dual point of this value proves, and the gap to an upper bound.
+
+    The bound is the value itself: `upper` less the gap would have lost all its digits for a network much worse than
+    the zero network. `gap` is that of :func:`network_gap`, exact where bound and objective agree in all but their last
+    digits; where it is off by more than these digits, it is not what is reported.
+    """
+    lower = min(max(value, 0.0), upper)
+    difference = upper - lower
+    return lower, gap if difference <= gap + _GAP_ROUNDING * upper else difference
+
+
 def network_gap(
     design: FloatArray,
     residual: FloatArray,
@@ -253,19 +286,6 @@ def network_gap(
     """Return the gap between a network and a feasible dual point, as a sum of non-negative terms."""
     earned = as_columns(W2 * (np.maximum(design @ W1.T, 0).T @ theta)).sum(axis=1)
     return 0.5 * float(np.sum((residual - theta) ** 2)) + float(np.maximum(beta * decay - earned, 0).sum())
-
-
-def weighted(
-    X: FloatArray, y: FloatArray, sample_weight: npt.ArrayLike | None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return X and y times the roots of the weights, which leaves all cones as they are, and these roots.
-
-    For a dual point t of the program so scaled, roots times t is what is no longer than beta on the cones of X itself.
-    """
-    if sample_weight is None:
-        return X, y, np.ones(len(y))
-    root = np.sqrt(as_weights(sample_weight, len(y), "sample_weight"))
-    return root[:, None] * X, (root * y.T).T, root
 
 
 def as_columns(array: FloatArray) -> FloatArray:

@@ -15,11 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 from ._callbacks import FitTasks
 from ._certificate import TrainingCertificate
 from ._fitting import ClassificationMixin, Model, RegressionMixin
-from ._native import core
 from ._training import MergedSamples
 from ._validation import FloatArray, as_scalar
 from .column_generation import train_relu
 from .cone_program import ReLUSolution, balanced_layers
+from .dual_norm import Pricer
 from .estimators import generator_of
 from .group_lasso import Callback
 from .network import Network
@@ -228,10 +228,10 @@ def in_order_of_appearance(solution: ReLUSolution, samples: MergedSamples) -> Re
 def largest_penalty(samples: MergedSamples, X: FloatArray, rng: np.random.Generator) -> float:
     """Return the smallest penalty whose optimum is zero, as far as walks find it; 1 where every penalty's is."""
     design, targets = scaled_samples(samples, X)
-    largest = 0.0
+    pricer, largest = Pricer(design, 1, max_nodes=1, deadline=np.inf), 0.0
     for target in targets.T:
         starts = rng.standard_normal((N_STARTS, X.shape[1]))
-        _, _, _, value = core.walk_cells(design, np.ascontiguousarray(target), starts, np.inf)
+        _, value = pricer.walk(np.ascontiguousarray(target), starts, np.inf)
         largest = max(largest, value)
     return largest or 1.0
 
@@ -260,7 +260,7 @@ def _certificate(solutions: list[ReLUSolution], at_zero: float, constant: float)
     everywhere = all(solution.scope == "all patterns" for solution in solutions)
     return TrainingCertificate(
         scope="all patterns" if everywhere else "given patterns",
-        lower_bound=upper - gap,
+        lower_bound=sum(solution.dual_objective for solution in solutions) + constant,
         upper_bound=upper,
         gap=gap,
         relative_gap=gap / ((at_zero + constant) or 1.0),
