@@ -119,7 +119,7 @@ def as_patterns(patterns: Any, X: FloatArray | Rows) -> ActivationPatterns:
     return patterns
 
 
-_GATES_CHECKED, _ROWS_CHECKED = 64, 1024  # whose bits tell other data apart, and cost nothing beside a solve
+_GATES_CHECKED, _WORDS_CHECKED = 32, 8  # whose bits tell other data apart, and cost nothing beside a solve
 _CLEAR = 1e-3  # of |x| . |g|: more than exact, decimal or float32 arithmetic differ by, less than most products
 
 
@@ -133,11 +133,14 @@ def checked_patterns(patterns: Any, X: FloatArray, n_threads: int, name: str = "
     own = as_patterns(patterns, X)
     if own.words.shape[1] != (X.shape[0] + 63) // 64:
         raise ValueError(f"{name} belong to rows in chunks, and have no bits for X in memory: sample them from X")
-    some, rows = _spread(len(own), _GATES_CHECKED), _spread(X.shape[0], _ROWS_CHECKED)
+    some, columns = _spread(len(own), _GATES_CHECKED), _spread(own.words.shape[1], _WORDS_CHECKED)
+    rows = (64 * columns[:, None] + np.arange(64)).ravel()
+    rows = rows[rows < X.shape[0]]
     samples, gates = X[rows], np.ascontiguousarray(own.gates[some])
     words, _ = core.pack_patterns(samples, gates, n_threads)
-    wrong = _bits(words, np.arange(rows.size)) != _bits(own.words[some], rows)
-    if wrong.any(axis=1).mean() > 0.5:
+    differing = words ^ own.words[some[:, None], columns]
+    if differing.any(axis=1).mean() > 0.5:
+        wrong = np.unpackbits(differing.view(np.uint8), axis=1, count=rows.size, bitorder="little").astype(np.bool_)
         wrong &= np.abs(gates @ samples.T) > _CLEAR * (np.abs(gates) @ np.abs(samples).T)
         if wrong.any(axis=1).mean() > 0.5:
             raise ValueError(f"{name} belong to other data of the same shape: gates have other patterns on rows of X")
@@ -147,11 +150,6 @@ def checked_patterns(patterns: Any, X: FloatArray, n_threads: int, name: str = "
 def _spread(size: int, most: int) -> npt.NDArray[np.int64]:
     """Return at most so many indices below `size`, evenly spaced."""
     return np.arange(0, size, -(-size // most), dtype=np.int64)
-
-
-def _bits(words: WordArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Return the bits of some samples in packed patterns: (n_patterns, n_rows)."""
-    return ((words[:, rows // 64] >> (rows % 64).astype(np.uint64)) & np.uint64(1)).astype(np.bool_)
 
 
 def as_scalar(value: Any, name: str, *, minimum: float = 0.0, strict: bool = False) -> float:
