@@ -162,6 +162,7 @@ class Solver {
         screening.reset();
         screening.correlations(iterate.residual, correlations_);
         result.gap = duality_gap(problem, iterate, correlations_, nullptr);
+        result.converged = result.gap.gap <= target;
         break;
       }
       const Index n_active = static_cast<Index>(iterate.active().size());

@@ -55,7 +55,7 @@ class GatedSolution:
     block_norm : str
         The norm of a block.
     unpenalised_coef : ndarray of shape (q,) or (q, n_outputs), or None
-        Coefficients of the unpenalised columns.
+        Coefficients of the unpenalised columns, in float64 for float32 data too: an offset may be large beside the fit.
     patterns : ActivationPatterns
         The patterns that were given.
     inner_solvers : tuple of str
