@@ -1,12 +1,12 @@
 // Cells of arrangements, one thread. "node" and "leaf" share their cost out: `count` makes every decision of the search
 // and writes nothing, `masks` adds the packed bits, `gates` the interior points, `certified` their verification.
-#include "cvxrelu/arrangement.hpp"
+#include "cvxrelu/arrangement/arrangement.hpp"
 
 #include <benchmark/benchmark.h>
 
 #include <random>
 
-#include "cvxrelu/bits.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 namespace {

@@ -1,9 +1,9 @@
 // Cone projections, pricing over a list, walks, branch and bound, and the ReLU program of bench/peers/relu.py.
 #include <benchmark/benchmark.h>
 
-#include "cvxrelu/cell_walk.hpp"
-#include "cvxrelu/cone_program.hpp"
-#include "cvxrelu/pricing_tree.hpp"
+#include "cvxrelu/cones/cell_walk.hpp"
+#include "cvxrelu/cones/cone_program.hpp"
+#include "cvxrelu/cones/pricing_tree.hpp"
 #include "data.hpp"
 
 namespace cvxrelu::bench {

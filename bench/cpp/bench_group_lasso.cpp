@@ -1,8 +1,8 @@
 // The whole solver on the problems of bench/peers/gated.py, and one block update.
 #include <benchmark/benchmark.h>
 
-#include "cvxrelu/block_update.hpp"
-#include "cvxrelu/group_lasso.hpp"
+#include "cvxrelu/gated/block_update.hpp"
+#include "cvxrelu/gated/group_lasso.hpp"
 #include "data.hpp"
 
 namespace cvxrelu::bench {

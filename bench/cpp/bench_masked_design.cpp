@@ -4,7 +4,7 @@
 
 #include <numeric>
 
-#include "cvxrelu/masked_design.hpp"
+#include "cvxrelu/masks/masked_design.hpp"
 #include "data.hpp"
 
 namespace cvxrelu::bench {

@@ -3,9 +3,9 @@
 
 #include <random>
 
-#include "cvxrelu/bits.hpp"
-#include "cvxrelu/monitor.hpp"
-#include "cvxrelu/types.hpp"
+#include "cvxrelu/masks/bits.hpp"
+#include "cvxrelu/base/monitor.hpp"
+#include "cvxrelu/base/types.hpp"
 
 namespace cvxrelu::bench {
 

@@ -1,7 +1,7 @@
 #include "border.hpp"
-#include "cvxrelu/arrangement.hpp"
-#include "cvxrelu/arrangement_flats.hpp"
-#include "cvxrelu/bits.hpp"
+#include "cvxrelu/arrangement/arrangement.hpp"
+#include "cvxrelu/arrangement/flats.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 

@@ -1,6 +1,6 @@
 #include "border.hpp"
-#include "cvxrelu/bits.hpp"
-#include "cvxrelu/predicates.hpp"
+#include "cvxrelu/masks/bits.hpp"
+#include "cvxrelu/exact/predicates.hpp"
 
 namespace cvxrelu {
 

@@ -1,6 +1,6 @@
 #include "border.hpp"
-#include "cvxrelu/bits.hpp"
-#include "cvxrelu/cone.hpp"
+#include "cvxrelu/masks/bits.hpp"
+#include "cvxrelu/cones/cone.hpp"
 
 namespace cvxrelu {
 

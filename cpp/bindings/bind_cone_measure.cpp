@@ -1,6 +1,6 @@
 #include "border.hpp"
-#include "cvxrelu/cone_measure.hpp"
-#include "cvxrelu/solid_angle.hpp"
+#include "cvxrelu/arrangement/cone_measure.hpp"
+#include "cvxrelu/arrangement/solid_angle.hpp"
 
 namespace cvxrelu {
 

@@ -1,4 +1,4 @@
-#include "cvxrelu/cone_program.hpp"
+#include "cvxrelu/cones/cone_program.hpp"
 
 #include "border.hpp"
 

@@ -1,5 +1,5 @@
 #include "border.hpp"
-#include "cvxrelu/gate_search.hpp"
+#include "cvxrelu/gated/gate_search.hpp"
 
 namespace cvxrelu {
 

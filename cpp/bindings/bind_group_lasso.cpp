@@ -1,7 +1,7 @@
 #include "border.hpp"
-#include "cvxrelu/duality.hpp"
-#include "cvxrelu/group_lasso.hpp"
-#include "cvxrelu/screening.hpp"
+#include "cvxrelu/gated/duality.hpp"
+#include "cvxrelu/gated/group_lasso.hpp"
+#include "cvxrelu/gated/screening.hpp"
 #include "solved_path.hpp"
 
 namespace cvxrelu {

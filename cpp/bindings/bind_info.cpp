@@ -1,5 +1,5 @@
 #include "border.hpp"
-#include "cvxrelu/parallel.hpp"
+#include "cvxrelu/base/parallel.hpp"
 
 namespace cvxrelu {
 

@@ -1,5 +1,6 @@
 #include "border.hpp"
-#include "cvxrelu/kernels.hpp"
+#include "cvxrelu/kernels/masking_kernel.hpp"
+#include "cvxrelu/kernels/ntk.hpp"
 
 namespace cvxrelu {
 

@@ -1,5 +1,5 @@
 #include "border.hpp"
-#include "cvxrelu/proximal_newton.hpp"
+#include "cvxrelu/gated/proximal_newton.hpp"
 #include "solved_path.hpp"
 
 namespace cvxrelu {

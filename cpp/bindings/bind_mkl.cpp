@@ -1,6 +1,6 @@
 #include "border.hpp"
-#include "cvxrelu/mkl.hpp"
-#include "cvxrelu/symmetric.hpp"
+#include "cvxrelu/kernels/mkl.hpp"
+#include "cvxrelu/algebra/symmetric.hpp"
 
 namespace cvxrelu {
 

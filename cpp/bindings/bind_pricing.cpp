@@ -1,8 +1,8 @@
 #include "border.hpp"
-#include "cvxrelu/bits.hpp"
-#include "cvxrelu/cell_walk.hpp"
-#include "cvxrelu/cone_list.hpp"
-#include "cvxrelu/pricing_tree.hpp"
+#include "cvxrelu/masks/bits.hpp"
+#include "cvxrelu/cones/cell_walk.hpp"
+#include "cvxrelu/cones/cone_list.hpp"
+#include "cvxrelu/cones/pricing_tree.hpp"
 
 namespace cvxrelu {
 

@@ -10,9 +10,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "cvxrelu/errors.hpp"
-#include "cvxrelu/monitor.hpp"
-#include "cvxrelu/types.hpp"
+#include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/base/monitor.hpp"
+#include "cvxrelu/base/types.hpp"
 
 namespace cvxrelu {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "border.hpp"
-#include "cvxrelu/group_lasso.hpp"
+#include "cvxrelu/gated/group_lasso.hpp"
 
 namespace cvxrelu {
 

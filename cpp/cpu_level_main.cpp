@@ -1,4 +1,0 @@
-// Run by CMake at configure time; the exit status is the level.
-#include "cvxrelu/cpu_level.hpp"
-
-int main() { return cvxrelu::cpu_level(); }

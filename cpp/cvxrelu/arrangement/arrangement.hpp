@@ -1,0 +1,75 @@
+// All full-dimensional cells of the central arrangement {x_j.u = 0}: their sign patterns and a point inside each.
+//
+// Cells come in antipodal pairs and in a fixed order, whatever the number of threads and the pieces they are asked for
+// in. In general position there are 2 sum_{k<r} C(n-1, k) of them (Cover 1965, Zaslavsky 1975), r the rank; never more.
+// Time and memory: see search.hpp. Nothing is stored but what the caller provides room for.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cvxrelu/arrangement/search.hpp"
+#include "cvxrelu/base/monitor.hpp"
+
+namespace cvxrelu {
+
+class Arrangement {
+ public:
+  /// tol = 0 decides all signs and ranks exactly. Rank 0, where the only cell is the whole space, yields no cells.
+  Arrangement(const RowMatrixView& X, double tol, bool check_gates);
+  /// Only every `parts`-th piece of the search from piece `part` on, before the first cell is asked for. The parts have
+  /// all cells between them, each once, and each in the order of the whole.
+  void restrict(Index part, Index parts);
+  /// The arrangement that `whole` cuts out of the subspace where some independent rows vanish. Rows that vanish there
+  /// have bit 1 in its cells; gates lie near the subspace and are not checked.
+  Arrangement(const Arrangement& whole, std::vector<int> contracted);
+  ~Arrangement();
+
+  int rank() const { return rows_->rank - static_cast<int>(settings_.contracted.size()); }
+  int n_features() const { return rows_->n_features; }
+  Index n_words() const { return static_cast<Index>(rows_->all.size()); }
+  const ArrangementRows& rows() const { return *rows_; }
+  int n_hyperplanes() const { return static_cast<int>(candidates_.size()); }
+  std::string arithmetic() const;
+  const SearchCounts& counts() const { return counts_; }
+
+  /// Room, in cells, that the next call of `fill` needs at most to make progress.
+  std::int64_t room() const;
+  bool finished() const { return finished_; }
+  /// Writes the next cells, as many as surely fit; returns how many. Gates may be null.
+  std::int64_t fill(Word* words, double* gates, std::int64_t capacity, int threads, Monitor& monitor);
+  /// Counts the cells that are left, or stops early, and for good, once there are more than `limit`.
+  std::int64_t count(std::int64_t limit, int threads, Monitor& monitor);
+
+ private:
+  class ThreadPulse;
+  struct Progress;
+  struct Worker;
+
+  void start();
+  void advance();
+  void step();
+  std::int64_t task_bound() const;
+  bool take(Worker& worker, Progress& progress);
+  std::int64_t run(Word* words, double* gates, std::int64_t capacity, std::int64_t limit, int threads,
+                   Monitor& monitor);
+
+  std::shared_ptr<const ArrangementRows> rows_;
+  SearchSettings settings_;
+  std::vector<int> candidates_;                    // rows that are not parallel to an earlier one
+  int prefix_size_ = 0;                            // elements that fix a task
+  SearchTask task_;                                // the next one
+  std::vector<int> position_;                      // of its elements among the candidates
+  std::vector<std::vector<std::int64_t>> bounds_;  // largest number of pairs, by length of position_ and last of it
+  double left_ = 0;                                // pairs that are left to search for, at most
+  bool finished_ = false;
+  bool stopped_ = false;  // within a task, of which nothing is kept
+  Index part_ = 0, parts_ = 1;
+  Index piece_ = 0;               // tasks in a row, so that they share nodes, make a piece
+  std::int64_t piece_bound_ = 0;  // pairs in it so far, at most
+  std::vector<std::unique_ptr<Worker>> workers_;
+  SearchCounts counts_;
+};
+
+}  // namespace cvxrelu

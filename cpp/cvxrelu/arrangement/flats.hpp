@@ -1,0 +1,29 @@
+// Flats of a central arrangement {x_j.u = 0} with more rows than their rank: the places where rows depend on each
+// other.
+//
+// A flat is the set of all rows in the span of some of them. Every flat of rank k + 1 covers exactly one flat F of rank
+// k such that its other rows all come after the last element of F's lexicographically first basis, so a depth-first
+// search by Gaussian elimination meets every flat once. Two rows lie on the same cover of F when their remainders
+// modulo F are parallel, which is seen on one key a row, the quotient of two random functionals. The search works
+// modulo a 62-bit prime, where nothing that depends is missed; what is reported is checked with exact minors.
+//
+// Time O(n (r + log n)) for each flat of rank at most r - 2, memory O(n r^2) and what is reported.
+#pragma once
+
+#include <vector>
+
+#include "cvxrelu/arrangement/rows.hpp"
+#include "cvxrelu/base/monitor.hpp"
+
+namespace cvxrelu {
+
+struct Flats {
+  std::vector<std::vector<Word>> rows;  // masks
+  std::vector<std::vector<int>> bases;
+};
+
+/// The flats of rank 1 to r - 1 that have more rows than their rank, but for those whose rows all have bit 1 in one of
+/// the `known` patterns. Rows that are zero are in none.
+Flats dependent_flats(const ArrangementRows& rows, const WordMatrixView& known, Monitor& monitor);
+
+}  // namespace cvxrelu

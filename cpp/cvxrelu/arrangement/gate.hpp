@@ -1,0 +1,51 @@
+// Gates strictly inside their cells: verification with an error-bounded dot product on every row (exact where that
+// cannot decide), and a slow search in quadruple precision for cells too thin for the usual construction.
+#pragma once
+
+#include <vector>
+
+#include "cvxrelu/arrangement/near.hpp"
+#include "cvxrelu/arrangement/rows.hpp"
+#include "cvxrelu/base/types.hpp"
+
+namespace cvxrelu {
+
+/// A cell by its ray, which is orthogonal to `members` and to the first `level` functionals of the flag.
+struct RayCell {
+  std::vector<int> members;  // in decreasing order
+  int level = 0;
+  /// What decides the sign of every row: 0 the ray, 1 the dual vector of the last member, 2 that of the one before ...
+  std::vector<int> stage;
+};
+
+class GateCheck {
+ public:
+  explicit GateCheck(const ArrangementRows& rows);
+
+  /// Whether sign(a_j.gate) is as the mask says, and not zero, on all rows that are not zero. The gate has `rank`
+  /// coordinates in the scaled columns, all finite, and at most this norm, or a thousandth more. O(n r).
+  bool inside(const double* gate, const Word* mask, double norm = 1);
+  /// The same by the rows near it, which know their signs in the mask.
+  bool inside(const double* gate, const Word* mask, const NearRows& near);
+  std::int64_t exact_signs = 0;
+
+  /// Writes a gate for the cell at a ray; returns false where no float64 gate was found.
+  bool repair(const RayCell& cell, const Word* mask, double* gate);
+
+ private:
+  /// Whether sums of products in S show it, given a bound on their errors.
+  template <class S>
+  bool surely_inside(const S* gate, const S* const* columns, const Word* mask, double bound) const;
+  bool exactly_inside(const double* gate, const Word* mask, int row);
+
+  const ArrangementRows& rows_;
+  // Padded rows x rank, and their columns: of the scaled rows, and rounded for a first test of many.
+  Matrix lanes_;
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_lanes_;
+  std::vector<const double*> columns_;
+  std::vector<const float*> single_columns_;
+  double dot_bound_;  // on the errors of products with all rows, of norm one at most
+  std::vector<double> unscaled_;
+};
+
+}  // namespace cvxrelu

@@ -1,0 +1,70 @@
+// The generalised Hessian of the augmented Lagrangian of cone_newton.hpp, and linear systems with it:
+//
+//     H = I + V V',   V V' = sigma sum_b A_b C_b A_b',   C_b = r_b r_b' + shrink_b (P_b - r_b r_b'),
+//
+// over the non-zero blocks: P_b projects orthogonally onto the span of the face that block b lies on, r_b is the unit
+// vector along the block, and shrink_b = 1 - sigma beta / length. Products use bit tables (masked_design.hpp) and never
+// form V, which has K = sum_b dim(face_b) columns.
+//
+// Systems are solved by conjugate gradients in float64 with a factor of an earlier H, usually in float32, as the
+// preconditioner: of I + V V', (n, n), or of I + V'V, (K, K), by the identity of Woodbury, whichever is smaller. It
+// pays as long as faces and sigma changed little; where it costs more iterations than a factorisation, H is factorised
+// anew, and in float64 where float32 is too coarse.
+//
+// Cost: a factorisation n K min(n, K) multiply-adds, a product that of two with the masked design. Memory: n K floats.
+#pragma once
+
+#include <vector>
+
+#include "cvxrelu/cones/cone_list.hpp"
+#include "cvxrelu/algebra/thin_qr.hpp"
+
+namespace cvxrelu {
+
+/// The face that a non-zero block lies on.
+struct ConeFace {
+  Index position = 0;               // of the pattern in the restricted design
+  const ThinQr* normals = nullptr;  // of the rows that are active there
+  Vector radial;
+  double shrink = 0;
+};
+
+class ConeHessian {
+ public:
+  explicit ConeHessian(const ConeList& list) : list_(list) {}
+
+  /// Makes H the Hessian with these faces. Keeps references to the design and to the normals.
+  void set(const RestrictedDesign& design, std::vector<ConeFace> faces, double sigma);
+
+  /// x with ||H x - b|| <= tolerance ||b||.
+  Vector solve(const VectorView& b, double tolerance);
+
+ private:
+  template <class S>
+  struct Factor {
+    MatrixOf<S> X, V, L;  // X in this precision; L L' is I + V V' or, when V has fewer columns than rows, I + V'V
+    bool valid = false;
+  };
+
+  Vector product(const Vector& x);
+  template <class S>
+  void form_columns(Factor<S>& factor) const;
+  template <class S>
+  bool factorise(Factor<S>& factor);
+  template <class S>
+  static Vector apply_inverse(const Factor<S>& factor, const Vector& x);
+  Vector precondition(const Vector& x) const;
+  bool iterate(Vector& x, Vector& residual, double target, Index most);
+  Index patience() const;
+
+  const ConeList& list_;
+  const RestrictedDesign* design_ = nullptr;
+  std::vector<ConeFace> faces_;
+  double sigma_ = 0;
+  Index columns_ = 0;  // K
+  Factor<float> single_;
+  Factor<double> double_;
+  Matrix correlations_, coefficients_;
+};
+
+}  // namespace cvxrelu

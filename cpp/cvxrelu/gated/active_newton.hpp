@@ -1,0 +1,57 @@
+// Newton steps on the non-zero blocks of the group lasso, where the objective is smooth:
+//
+//     gradient_a = beta omega_a W_a/||W_a|| + ridge W_a - A_a' R
+//     Hessian    = A'P A + blkdiag( rho_a (I - w_a w_a') + ridge I ),   rho_a = beta omega_a / ||W_a||, w_a =
+//     W_a/||W_a||
+//
+// with P the projection off the unpenalised columns. Two ways to solve, chosen by an estimate of their flops:
+//  - conjugate gradients with bit-table products, preconditioned by the diagonal blocks;
+//  - a Cholesky factorisation in sample space, of S = I + sum_a (A_a A_a' - v_a v_a') / (rho_a + ridge) with v_a =
+//    A_a w_a, bordered by the radial directions w_a, along which the penalty has no curvature. In float32 it
+//    preconditions conjugate gradients that need few iterations; where it does not, double takes its place.
+// The step is followed by a projected line search: a block whose step crosses the origin becomes zero.
+#pragma once
+
+#include "cvxrelu/gated/block_update.hpp"
+#include "cvxrelu/gated/group_lasso.hpp"
+#include "cvxrelu/masks/sample_space.hpp"
+
+namespace cvxrelu {
+
+class ActiveNewton {
+ public:
+  ActiveNewton(const GroupLassoProblem& problem, BlockUpdate& blocks, SampleSpace& space)
+      : problem_(problem), blocks_(blocks), space_(space) {}
+
+  /// One step. Returns false, with the iterate unchanged, when no decrease could be found.
+  bool step(Iterate& iterate);
+
+  /// Multiply-adds and bit-table additions so far, which take about the same time.
+  double work() const { return work_; }
+  Index n_steps() const { return n_steps_; }
+  Index n_cg() const { return n_cg_; }
+  Index n_direct() const { return n_direct_; }
+
+ private:
+  struct Active;  // the non-zero blocks with what both solvers need
+  template <class S>
+  class SampleInverse;
+  template <class S, class Preconditioner>
+  Matrix conjugate_gradients(const Active& active, const Preconditioner& preconditioner, Index most, Index& iterations);
+  template <class S>
+  Matrix direction_by_cg(const Active& active);
+  Matrix direction_by_factorisation(const Active& active);
+  bool factorise_is_cheaper(const Active& active);
+  bool line_search(const Active& active, const Matrix& direction, Iterate& iterate);
+
+  const GroupLassoProblem& problem_;
+  BlockUpdate& blocks_;
+  SampleSpace& space_;
+  Index last_cg_ = 0;          // iterations of the last step by conjugate gradients
+  bool single_ = true;         // float32 inside conjugate gradients; off once it has failed
+  bool single_factor_ = true;  // the same of factors in sample space
+  double work_ = 0;
+  Index n_steps_ = 0, n_cg_ = 0, n_direct_ = 0;
+};
+
+}  // namespace cvxrelu

@@ -1,0 +1,34 @@
+// Duality gap of the group lasso as a sum of non-negative terms, so that it cannot come out too small by cancellation.
+//
+// Dual: max <Y, T> - 1/2 ||T||^2 subject to ||A_i' T|| <= beta omega_i and Z'T = 0. At residual R the dual point is
+// T = s R with the best feasible s, and
+//
+//     gap = 1/2 ||R - T||^2 + sum_i ( beta omega_i ||W_i|| - <W_i, A_i' T> ).
+//
+// With a ridge term every T is feasible, s is the one with the largest dual objective, and the i-th term is
+//     beta omega_i ||W_i|| + ridge/2 ||W_i||^2 - <W_i, A_i' T> + (||A_i' T|| - beta omega_i)_+^2 / (2 ridge).
+#pragma once
+
+#include "cvxrelu/gated/group_lasso.hpp"
+
+namespace cvxrelu {
+
+struct DualityGap {
+  double primal = 0;
+  double gap = 0;
+  double scale = 1;  // s: the dual point is s R, or s T
+};
+
+/// `correlations.col(k)` is vec(A_i' R) for i = groups[k], or i = k when `groups` is null. A list of groups that is
+/// not complete gives the gap of the program over that list.
+DualityGap duality_gap(const GroupLassoProblem& problem, const Iterate& iterate, const MatrixView& correlations,
+                       const std::vector<Index>* groups);
+
+/// The part of the gap that is the blocks', at the dual point scale T.
+double blocks_gap(const GroupLassoProblem& problem, const Iterate& iterate, const MatrixView& correlations,
+                  const std::vector<Index>* groups, double scale);
+
+/// The gap of coefficients against any dual point T with Z'T = 0, shrunk to feasibility where it has to be.
+DualityGap duality_gap(const GroupLassoProblem& problem, const Matrix& coef, const MatrixView& T);
+
+}  // namespace cvxrelu

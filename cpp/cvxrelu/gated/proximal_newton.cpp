@@ -1,0 +1,307 @@
+#include "cvxrelu/gated/proximal_newton.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/gated/loss_newton.hpp"
+#include "cvxrelu/gated/working_set.hpp"
+
+namespace cvxrelu {
+
+namespace {
+
+Matrix columns(const Matrix& from, const std::vector<Index>& which) {
+  Matrix out(from.rows(), static_cast<Index>(which.size()));
+  for (std::size_t a = 0; a < which.size(); ++a) out.col(static_cast<Index>(a)) = from.col(which[a]);
+  return out;
+}
+
+// Lets the solver of the quadratic programs be interrupted, and keeps its progress from the user.
+class Quiet final : public Monitor {
+ public:
+  explicit Quiet(Monitor& outer) : outer_(outer) {}
+  void poll() override { outer_.poll(); }
+
+ private:
+  Monitor& outer_;
+};
+
+// The penalty alone, as a group lasso with targets and residual of zero: its duality gap is the blocks' part of any.
+struct Penalty {
+  Matrix zero, no_columns;
+  GroupLassoProblem problem;
+
+  explicit Penalty(const LossProblem& from)
+      : zero(Matrix::Zero(from.design.n_samples(), from.n_outputs())),
+        no_columns(from.design.n_samples(), 0),
+        problem{from.design, zero, from.beta, from.group_weights, from.ridge, no_columns} {}
+
+  double value(const Matrix& W, const std::vector<Index>& groups) const {
+    double sum = 0;
+    for (std::size_t a = 0; a < groups.size(); ++a) {
+      const double norm = W.col(static_cast<Index>(a)).norm();
+      sum += problem.threshold(groups[a]) * norm + 0.5 * problem.ridge * norm * norm;
+    }
+    return sum;
+  }
+};
+
+// Fenchel-Young losses and the blocks' terms at the dual point s T, for the best of a few feasible s.
+DualityGap total_gap(const Loss& loss, const Penalty& penalty, const Iterate& iterate, const MatrixView& fitted,
+                     const MatrixView& T, const MatrixView& correlations, const std::vector<Index>* groups) {
+  DualityGap best = duality_gap(penalty.problem, iterate, correlations, groups);
+  best.primal += loss.value(fitted);
+  best.gap += loss.fenchel_young(fitted, best.scale * T);
+  const auto attempt = [&](double scale) {
+    const double gap =
+        loss.fenchel_young(fitted, scale * T) + blocks_gap(penalty.problem, iterate, correlations, groups, scale);
+    if (gap < best.gap) {
+      best.gap = gap;
+      best.scale = scale;
+    }
+  };
+  double largest = 0;
+  for (Index k = 0; k < correlations.cols(); ++k)
+    largest = std::max(largest, correlations.col(k).norm() /
+                                    penalty.problem.threshold(groups ? (*groups)[static_cast<std::size_t>(k)] : k));
+  if (largest <= 1) {
+    // Room is left in the constraints: a longer dual point may be a better one, as far as it is in the domain.
+    const double room = largest > 0.5 ? 1 / largest - 1 : 1;
+    if (penalty.problem.ridge == 0)
+      for (double part = 1; part > 0.05; part /= 2) attempt(1 + part * room);
+  } else if (penalty.problem.ridge > 0) {
+    // What exceeds the constraints is dear where the ridge is small.
+    for (int quarter = 1; quarter <= 4; ++quarter) attempt(std::pow(largest, -0.25 * quarter));
+  }
+  return best;
+}
+
+class ProximalNewton {
+ public:
+  ProximalNewton(const LossProblem& problem, const GroupLassoSettings& settings, Monitor& monitor)
+      : problem_(problem),
+        settings_(settings),
+        monitor_(monitor),
+        quiet_(monitor),
+        newton_(problem.loss),
+        at_zero_(problem.objective_at_zero()),
+        correlations_(problem.block_size(), problem.design.n_patterns()),
+        working_set_(problem.design.n_patterns()) {}
+
+  void solve(const std::vector<double>& betas, const MatrixView& start, std::vector<GroupLassoResult>& path) {
+    const Penalty first(at(betas.front()));
+    Iterate iterate(first.problem);
+    bool cold = start.size() == 0;
+    if (!cold) {
+      iterate.coef = start;
+      fit(iterate);
+      const std::vector<Index> active = iterate.active();
+      cold = !(problem_.loss.value(fitted_) + first.value(columns(iterate.coef, active), active) <= at_zero_);
+      if (cold) iterate.coef.setZero();
+    }
+    if (cold && settings_.continuation) approach(betas.front(), iterate);
+    for (const double beta : betas) {
+      const LossProblem problem = at(beta);
+      const Run done = run(problem, iterate, settings_.tol);
+      path.push_back(result(problem, iterate, done));
+      if (stopped_) return;
+      counts_ = {};
+    }
+  }
+
+ private:
+  struct Run {
+    DualityGap gap;
+    bool converged = false;
+  };
+
+  LossProblem at(double beta) const {
+    return {problem_.design, problem_.loss, beta, problem_.group_weights, problem_.ridge};
+  }
+
+  // Fitted values and residual from the coefficients.
+  void fit(const Iterate& iterate) {
+    const std::vector<Index> active = iterate.active();
+    fitted_.resize(problem_.design.n_samples(), problem_.n_outputs());
+    RestrictedDesign(problem_.design, active).fitted<double>(columns(iterate.coef, active), fitted_);
+    residual_ = problem_.loss.residual(fitted_);
+  }
+
+  void approach(double beta, Iterate& iterate) {
+    fit(iterate);
+    problem_.design.correlations(residual_, correlations_);
+    const double beta_max =
+        (correlations_.colwise().norm().transpose().array() / problem_.group_weights.array()).maxCoeff();
+    silent_ = true;
+    for (const Stage& stage : continuation(beta, beta_max, settings_.tol)) run(at(stage.beta), iterate, stage.tol);
+    silent_ = false;
+  }
+
+  Run run(const LossProblem& problem, Iterate& iterate, double tol) {
+    const Penalty penalty(problem);
+    const double target = tol * at_zero_;
+    working_set_.assign(iterate.active());
+    damping_ = kFirstDamping;
+
+    Run result;
+    for (Index iteration = 0;; ++iteration) {
+      fit(iterate);
+      problem.design.correlations(residual_, correlations_);
+      result.gap = total_gap(problem.loss, penalty, iterate, fitted_, residual_, correlations_, nullptr);
+      ++counts_.n_iter;
+      result.converged = result.gap.gap <= target;
+      const Index n_active = static_cast<Index>(iterate.active().size());
+      const Progress progress{counts_.n_iter, result.gap.primal, result.gap.gap, relative(result.gap.gap),
+                              n_active,       problem.beta,      &iterate.coef};
+      if (!silent_ && !monitor_.report(progress)) stopped_ = true;
+      if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) return result;
+
+      const Vector violation =
+          correlations_.colwise().norm().transpose().cwiseQuotient(problem.beta * problem.group_weights);
+      const Index violators = working_set_.update(violation, iterate.coef, n_active);
+      if (working_set_.empty()) return result;  // rounding is all that is left
+      // A new working set is worth solving only as far as its gap is below the whole one.
+      descend(problem, penalty, working_set_.groups(), iterate,
+              std::max(0.3 * target, (violators ? 0.1 : 0.02) * result.gap.gap));
+    }
+  }
+
+  // Proximal Newton steps until the gap over the working set is within `tol`.
+  void descend(const LossProblem& problem, const Penalty& penalty, const std::vector<Index>& working_set,
+               Iterate& iterate, double tol) {
+    constexpr int kSteps = 20;
+    const bool exact = problem.loss.curvature_is_exact();
+    double forcing = exact ? 0.05 : 0.3, last = std::numeric_limits<double>::infinity();
+    const RestrictedDesign design(problem.design, working_set);
+    const WordMatrix words = words_of(working_set);
+    Matrix W = columns(iterate.coef, working_set), correlations(W.rows(), W.cols());
+    for (int step = 0; step < kSteps; ++step) {
+      design.correlations<double>(residual_, correlations);
+      const double gap = total_gap(problem.loss, penalty, iterate, fitted_, residual_, correlations, &working_set).gap;
+      if (gap <= tol) return;
+      if (gap > 0.5 * last) forcing *= 0.1;  // the model's gap, with its own dual point, is below this one
+      last = gap;
+      const Matrix next = minimise_model(problem, words, working_set, W, forcing * gap);
+      if (!line_search(problem, penalty, design, next, W)) return;
+      if (!exact && newton_.step(penalty.problem, working_set, W, fitted_)) residual_ = problem.loss.residual(fitted_);
+      for (std::size_t a = 0; a < working_set.size(); ++a)
+        iterate.coef.col(working_set[a]) = W.col(static_cast<Index>(a));
+    }
+  }
+
+  WordMatrix words_of(const std::vector<Index>& groups) const {
+    WordMatrix words(static_cast<Index>(groups.size()), (problem_.design.n_samples() + 63) / 64);
+    for (std::size_t a = 0; a < groups.size(); ++a)
+      std::copy_n(problem_.design.pattern(groups[a]), words.cols(),
+                  words.data() + static_cast<Index>(a) * words.cols());
+    return words;
+  }
+
+  // Minimises the quadratic model plus penalty over the working set, to a gap of `tol`.
+  Matrix minimise_model(const LossProblem& problem, const WordMatrix& words, const std::vector<Index>& groups,
+                        const Matrix& W, double tol) {
+    const Vector root = problem.loss.curvature(fitted_, damping_).cwiseSqrt();
+    const Vector inverse = root.unaryExpr([](double h) { return h > 0 ? 1 / h : 0.0; });  // a weight may be zero
+    const RowMatrix X = root.asDiagonal() * problem.design.X();
+    const Matrix Y = root.asDiagonal() * fitted_ + inverse.asDiagonal() * residual_;
+    const Matrix no_columns(Y.rows(), 0);
+    Vector omega(words.rows());
+    for (Index a = 0; a < omega.size(); ++a) omega[a] = problem.group_weights[groups[static_cast<std::size_t>(a)]];
+    const MaskedDesign design(X, words, problem.design.n_threads(), quiet_);
+    GroupLassoSettings settings;
+    settings.tol = std::max(1e-14, tol / (0.5 * Y.squaredNorm()));
+    settings.max_iter = 20;
+    settings.solver = settings_.solver;
+    std::vector<GroupLassoResult> path;
+    solve_group_lasso({design, Y, problem.beta, omega, problem.ridge, no_columns}, {problem.beta}, settings, W, quiet_,
+                      path);
+    const GroupLassoResult& model = path.front();
+    counts_.n_sweeps += model.n_sweeps;
+    counts_.n_newton += model.n_newton;
+    counts_.n_cg += model.n_cg;
+    counts_.n_direct += model.n_direct;
+    counts_.inner.insert(counts_.inner.end(), model.inner.begin(), model.inner.end());
+    Matrix next = Matrix::Zero(W.rows(), W.cols());
+    for (std::size_t a = 0; a < model.active.size(); ++a)
+      next.col(model.active[a]) = model.blocks.col(static_cast<Index>(a));
+    return next;
+  }
+
+  // Moves W towards `next` as far as the objective does not rise.
+  bool line_search(const LossProblem& problem, const Penalty& penalty, const RestrictedDesign& design,
+                   const Matrix& next, Matrix& W) {
+    Matrix fitted(fitted_.rows(), fitted_.cols());
+    design.fitted<double>(next, fitted);
+    const double before = problem.loss.value(fitted_) + penalty.value(W, design.patterns());
+    const double rounding = 1e-15 * before;
+    double t = 1;
+    for (int halving = 0; halving < 30; ++halving, t /= 2) {
+      const Matrix coef = t == 1 ? next : Matrix(W + t * (next - W));
+      const Matrix trial = t == 1 ? fitted : Matrix(fitted_ + t * (fitted - fitted_));
+      if (problem.loss.value(trial) + penalty.value(coef, design.patterns()) <= before + rounding) {
+        W = coef;
+        fitted_ = trial;
+        residual_ = problem.loss.residual(fitted_);
+        damping_ = halving == 0 ? std::max(kLeastDamping, damping_ / 4) : std::min(1.0, 8 * damping_);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  GroupLassoResult result(const LossProblem& problem, const Iterate& iterate, const Run& run) {
+    GroupLassoResult result = counts_;
+    result.record(iterate, residual_, run.gap);
+    result.beta = problem.beta;
+    result.relative_gap = relative(run.gap.gap);
+    result.converged = run.converged;
+    result.n_newton += newton_.n_steps();
+    result.n_cg += newton_.n_cg();
+    newton_ = LossNewton(problem_.loss);
+    return result;
+  }
+
+  double relative(double gap) const { return at_zero_ > 0 ? gap / at_zero_ : 0; }
+
+  static constexpr double kFirstDamping = 0.01, kLeastDamping = 1e-4;
+  const LossProblem& problem_;
+  const GroupLassoSettings& settings_;
+  Monitor& monitor_;
+  Quiet quiet_;
+  LossNewton newton_;
+  double at_zero_;
+  Matrix fitted_, residual_;  // of the iterate
+  Matrix correlations_;
+  WorkingSet working_set_;
+  double damping_ = kFirstDamping;  // raised when a step was too long
+  GroupLassoResult counts_;
+  bool silent_ = false;  // reports belong to the penalty that was asked for
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+DualityGap duality_gap(const LossProblem& problem, const Matrix& coef, const MatrixView& T) {
+  const Penalty penalty(problem);
+  Iterate iterate(penalty.problem);
+  iterate.coef = coef;
+  const std::vector<Index> active = iterate.active();
+  Matrix fitted(T.rows(), T.cols()), correlations(problem.block_size(), problem.design.n_patterns());
+  RestrictedDesign(problem.design, active).fitted<double>(columns(coef, active), fitted);
+  problem.design.correlations(T, correlations);
+  return total_gap(problem.loss, penalty, iterate, fitted, T, correlations, nullptr);
+}
+
+void solve_with_loss(const LossProblem& problem, const std::vector<double>& betas, const GroupLassoSettings& settings,
+                     const MatrixView& start, Monitor& monitor, std::vector<GroupLassoResult>& path) {
+  require(problem.loss.targets().rows() == problem.design.n_samples(), "Y and X must have the same number of rows");
+  require(problem.group_weights.size() == problem.design.n_patterns(), "there must be a weight for each pattern");
+  require(start.size() == 0 || (start.rows() == problem.block_size() && start.cols() == problem.design.n_patterns()),
+          "the start must have one column for each pattern");
+  require(!betas.empty(), "there must be a penalty");
+  ProximalNewton(problem, settings, monitor).solve(betas, start, path);
+}
+
+}  // namespace cvxrelu

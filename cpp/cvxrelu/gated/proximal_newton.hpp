@@ -1,0 +1,45 @@
+// The gated program with a loss that is not squared:
+//
+//     min over W   sum_j s_j loss(y_j, f_j) + beta sum_i omega_i ||W_i||_F + ridge/2 sum_i ||W_i||_F^2,
+//     F = sum_i D_i X W_i.
+//
+// Method: proximal Newton on working sets. At F the loss is replaced by a quadratic with the residual R and a curvature
+// h_j for each sample, which makes the program a group lasso with rows sqrt(h_j) x_j and targets sqrt(h_j) f_j + r_j /
+// sqrt(h_j), masks unchanged; solve_group_lasso solves it as far as the gap at hand deserves, and a line search on the
+// true objective takes the step. Where a curvature for each sample is no Hessian (several outputs), Newton steps on the
+// non-zero blocks with the true Hessian follow. Stops on the duality gap over all patterns, relative to the objective
+// at zero (Lee, Sun and Saunders, "Proximal Newton-type methods for minimizing composite functions", 2014).
+//
+// Cost: a pass over all patterns, and in each step on the working set that of a group lasso. Memory: as the group
+// lasso, and a scaled copy of X.
+#pragma once
+
+#include <vector>
+
+#include "cvxrelu/gated/duality.hpp"
+#include "cvxrelu/gated/group_lasso.hpp"
+#include "cvxrelu/gated/losses.hpp"
+
+namespace cvxrelu {
+
+struct LossProblem {
+  const MaskedDesign& design;
+  const Loss& loss;
+  double beta;
+  VectorView group_weights;  // omega, (p,), positive
+  double ridge = 0;
+
+  Index n_outputs() const { return loss.targets().cols(); }
+  Index block_size() const { return design.n_features() * n_outputs(); }
+  double threshold(Index i) const { return beta * group_weights[i]; }
+  double objective_at_zero() const { return loss.value(Matrix::Zero(loss.targets().rows(), n_outputs())); }
+};
+
+/// As solve_group_lasso.
+void solve_with_loss(const LossProblem& problem, const std::vector<double>& betas, const GroupLassoSettings& settings,
+                     const MatrixView& start, Monitor& monitor, std::vector<GroupLassoResult>& path);
+
+/// The gap of coefficients, (d c, p), against a dual point T = s R of others, shrunk to feasibility where it has to be.
+DualityGap duality_gap(const LossProblem& problem, const Matrix& coef, const MatrixView& T);
+
+}  // namespace cvxrelu
