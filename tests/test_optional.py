@@ -63,7 +63,7 @@ try:
     import sklearn.base
 except ImportError:
     sys.exit(0)  # this scikit-learn cannot do without its own callbacks
-from cvxrelu.estimators import GatedReLURegressor
+from cvxrelu.estimators.gated import GatedReLURegressor
 import numpy as np
 X = np.random.default_rng(0).standard_normal((30, 2))
 seen = []

@@ -43,7 +43,7 @@ def run(tool: str, *arguments: str) -> None:
 
 def main() -> int:
     """Write or check the stubs."""
-    native = importlib.import_module("cvxrelu._native")
+    native = importlib.import_module("cvxrelu.base.native")
     stale = False
     for module, name in ((native.core.__name__, "_core.pyi"), ("cvxrelu._cpu", "_cpu.pyi")):
         path, fresh = PACKAGE / name, stub_of(module)

@@ -11,7 +11,7 @@ from typing import Any
 
 import cvxrelu
 import numpy as np
-from cvxrelu.mkl_solution import masked_values
+from cvxrelu.kernels.mkl_solution import masked_values
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import RidgeClassifier
 from sklearn.svm import SVC

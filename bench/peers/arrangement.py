@@ -30,7 +30,7 @@ import time
 import cvxrelu
 import highspy
 import numpy as np
-from cvxrelu._native import core
+from cvxrelu.base.native import core
 
 
 def gaussian(n, d):

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import cvxrelu
 import numpy as np
-from cvxrelu._native import core
-from cvxrelu.cone_program import balanced_layers
+from cvxrelu.base.native import core
+from cvxrelu.relu.solution import balanced_layers
 
 from bench.peers import gated
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import cvxrelu
 import numpy as np
-from cvxrelu.block_solver import BlockProgram
-from cvxrelu.row_blocks import Parts, add
+from cvxrelu.gated.passes import BlockProgram
+from cvxrelu.rows.rows import Parts, add
 
 
 @dataclasses.dataclass

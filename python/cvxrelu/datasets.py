@@ -7,7 +7,7 @@ import importlib.resources
 
 import numpy as np
 
-from ._validation import FloatArray
+from .base.arrays import FloatArray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

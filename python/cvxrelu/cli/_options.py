@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import Any
 
-from .._tables import Table, TableError
+from ._tables import Table, TableError
 
 _LARGEST_COUNT = 10**12
 

@@ -6,13 +6,13 @@ import argparse
 import time
 from typing import Any
 
-from .._archives import checked_archive, load_arrays
-from .._tables import TableError, read_table
-from ..network import Network
-from ..pricing import certify
+from ..base.archives import checked_archive, load_arrays
+from ..networks.network import Network
+from ..relu.certify import certify
 from . import _options
 from ._output import Progress, as_json, as_table
 from ._status import EXIT_NOT_CONVERGED, EXIT_OK
+from ._tables import TableError, read_table
 
 
 def add_command(commands: Any) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .._archives import write_archive
-from .._tables import read_table
-from ..arrangement import count_patterns, enumerate_patterns, pattern_bound
-from ..network import append_ones
+from ..arrangement.cells import pattern_bound
+from ..arrangement.enumerate import count_patterns, enumerate_patterns
+from ..base.archives import write_archive
+from ..base.arrays import append_ones
 from . import _options
 from ._output import Progress, as_json, as_table
 from ._status import EXIT_OK
+from ._tables import read_table
 
 FORMAT, VERSION = "cvxrelu.patterns", 1
 

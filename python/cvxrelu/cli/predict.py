@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .._table_model import TableModel
-from .._tables import read_table
 from ._output import as_json
 from ._status import EXIT_OK
+from ._table_model import TableModel
+from ._tables import read_table
 
 
 def add_command(commands: Any) -> None:

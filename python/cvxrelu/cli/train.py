@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from .._baselines import fit_mlp, fit_ridge
-from .._encoding import Encoding
-from .._table_model import Scaling, TableModel, decide, one_against_rest
-from .._tables import TableError, read_table
-from .._training import GatedFit, fit_gated
-from .._validation import FloatArray
+from ..base.arrays import FloatArray
 from ..datasets import load_yacht
+from ..estimators.labels import decide, one_against_rest
+from ..estimators.training import GatedFit, fit_gated
 from . import _options
+from ._baselines import fit_mlp, fit_ridge
+from ._encoding import Encoding
 from ._output import Progress, as_json, as_table
 from ._status import EXIT_NOT_CONVERGED, EXIT_OK
+from ._table_model import Scaling, TableModel
+from ._tables import TableError, read_table
 
 _DEFAULT_RATIO = {"regression": 1e-2, "classification": 3e-2}
 
@@ -129,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _train_and_report(problem: _Problem, arguments: argparse.Namespace) -> int:
     train, test = _split(problem.X.shape[0], arguments.test_size, arguments.seed)
     model, fit, seconds = _fit(problem, train, arguments)
-    report = _describe(problem, fit, seconds, train.size, test.size)
+    report = describe(problem, fit, seconds, train.size, test.size)
     if test.size:
         report["scores"] = _scores(problem, model, train, test, arguments)
     if getattr(arguments, "out", None):
@@ -179,7 +180,7 @@ def _fit(problem: _Problem, train: Any, arguments: argparse.Namespace) -> tuple[
     return model, fit, seconds
 
 
-def _describe(problem: _Problem, fit: GatedFit, seconds: float, n_train: int, n_test: int) -> dict[str, Any]:
+def describe(problem: _Problem, fit: GatedFit, seconds: float, n_train: int, n_test: int) -> dict[str, Any]:
     solution, patterns = fit.solution, fit.solution.patterns
     return {
         "data": problem.source,

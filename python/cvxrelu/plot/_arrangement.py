@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from .._native import core
-from .._validation import FloatArray, as_design, as_patterns
-from ..arrangement import enumerate_patterns
-from ..patterns import ActivationPatterns
+from ..arrangement.enumerate import enumerate_patterns
+from ..base.arrays import FloatArray, as_design
+from ..base.native import core
+from ..patterns.checks import as_patterns
+from ..patterns.patterns import ActivationPatterns
 from ._display import Display
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .._validation import FloatArray
+from ..base.arrays import FloatArray
 from ._display import Display
 
 if TYPE_CHECKING:

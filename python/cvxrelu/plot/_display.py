@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.lines import Line2D
 
-    from ..mkl_solution import MKLSolution
+    from ..kernels.mkl_solution import MKLSolution
 
 
 class Display:

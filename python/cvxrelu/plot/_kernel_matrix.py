@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .._validation import FloatArray, as_targets
-from ..kernels import masking_kernel, ntk_weights
-from ..mkl_solution import MKLSolution
+from ..base.arrays import FloatArray, as_targets
+from ..kernels.kernels import masking_kernel, ntk_weights
+from ..kernels.mkl_solution import MKLSolution
 from ._display import new_axes, tangent_name
 
 if TYPE_CHECKING:

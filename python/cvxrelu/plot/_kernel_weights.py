@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .._validation import FloatArray
-from ..kernels import ntk_weights
-from ..mkl_solution import MKLSolution
+from ..base.arrays import FloatArray
+from ..kernels.kernels import ntk_weights
+from ..kernels.mkl_solution import MKLSolution
 from ._display import Display, tangent_name
 
 if TYPE_CHECKING:

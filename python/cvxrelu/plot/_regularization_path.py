@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .._validation import FloatArray
-from ..group_lasso import GatedPath
+from ..base.arrays import FloatArray
+from ..gated.solution import GatedPath
 from ._display import Display
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""All activation patterns: the cells of a hyperplane arrangement."""

@@ -1,0 +1,209 @@
+"""The search for cells, and what is proved of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.arrays import FloatArray, as_count, as_design, as_scalar, as_threads
+from ..base.memory import available_memory
+from ..base.native import core
+from ..exceptions import ArrangementTooLargeError
+from ..patterns.patterns import ActivationPatterns
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrangementCertificate:
+    """How an enumeration was verified.
+
+    Completeness: the cells are counted as no-broken-circuit sets, whose ranks are decided as `mode` says; exactly, by
+    default. Soundness: every gate is checked to lie strictly inside its own cell. Both together prove the list.
+
+    Attributes
+    ----------
+    n_cells : int
+        Full-dimensional cells found.
+    n_verified : int
+        Cells whose gate was checked to lie strictly inside, with error-bounded dot products, and patterns of
+        hyperplanes whose gate was checked to have exactly this pattern. 0 with ``certify=False``.
+    n_repaired : int
+        Of these, gates of thin cells that were found in quadruple precision.
+    n_exact_fallbacks : int
+        Ranks and signs that floating point could not decide, and that exact integer arithmetic did.
+    n_hyperplanes : int
+        Rows of X that are not zero and not parallel to an earlier one.
+    rank : int
+        Rank of X.
+    mode : {"exact", "decimals", "tol"}
+        What the decisions are exact for: the float64 numbers given, their decimal roundings, or neither.
+    arithmetic : str
+        The arithmetic of the elimination.
+    n_on_hyperplanes : int
+        Patterns that are attained only on hyperplanes; 0 without ``closed=True``.
+    """
+
+    n_cells: int
+    n_verified: int
+    n_repaired: int
+    n_exact_fallbacks: int
+    n_hyperplanes: int
+    rank: int
+    mode: str
+    arithmetic: str
+    n_on_hyperplanes: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all patterns are proved to be there and all gates to have them, strictly inside where in a cell."""
+        return self.mode != "tol" and self.n_verified == self.n_cells + self.n_on_hyperplanes
+
+
+def pattern_bound(n: int, rank: int) -> int:
+    """Return the largest number of cells that n hyperplanes through the origin can have.
+
+    Parameters
+    ----------
+    n : int
+        Hyperplanes: rows of the data matrix that are not zero, parallel ones counted once.
+    rank : int
+        Rank of the data matrix.
+
+    Returns
+    -------
+    int
+        ``2 * sum(C(n - 1, k) for k < rank)`` (Cover, 1965), attained in general position; 1 without hyperplanes.
+    """
+    n, rank = as_count(n, "n", minimum=0), as_count(rank, "rank", minimum=0)
+    if n == 0 or rank == 0:
+        return 1
+    return 2 * sum(math.comb(n - 1, k) for k in range(min(rank, n)))
+
+
+def list_part(
+    X: npt.ArrayLike, index: int, of: int, *, chunk: int = 1 << 18, certify: bool = True, n_threads: int | None = 1
+) -> Iterator[ActivationPatterns]:
+    """Stream one of several parts of the cells, for as many processes that know nothing of each other.
+
+    The parts have all cells of X between them, each once, in the order of the whole, and with the same gates. They are
+    of similar size when there are many thousand cells for each. The certificate counts this part so far; cells that no
+    float64 gate was found for are warned of by every part that has some.
+    """
+    data, mode, _ = prepare(X, None, None)
+    cells = _part_of_cells(data, bool(certify), index, of)
+    if cells.rank > 0 or index == 0:
+        yield from pieces(data, cells, mode, as_count(chunk, "chunk", minimum=2), bool(certify), as_threads(n_threads))
+
+
+def count_part(X: npt.ArrayLike, index: int, of: int, *, n_threads: int | None = 1) -> int:
+    """Count the cells of a part as :func:`list_part` has them."""
+    cells = _part_of_cells(as_design(X), False, index, of)
+    return int(index == 0) if cells.rank == 0 else int(cells.count((1 << 63) - 1, as_threads(n_threads)))
+
+
+def _part_of_cells(data: FloatArray, certify: bool, index: int, of: int) -> Any:
+    cells = core.Arrangement(data, 0.0, certify)
+    cells.restrict(index, of)
+    return cells
+
+
+def pieces(
+    data: FloatArray, cells: Any, mode: str, chunk: int, certify: bool, threads: int
+) -> Iterator[ActivationPatterns]:
+    """Yield the cells that are left, at most `chunk` at a time."""
+    if cells.rank == 0:
+        yield single_cell(data, cells, mode)
+    n_words, n_features = (data.shape[0] + 63) // 64, data.shape[1]
+    while not cells.finished:
+        capacity = max(chunk, cells.room)
+        words = np.empty((capacity, n_words), dtype=np.uint64)
+        gates = np.empty((capacity, n_features))
+        found = cells.fill(words, gates, threads)
+        if found == 0:
+            continue
+        certificate = certificate_of(cells, mode, certify)
+        words.resize((found, n_words), refcheck=False)
+        gates.resize((found, n_features), refcheck=False)
+        for first in range(0, found, chunk):
+            piece = slice(first, first + chunk)
+            yield ActivationPatterns(gates[piece], words[piece], data.shape[0], certificate=certificate)
+
+
+def prepare(X: npt.ArrayLike, decimals: int | None, tol: float | None) -> tuple[FloatArray, str, float]:
+    """Return the matrix to work on, the mode and the tolerance (0: exact)."""
+    data = as_design(X)
+    if decimals is not None and tol is not None:
+        raise ValueError("decimals and tol exclude each other: the first is exact, the second is not")
+    if tol is not None:
+        return data, "tol", as_scalar(tol, "tol", strict=True)
+    if decimals is None:
+        return data, "exact", 0.0
+    places = as_count(decimals, "decimals", minimum=0)
+    rounded = np.rint(data * 10.0**places)
+    bad = np.argwhere(~(np.abs(rounded) < 2.0**53))
+    if bad.size:
+        j, k = map(int, bad[0])
+        raise ValueError(f"decimals={places} needs more than 53 bits for X[{j}, {k}] = {data[j, k]}: use fewer")
+    return rounded, "decimals", 0.0
+
+
+def affordable(cells: Any, data: FloatArray, tol: float, limit: int | None, row_bytes: int, threads: int) -> int:
+    """Return for how many patterns there must be room; raise when that is too many."""
+    bound = pattern_bound(cells.n_hyperplanes, cells.rank)
+    in_memory = int(0.8 * available_memory()) // row_bytes
+    most = in_memory if limit is None else min(limit, in_memory)
+    if bound <= most:
+        return bound
+    # Independent rows have 2^rank cells, and every further hyperplane is cut into 2^(rank - 1) cells or more.
+    least = (cells.n_hyperplanes - cells.rank + 2) * 2 ** (cells.rank - 1)
+    if least > most:
+        exact = f"at least {least} and at most {bound}"
+    else:
+        counter = core.Arrangement(data, tol, False)
+        count = counter.count(min(most, (1 << 62)), threads)
+        if count <= most:
+            return int(count) + int(cells.room)
+        exact = f"{count}" if counter.finished else f"at least {count} and at most {bound}"
+    reason = f"max_patterns is {limit}" if limit is not None and most == limit else f"{in_memory} fit into memory"
+    raise ArrangementTooLargeError(
+        f"X has {exact} patterns, {row_bytes} bytes each ({bound * row_bytes:.3g} bytes at most), but {reason}: "
+        "stream them with iter_patterns, or draw some with sample_patterns"
+    )
+
+
+def certificate_of(cells: Any, mode: str, certify: bool) -> ArrangementCertificate:
+    counts = cells.counts
+    missing = counts["pairs"] - counts["verified"]
+    if certify and missing and cells.finished:
+        warnings.warn(
+            f"{2 * missing} of {2 * counts['pairs']} cells are so thin that no float64 gate was found inside: their "
+            "patterns are right, their gates are not. If X holds decimal numbers, such cells come from their binary "
+            "rounding, and decimals=... does without",
+            UserWarning,
+            stacklevel=3,
+        )
+    return ArrangementCertificate(
+        n_cells=2 * counts["pairs"],
+        n_verified=2 * counts["verified"],
+        n_repaired=2 * counts["repaired"],
+        n_exact_fallbacks=counts["exact_decisions"] + counts["exact_gate_signs"],
+        n_hyperplanes=cells.n_hyperplanes,
+        rank=cells.rank,
+        mode=mode,
+        arithmetic=cells.arithmetic,
+    )
+
+
+def single_cell(data: FloatArray, cells: Any, mode: str) -> ActivationPatterns:
+    """Without hyperplanes the only cell is the whole space."""
+    n, d = data.shape
+    bits = np.zeros((1, 64 * ((n + 63) // 64)), dtype=np.uint8)
+    bits[0, :n] = 1
+    words = np.packbits(bits, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+    certificate = ArrangementCertificate(1, 1, 0, 0, 0, 0, mode, cells.arithmetic)
+    return ActivationPatterns(np.eye(1, d), words, n, certificate=certificate)

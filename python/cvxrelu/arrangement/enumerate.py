@@ -1,0 +1,255 @@
+"""All activation patterns of a data matrix: the cells of a central hyperplane arrangement."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.arrays import FloatArray, WordArray, as_count, as_threads
+from ..base.native import core
+from ..exceptions import ArrangementTooLargeError
+from ..patterns.patterns import ActivationPatterns
+from ..rows.rows import is_dask
+from .cells import ArrangementCertificate, affordable, certificate_of, pattern_bound, pieces, prepare, single_cell
+from .faces import closed_faces
+
+
+def enumerate_patterns(
+    X: npt.ArrayLike,
+    *,
+    closed: bool = False,
+    max_patterns: int | None = None,
+    decimals: int | None = None,
+    tol: float | None = None,
+    certify: bool = True,
+    n_threads: int | None = None,
+) -> ActivationPatterns:
+    """Find every activation pattern 1[X g >= 0] of gates g in general position, each with a gate.
+
+    These are the full-dimensional cells of the arrangement of hyperplanes x_j . g = 0. They come in antipodal pairs,
+    one after the other; rows of X that are zero are active in all patterns. The pattern that is 0 everywhere is in
+    the list if it is a cell; it adds nothing to a convex program, and ``patterns[patterns.words.any(axis=1)]`` leaves
+    it out.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features)
+        Data matrix of any rank, with duplicate, opposite or zero rows or not. For a bias append a column of ones.
+    closed : bool, default False
+        Add the patterns that are attained only on hyperplanes, where 1[0 >= 0] is 1: the result is then exactly
+        ``{1[X u >= 0] : u}``. They come last, each once: for u = 0 the pattern that is 1 everywhere, unless a cell has
+        it, and more where rows are positively dependent, as x and -x are. With a column of ones there are none. A
+        point with such a pattern lies on hyperplanes, and float64 numbers need not express one; then the pattern is
+        right, the gate is only near the face, and the certificate is not `complete`.
+    max_patterns : int, optional
+        Raise instead of returning more patterns than this.
+    decimals : int, optional
+        Take the entries of X as decimal numbers with this many places, which data such as 0.1 + 0.2 = 0.3 need to be
+        seen as degenerate as they were meant. Gates and patterns then belong to the rounded numbers.
+    tol : float, optional
+        Decide in floating point: what is below `tol`, for rows and vectors of norm one, counts as zero. By default
+        all decisions are exact for the float64 numbers given.
+    certify : bool, default True
+        Check that every gate lies strictly inside its cell.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take. The result does not depend on it.
+
+    Returns
+    -------
+    ActivationPatterns
+        With `certificate`, an :class:`ArrangementCertificate`.
+
+    Raises
+    ------
+    ArrangementTooLargeError
+        Before anything is allocated, when there are more than `max_patterns` or the result would not fit into 80 % of
+        the memory that is available. Patterns on hyperplanes are counted while they are found.
+    ValueError
+        For bad shapes, entries that are not finite, a rank above 62, or contradicting settings; in the middle where
+        signs that `tol` decides give more cells than any hyperplanes can, as rows do that differ by about `tol`.
+
+    Warns
+    -----
+    UserWarning
+        When some cells are so thin that no float64 gate was found inside (there may be none, as between the lines of
+        (1, 1) and (1, 1 - 2^-53)), or no float64 gate was found on a face; their patterns are right all the same.
+
+    Notes
+    -----
+    In general position there are :func:`pattern_bound` patterns of n samples and rank r, about 2 n^(r-1) / (r-1)!.
+    Time is proportional to n for each pattern. The method pairs cells with no-broken-circuit sets of the rows, so it
+    solves no linear program and never looks a pattern up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cvxrelu import enumerate_patterns
+    >>> patterns = enumerate_patterns(np.array([[-1.0, 1.0], [0.0, 1.0], [2.0, 1.0]]))
+    >>> len(patterns)
+    6
+    >>> patterns.certificate.complete
+    True
+    """
+    if is_dask(X):
+        from . import cluster
+
+        cluster.refuse_other_numbers(decimals, tol, closed)
+        return cluster.enumerate_parts(X, max_patterns=max_patterns, certify=certify, n_threads=n_threads)
+    data, mode, width = prepare(X, decimals, tol)
+    threads = as_threads(n_threads)
+    limit = None if max_patterns is None else as_count(max_patterns, "max_patterns")
+    _refuse_rounded(closed, mode)
+    cells = core.Arrangement(data, width, bool(certify))
+    if cells.rank == 0:
+        return single_cell(data, cells, mode)
+    n_words, n_features = (data.shape[0] + 63) // 64, data.shape[1]
+    capacity = affordable(cells, data, width, limit, 8 * (n_words + n_features), threads)
+    words = np.empty((capacity, n_words), dtype=np.uint64)
+    gates = np.empty((capacity, n_features))
+    found = cells.fill(words, gates, threads)
+    words.resize((found, n_words), refcheck=False)
+    gates.resize((found, n_features), refcheck=False)
+    certificate = certificate_of(cells, mode, bool(certify))
+    if closed:
+        parts = [(words, gates)]
+        cells_only = certificate
+        for words, gates, certificate in _with_faces(data, cells, cells_only, bool(certify), threads):
+            parts.append((words, gates))
+            if limit is not None and certificate.n_cells + certificate.n_on_hyperplanes > limit:
+                raise ArrangementTooLargeError(f"X has {found} cells and more patterns, but max_patterns is {limit}")
+        words, gates = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return ActivationPatterns(gates, words, data.shape[0], certificate=certificate)
+
+
+def iter_patterns(
+    X: npt.ArrayLike,
+    *,
+    closed: bool = False,
+    chunk: int = 1 << 18,
+    decimals: int | None = None,
+    tol: float | None = None,
+    certify: bool = True,
+    n_threads: int | None = None,
+) -> Iterator[ActivationPatterns]:
+    """Stream the patterns of :func:`enumerate_patterns`, in the same order, in bounded memory.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features)
+        As in :func:`enumerate_patterns`.
+    closed
+        As in :func:`enumerate_patterns`.
+    chunk : int
+        Patterns in each piece, at most. Memory is that of some `chunk` patterns with their gates, and with `closed`
+        of a mask for each set of rows that a subspace is orthogonal to and that has more rows than its rank.
+    decimals, tol, certify, n_threads
+        As in :func:`enumerate_patterns`.
+
+    Yields
+    ------
+    ActivationPatterns
+        The next patterns. The certificate counts all patterns so far.
+
+    Raises
+    ------
+    ValueError
+        As :func:`enumerate_patterns`, and already at the call, before the first piece is asked for.
+    """
+    if is_dask(X):
+        from . import cluster
+
+        cluster.refuse_other_numbers(decimals, tol, closed)
+        return cluster.iter_parts(X, chunk=chunk, certify=certify, n_threads=n_threads)
+    data, mode, width = prepare(X, decimals, tol)
+    chunk, threads = as_count(chunk, "chunk", minimum=2), as_threads(n_threads)
+    _refuse_rounded(closed, mode)
+    return _stream(data, mode, width, closed, chunk, bool(certify), threads)
+
+
+def _stream(
+    data: FloatArray, mode: str, width: float, closed: bool, chunk: int, certify: bool, threads: int
+) -> Iterator[ActivationPatterns]:
+    cells = core.Arrangement(data, width, certify)
+    yield from pieces(data, cells, mode, chunk, certify, threads)
+    if closed and cells.rank > 0:
+        so_far = certificate_of(cells, mode, False)
+        for words, gates, certificate in _with_faces(data, cells, so_far, certify, threads):
+            for first in range(0, len(words), chunk):
+                piece = slice(first, first + chunk)
+                yield ActivationPatterns(gates[piece], words[piece], data.shape[0], certificate=certificate)
+
+
+def _with_faces(
+    data: FloatArray, cells: Any, certificate: ArrangementCertificate, certify: bool, threads: int
+) -> Iterator[tuple[WordArray, FloatArray, ArrangementCertificate]]:
+    """Yield the patterns on hyperplanes with certificates that count them as well."""
+    missing = 0
+    for words, gates in closed_faces(data, cells, threads):
+        right = int((core.pack_patterns(data, gates, threads)[0] == words).all(axis=1).sum()) if certify else 0
+        missing += len(words) - right
+        certificate = dataclasses.replace(
+            certificate,
+            n_verified=certificate.n_verified + right,
+            n_on_hyperplanes=certificate.n_on_hyperplanes + len(words),
+        )
+        yield words, gates, certificate
+    if certify and missing:
+        warnings.warn(
+            f"{missing} of {certificate.n_on_hyperplanes} patterns on hyperplanes have no float64 gate that was "
+            "found: these patterns are right, their gates are only near",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _refuse_rounded(closed: bool, mode: str) -> None:
+    if closed and mode == "tol":
+        raise ValueError("closed=True needs exact decisions, which tol does not make: leave one of them out")
+
+
+def count_patterns(
+    X: npt.ArrayLike,
+    *,
+    closed: bool = False,
+    decimals: int | None = None,
+    tol: float | None = None,
+    n_threads: int | None = None,
+) -> int:
+    """Count the patterns of :func:`enumerate_patterns` without storing them.
+
+    Parameters
+    ----------
+    X, closed, decimals, tol, n_threads
+        As in :func:`enumerate_patterns`.
+
+    Returns
+    -------
+    int
+        The number of full-dimensional cells, and of the patterns on hyperplanes that `closed` adds.
+
+    Raises
+    ------
+    ArrangementTooLargeError
+        When there can be 2^63 cells or more.
+    """
+    if is_dask(X):
+        from . import cluster
+
+        cluster.refuse_other_numbers(decimals, tol, closed)
+        return cluster.count_parts(X, n_threads)
+    data, mode, width = prepare(X, decimals, tol)
+    threads = as_threads(n_threads)
+    _refuse_rounded(closed, mode)
+    cells = core.Arrangement(data, width, False)
+    if cells.rank == 0:
+        return 1
+    bound = pattern_bound(cells.n_hyperplanes, cells.rank)
+    if bound >= 1 << 63:
+        raise ArrangementTooLargeError(f"X may have up to {bound:.3g} patterns, too many to count one by one")
+    faces = sum(len(words) for words, _ in closed_faces(data, cells, threads)) if closed else 0
+    return int(cells.count((1 << 63) - 1, threads)) + faces

@@ -1,0 +1,1 @@
+"""What every room uses: arrays from users, scaling, bits, bounds, files."""

@@ -1,0 +1,268 @@
+"""Tables from the user's files, with complaints that say where: text tables and files of arrays."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..base.archives import Array, load_arrays
+from ..base.arrays import FloatArray
+
+
+class TableError(ValueError):
+    """A file is not the table that was asked for; the message is one line for the person at the keyboard."""
+
+
+class Table(Protocol):
+    """Columns with names."""
+
+    @property
+    def path(self) -> str:
+        """The file."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+
+    def column(self, name: str, option: str | None = None) -> str:
+        """Return the name of a column that somebody asked for, with an option of the command line."""
+
+    def cells(self, name: str) -> list[str]:
+        """Return a column as text without surrounding blanks."""
+
+    def text(self, name: str) -> list[str]:
+        """Return a column as text without surrounding blanks; every cell must have some."""
+
+    def numbers(self, names: Sequence[str]) -> FloatArray:
+        """Return columns as finite numbers of shape (rows, len(names))."""
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether every cell of a column that is not empty reads as a number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TextTable:
+    """Text cells under column names."""
+
+    path: str
+    names: tuple[str, ...]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def column(self, name: str, option: str | None = None) -> str:
+        """Return the name, if there is such a column."""
+        if name not in self.names:
+            raise _no_column(self, name, option)
+        return name
+
+    def _index(self, name: str) -> int:
+        return self.names.index(self.column(name))
+
+    def cells(self, name: str) -> list[str]:
+        """Return a column as text without surrounding blanks."""
+        index = self._index(name)
+        return [row[index].strip() for row in self.rows]
+
+    def text(self, name: str) -> list[str]:
+        """Return a column as text without surrounding blanks; every cell must have some."""
+        cells = self.cells(name)
+        for cell, line in zip(cells, self.lines, strict=True):
+            if not cell:
+                raise TableError(f"{self.path}, line {line}: column {name!r} is empty")
+        return cells
+
+    def numbers(self, names: Sequence[str]) -> FloatArray:
+        """Return columns as finite numbers of shape (rows, len(names))."""
+        index = [self._index(name) for name in names]
+        values = np.empty((len(self.rows), len(names)))
+        for i, row in enumerate(self.rows):
+            for j, k in enumerate(index):
+                values[i, j] = self._number(row[k].strip(), names[j], self.lines[i])
+        return values
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether every cell of a column that is not empty reads as a number."""
+        index = self._index(name)
+        return all(_reads_as_number(row[index]) for row in self.rows if row[index].strip())
+
+    def _number(self, cell: str, name: str, line: int) -> float:
+        where = f"{self.path}, line {line}: column {name!r}"
+        if not cell:
+            raise TableError(
+                f"{where} is empty: fill missing values (`train --encode` does), or leave it out with --ignore {name}"
+            )
+        try:
+            value = float(cell)
+        except ValueError:
+            if _reads_as_number(cell.replace(",", ".")):
+                raise TableError(f"{where} has {cell!r}: numbers need a decimal point, not a comma") from None
+            raise TableError(
+                f"{where} has {cell!r}, which is not a number: encode text as numbers (`train --encode` does), "
+                f"or leave the column out with --ignore {name}"
+            ) from None
+        if not math.isfinite(value):
+            raise TableError(f"{where} has {cell!r}: values must be finite")
+        return value
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ArrayTable:
+    """Columns of arrays under names; of a matrix they are 0, 1, ..., and -1 is the last."""
+
+    path: str
+    columns: dict[str, Array]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.columns)
+
+    def column(self, name: str, option: str | None = None) -> str:
+        """Return the name of a column, also where it was counted from the end."""
+        if name in self.columns:
+            return name
+        digits = name.removeprefix("-")
+        if digits.isdecimal() and digits != name and 1 <= int(digits) <= len(self.columns):
+            return self.names[-int(digits)]
+        raise _no_column(self, name, option)
+
+    def cells(self, name: str) -> list[str]:
+        """Return a column as text without surrounding blanks."""
+        return [str(value).strip() for value in self.columns[self.column(name)]]
+
+    def text(self, name: str) -> list[str]:
+        """Return a column as text; every cell must have some."""
+        cells = self.cells(name)
+        for row, cell in enumerate(cells):
+            if not cell or cell == "nan":
+                raise TableError(f"{self.path}, row {row}: column {name!r} is empty")
+        return cells
+
+    def numbers(self, names: Sequence[str]) -> FloatArray:
+        """Return columns as finite numbers of shape (rows, len(names))."""
+        return np.stack([self._numbers(self.column(name)) for name in names], axis=1)
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether the column is of numbers."""
+        return self.columns[self.column(name)].dtype.kind in "biuf"
+
+    def _numbers(self, name: str) -> FloatArray:
+        column = self.columns[name]
+        if column.dtype.kind not in "biuf":
+            raise TableError(
+                f"{self.path}: column {name!r} has values of type {column.dtype}, which are no real numbers: "
+                f"leave it out with --ignore {name}"
+            )
+        values = column.astype(np.float64)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            raise TableError(f"{self.path}, row {bad[0]}: column {name!r} has {values[bad[0]]}: values must be finite")
+        return values
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """Read a table: an .npy or .npz file, or else a text file."""
+    path = os.fspath(path)
+    return _read_arrays(path) if Path(path).suffix in (".npy", ".npz") else _read_text(path)
+
+
+def _read_arrays(path: str) -> ArrayTable:
+    """Read a matrix, a structured array, or an archive whose arrays are columns or several columns each."""
+    arrays = load_arrays(path, "a table")
+    columns: dict[str, Array] = {}
+    if isinstance(arrays, dict):
+        for name, array in arrays.items():
+            if array.ndim == 1:
+                columns[name] = array
+            elif array.ndim == 2:
+                columns |= {f"{name}{k}": array[:, k] for k in range(array.shape[1])}
+            else:
+                raise TableError(f"{path}: array {name!r} has shape {array.shape}: a column has one dimension")
+    elif arrays.dtype.names is not None and arrays.ndim == 1:
+        columns = {name: arrays[name] for name in arrays.dtype.names}
+    elif arrays.ndim == 2:
+        columns = {str(k): arrays[:, k] for k in range(arrays.shape[1])}
+    else:
+        raise TableError(f"{path} has an array of shape {arrays.shape}: a table has rows and columns")
+    if not columns or not min(column.shape[0] for column in columns.values()):
+        raise TableError(f"{path} is empty")
+    lengths = {name: column.shape[0] for name, column in columns.items()}
+    (first, rows), *others = lengths.items()
+    for name, length in others:
+        if length != rows:
+            raise TableError(f"{path}: column {first!r} has {rows} rows, but {name!r} has {length}")
+    return ArrayTable(path, columns)
+
+
+def _read_text(path: str) -> TextTable:
+    """Read a text file with a header line and commas, semicolons or tabs between the cells."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            content = file.read()
+    except UnicodeDecodeError:
+        raise TableError(f"{path} is not a text file in UTF-8") from None
+    except OSError as error:
+        raise TableError(f"cannot read {path}: {error.strerror}") from None
+    if "\0" in content:
+        raise TableError(f"{path} is not a text file")
+    head = content.partition("\n")[0]
+    reader = csv.reader(content.splitlines(), delimiter=max(",;\t", key=head.count), strict=True)
+    names: tuple[str, ...] = ()
+    rows, lines = [], []
+    try:
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            if not names:
+                names = tuple(cell.strip() for cell in row)
+                continue
+            if len(row) != len(names):
+                raise TableError(f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(names)}")
+            rows.append(row)
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise TableError(f"{path}, line {reader.line_num}: {error}") from None
+    if not names:
+        raise TableError(f"{path} is empty")
+    while len(names) > 1 and not names[-1] and not any(row[-1].strip() for row in rows):
+        # Spreadsheets write empty columns at the end.
+        names, rows = names[:-1], [row[:-1] for row in rows]
+    _check_header(names, path)
+    if not rows:
+        raise TableError(f"{path} has a header and no rows")
+    return TextTable(path, names, rows, lines)
+
+
+def _check_header(names: tuple[str, ...], path: str) -> None:
+    if all(_reads_as_number(name) for name in names):
+        raise TableError(f"{path} has no header: its first line has numbers only, not the names of the columns")
+    for k, name in enumerate(names):
+        if not name:
+            raise TableError(f"{path}: column {k + 1} has no name in the header")
+        if name in names[:k]:
+            raise TableError(f"{path}: the header has {name!r} twice")
+
+
+def _reads_as_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_column(table: Table, name: str, option: str | None) -> TableError:
+    asked = f"{option}: " if option else ""
+    return TableError(f"{asked}{table.path} has no column {name!r}; its columns are {_listing(table.names)}")
+
+
+def _listing(names: Sequence[str], limit: int = 12) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"

@@ -1,0 +1,49 @@
+"""scikit-learn estimators, each imported when it is first asked for: some need more of scikit-learn than others."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .gated import GatedReLUClassifier, GatedReLURegressor
+    from .gated_cv import GatedReLUClassifierCV, GatedReLURegressorCV
+    from .mkl import MKLClassifier, MKLClassifierCV, MKLRegressor, MKLRegressorCV
+    from .ntk import NTKClassifier, NTKClassifierCV, NTKRegressor, NTKRegressorCV
+    from .relu import ReLUClassifier, ReLURegressor
+    from .relu_cv import ReLUClassifierCV, ReLURegressorCV
+
+__all__ = [
+    "GatedReLUClassifier",
+    "GatedReLUClassifierCV",
+    "GatedReLURegressor",
+    "GatedReLURegressorCV",
+    "MKLClassifier",
+    "MKLClassifierCV",
+    "MKLRegressor",
+    "MKLRegressorCV",
+    "NTKClassifier",
+    "NTKClassifierCV",
+    "NTKRegressor",
+    "NTKRegressorCV",
+    "ReLUClassifier",
+    "ReLUClassifierCV",
+    "ReLURegressor",
+    "ReLURegressorCV",
+]
+
+_MODULES = {"GatedReLU": "gated", "MKL": "mkl", "NTK": "ntk", "ReLU": "relu"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'cvxrelu.estimators' has no attribute {name!r}")
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"cvxrelu.{name} needs scikit-learn: pip install 'cvxrelu[sklearn]'") from error
+    family = name.removesuffix("CV").removesuffix("Regressor").removesuffix("Classifier")
+    cv = "_cv" if name.endswith("CV") and family.endswith("ReLU") else ""
+    estimator = getattr(importlib.import_module(f".{_MODULES[family]}{cv}", __name__), name)
+    estimator.__module__ = "cvxrelu"  # what pickles name
+    return estimator

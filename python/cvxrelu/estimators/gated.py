@@ -1,0 +1,354 @@
+"""scikit-learn estimators: the certified networks behind fit and predict."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from ..base.arrays import FloatArray, as_count, as_generator, as_scalar
+from ..rows.rows import is_rows
+from .callbacks import FitTasks
+from .certificate import certificate_of
+from .fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
+from .training import GatedFit, fit_gated, logger
+
+_PARAMETERS = """\
+    n_gates : int, default 500
+        Gates that are drawn. Ignored where `gates` is an array.
+    gates : {{"mixed", "gaussian"}} or array_like of shape (n_gates, n_features [+ 1]), default {gates!r}
+        Law of the gates. "gaussian" draws them from N(0, I). "mixed" lets every second gate compare one random
+        feature with a threshold between two of its training values; it needs `fit_bias` (or a constant feature).
+        An array is taken as it is; with `fit_bias` its last column belongs to the ones column.
+    beta : float, optional
+        Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
+    beta_ratio : float, default {beta_ratio!r}
+        Penalty relative to that smallest one; ignored where `beta` is given.
+    fit_bias : bool, default True
+        Append a column of ones, inside the gates and inside the penalty.
+    tol : float, default 1e-6
+        Relative duality gap (gap over objective at zero) at which training stops.
+    max_iter : int, default {max_iter}
+        Iterations of the solver: passes over all patterns.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take. Together with `n_jobs` of a search they multiply.
+    random_state : None, int, RandomState or Generator, default None
+        Source of the gates. An int makes fits repeatable.
+    warm_start : bool, default False
+        Keep gates and coefficients of the previous fit, and start from them.
+    callback : callable, optional
+        Called with a dict of ``iteration``, ``objective``, ``gap``, ``relative_gap``, ``active``, ``beta`` and
+        ``network``, the network at present; returning True stops training with the best certified result so far.
+        scikit-learn's own callbacks (its versions with ``set_callbacks``) work as well.
+    verbose : int, default 0
+        1 logs a line for each fit, 2 one for each iteration, through ``logging.getLogger("cvxrelu")``; to stderr
+        where the application has configured no logging.
+
+    Attributes
+    ----------
+    network_ : Network
+        The trained network{network_note}.
+    certificate_ : TrainingCertificate
+        Over networks on these gates: ``lower_bound``, ``upper_bound``, ``gap``, ``relative_gap`` and ``converged``.
+    dual_gap_ : float
+        ``certificate_.gap``: no network on these gates has an objective smaller by more than this.
+    beta_ : float
+        Penalty that was used.
+    n_active_ : int
+        Patterns whose block is not zero.
+    objective_ : float
+        Optimal value of the program that was reached, over all samples.
+    n_iter_ : int
+        Iterations of the solver.
+    solution_ : GatedSolution
+        The solution of the program, with its dual point. Equal samples are merged before (which changes nothing but
+        a constant in the objective), so that a sample weight of k is exactly k copies.
+    patterns_ : ActivationPatterns
+        Distinct patterns of the gates on the distinct samples, in the order of their first appearance.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where `X` had names."""
+
+_DEFAULT_MAX_ITER = 200
+
+
+class _GatedReLU(GatedModel, BaseEstimator):  # type: ignore[misc]
+    def __init__(
+        self,
+        *,
+        loss: str = "squared",
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        beta: float | None = None,
+        beta_ratio: float = 1e-2,
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        max_iter: int = _DEFAULT_MAX_ITER,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        callback: Callable[[dict[str, Any]], Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.loss = loss
+        self.n_gates = n_gates
+        self.gates = gates
+        self.beta = beta
+        self.beta_ratio = beta_ratio
+        self.fit_bias = fit_bias
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.callback = callback
+        self.verbose = verbose
+
+    def _fits_chunks(self, X: Any) -> bool:
+        # A memory map is an array, too, where there is no solver for its chunks.
+        return is_rows(X) and (self.loss == "squared" or not isinstance(X, np.memmap))
+
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
+        loss = self._checked_loss()
+        weights = checked_weights(sample_weight, X)
+        tasks.begin("iteration")
+        with log_to_console(self.verbose):
+            fit = fit_gated(
+                np.asarray(X, dtype=np.float64),
+                targets,
+                n_gates=as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None,
+                gates=self.gates,
+                beta=self.beta,
+                beta_ratio=self.beta_ratio,
+                fit_bias=self.fit_bias,
+                tol=as_scalar(self.tol, "tol"),
+                max_iter=as_count(self.max_iter, "max_iter"),
+                random_state=as_generator(check_random_state(None) if self.random_state is None else self.random_state),
+                sample_weight=weights,
+                previous=self._previous(X),
+                n_threads=self.n_threads,
+                callback=self._progress(tasks),
+                **loss,
+            )
+        self._keep(fit)
+
+    def _previous(self, X: npt.NDArray[np.floating]) -> GatedFit | None:
+        fit: GatedFit | None = getattr(self, "_trained", None) if self.warm_start else None
+        if fit is not None and (fit.network.n_features, fit.network.bias) != (X.shape[1], self.fit_bias):
+            return None
+        return fit
+
+    def _keep(self, fit: GatedFit) -> None:
+        self._trained = fit
+        self.network_ = fit.network
+        self.solution_ = fit.solution
+        self.patterns_ = fit.solution.patterns
+        self.beta_ = fit.beta
+        self.objective_ = fit.solution.objective + fit.unexplained
+        self.certificate_ = certificate_of(
+            self.objective_, fit.solution.gap, fit.solution.relative_gap, fit.solution.converged
+        )
+        self.dual_gap_ = fit.solution.gap
+        self.n_active_ = len(fit.solution.active)
+        self.n_iter_ = fit.solution.n_iter
+
+    def _progress(self, tasks: FitTasks) -> Callable[[dict[str, Any]], bool] | None:
+        """Join the `callback` parameter, scikit-learn's callbacks and the log; None when nobody listens."""
+        if self.callback is None and not tasks.observed and self.verbose < 2:
+            return None
+
+        def progress(state: dict[str, Any]) -> bool:
+            if self.verbose >= 2:
+                logger.info(
+                    "iteration %d: objective %.9g, relative gap %.3g, %d active",
+                    *(state[key] for key in ("iteration", "objective", "relative_gap", "active")),
+                )
+            stop = tasks.next("iteration", lambda: _attributes_at(state))
+            if self.callback is not None:
+                stop = bool(self.callback(state)) or stop
+            return stop
+
+        return progress
+
+
+def _attributes_at(state: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of an estimator whose fit would end here."""
+    return {
+        "network_": state["network"],
+        "beta_": state["beta"],
+        "dual_gap_": state["gap"],
+        "objective_": state["objective"],
+        "certificate_": certificate_of(state["objective"], state["gap"], state["relative_gap"], False),
+        "n_active_": state["active"],
+        "n_iter_": state["iteration"],
+    }
+
+
+class GatedReLURegressor(GatedRegression, _GatedReLU):
+    __doc__ = f"""Gated ReLU network for regression, trained to a certified global optimum.
+
+    Solves, over the distinct activation patterns D_i of `n_gates` fixed gates,
+
+    ``min_u  sum_j s_j loss(y_j, f(x_j)) + beta sum_i ||u_i||``,  ``f(x) = sum_i 1[x . g_i >= 0] x . u_i``
+
+    with the loss ``1/2 ||f - y||^2`` by default and sample weights s_j (1 by default, and no 1/n), which is
+    weight-decayed training of a network of gated ReLU neurons (Mishkin, Sahiner and Pilanci, 2022). With several
+    outputs ||u_i|| is the Frobenius norm of a block. The result depends on the gates that were drawn, and on nothing
+    else: no starting point, no learning rate.
+
+    Standardise the features, and preferably the target: both are penalised through the weights.
+
+    Parameters
+    ----------
+    loss : {{"squared", "huber", "poisson"}}, default "squared"
+        The losses of :func:`solve_gated`. "huber" is linear from an error of `delta` on, for targets with outliers.
+        "poisson" is half the deviance of counts (targets that are not negative, one output) whose mean is exp(f);
+        ``predict`` returns that mean.
+    delta : float, default 1.0
+        Error from which on the Huber loss is linear, in units of the target.
+{_PARAMETERS.format(gates="mixed", beta_ratio=1e-2, max_iter=_DEFAULT_MAX_ITER, network_note="")}
+
+    Examples
+    --------
+    >>> from cvxrelu import GatedReLURegressor
+    >>> from cvxrelu.datasets import load_yacht
+    >>> data = load_yacht()
+    >>> X = (data.X - data.X.mean(axis=0)) / data.X.std(axis=0)
+    >>> model = GatedReLURegressor(random_state=0).fit(X, data.y)
+    >>> bool(model.dual_gap_ <= 1e-6 * 0.5 * (data.y @ data.y))
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        loss: str = "squared",
+        delta: float = 1.0,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        beta: float | None = None,
+        beta_ratio: float = 1e-2,
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        max_iter: int = _DEFAULT_MAX_ITER,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        callback: Callable[[dict[str, Any]], Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            loss=loss,
+            n_gates=n_gates,
+            gates=gates,
+            beta=beta,
+            beta_ratio=beta_ratio,
+            fit_bias=fit_bias,
+            tol=tol,
+            max_iter=max_iter,
+            n_threads=n_threads,
+            random_state=random_state,
+            warm_start=warm_start,
+            callback=callback,
+            verbose=verbose,
+        )
+        self.delta = delta
+
+
+class GatedReLUClassifier(GatedClassification, _GatedReLU):
+    __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
+
+    The program is that of :class:`GatedReLURegressor` with a loss for labels; all outputs are on the same patterns.
+
+    Parameters
+    ----------
+    loss : {{"squared", "logistic", "softmax"}}, default "squared"
+        "squared" on targets -1 and +1 and "logistic" have one output for two classes, one for each class (against the
+        rest) for more; "softmax" has one for each class. "squared" trains fastest, but has no ``predict_proba``:
+        its scores are no probabilities (scikit-learn's ``CalibratedClassifierCV`` makes some of them).
+{
+        _PARAMETERS.format(
+            gates="mixed",
+            beta_ratio=3e-2,
+            max_iter=_DEFAULT_MAX_ITER,
+            network_note=", whose outputs are those of ``decision_function``",
+        )
+    }
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+
+    Examples
+    --------
+    >>> from cvxrelu import GatedReLUClassifier
+    >>> X = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    >>> GatedReLUClassifier(random_state=0).fit(X, ["same", "other", "other", "same"]).predict(X).tolist()
+    ['same', 'other', 'other', 'same']
+    """
+
+    def __init__(
+        self,
+        *,
+        loss: str = "squared",
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        beta: float | None = None,
+        beta_ratio: float = 3e-2,
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        max_iter: int = _DEFAULT_MAX_ITER,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        callback: Callable[[dict[str, Any]], Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            loss=loss,
+            n_gates=n_gates,
+            gates=gates,
+            beta=beta,
+            beta_ratio=beta_ratio,
+            fit_bias=fit_bias,
+            tol=tol,
+            max_iter=max_iter,
+            n_threads=n_threads,
+            random_state=random_state,
+            warm_start=warm_start,
+            callback=callback,
+            verbose=verbose,
+        )
+
+
+def generator_of(random_state: Any) -> np.random.Generator:
+    """Return a generator; None draws from the state that `numpy.random.seed` sets, as everywhere in scikit-learn."""
+    return as_generator(check_random_state(None) if random_state is None else random_state)
+
+
+@contextlib.contextmanager
+def log_to_console(verbose: int) -> Iterator[None]:
+    """Let the log through, to stderr unless the application listens to it already."""
+    if not verbose:
+        yield
+        return
+    silent = all(isinstance(handler, logging.NullHandler) for handler in logger.handlers) and (
+        not logger.propagate or not logging.getLogger().handlers
+    )
+    handler = logging.StreamHandler() if silent else None
+    level = logger.level
+    if handler is not None:
+        logger.addHandler(handler)
+    if not logger.isEnabledFor(logging.INFO):
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if handler is not None:
+            logger.removeHandler(handler)

@@ -1,0 +1,412 @@
+"""scikit-learn estimators: learned mixtures of masking kernels."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from ..base.arrays import FloatArray, as_count, as_generator, as_penalties, as_scalar
+from ..exceptions import ConvergenceWarning
+from ..gated.solve import beta_max, gated_path
+from ..kernels.gates import require_evaluation
+from ..kernels.mkl import solve_mkl
+from ..kernels.mkl_solution import MKLSolution, masked_values
+from ..networks.network import network_from_blocks
+from ..patterns.patterns import ActivationPatterns
+from ..patterns.sampling import sample_patterns
+from .callbacks import FitTasks
+from .certificate import certificate_of
+from .fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
+from .merging import MergedSamples
+
+_GATES = """\
+    n_gates : int, default 500
+        Gates that are drawn. Ignored where `gates` is an array.
+    gates : {"mixed", "gaussian"} or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
+        Law of the gates, as for :func:`sample_patterns`. "mixed" lets every second gate compare one random feature
+        with a threshold between two of its training values; it needs `fit_bias` (or a constant feature).
+    at : {"cell-average", "representative", "refined"}, default "cell-average"
+        What stands for the masks at samples that were not seen, see :func:`masking_kernel`. The average over all
+        gates drawn is the default because it has less variance; "representative" predicts what `network_` does."""
+
+_PENALTY = """\
+    beta : float, optional
+        Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
+    beta_ratio : float, default {beta_ratio}
+        Penalty relative to that smallest one; ignored where `beta` is given.
+    init : {{"ntk", "uniform"}} or array_like, default "ntk"
+        Weights to start the reweighting from.
+    max_iter : int, default 10
+        Iterations of the reweighting.
+    finish : bool, default True
+        Whether to go on to the optimum. Without, this is early stopping between the neural tangent kernel and the
+        optimal one."""
+
+_PENALTIES = """\
+    beta_ratios : array_like of shape (n_betas,), optional
+        Penalties to try, relative to the smallest one whose optimum is zero. By default 12 of them from 0.5 to 1e-4.
+    n_folds : int, default 5
+        Folds, each with gates of its own."""
+
+_REST = """\
+    fit_bias : bool, default True
+        Append a column of ones, inside the gates and inside the penalty.
+    tol : float, default 1e-6
+        Relative duality gap (gap over objective at zero) at which training stops.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    random_state : None, int, RandomState or Generator, default None
+        Source of the gates{folds}.
+    callback : callable, optional
+        Called with a dict of ``iteration``, ``objective``, ``gap``, ``relative_gap``, ``active``; returning True
+        stops training with the best certified result so far."""
+
+_FITTED = """\
+    eta_ : ndarray of shape (n_patterns,)
+        Weights of the masking kernels.
+    solution_ : MKLSolution
+        Weights, coefficients, certificate and history, over the distinct samples in the order of their appearance.
+    network_ : Network
+        The gated network with one gate for each pattern.
+    patterns_ : ActivationPatterns
+        Distinct patterns of the gates on the distinct samples.
+    certificate_ : TrainingCertificate
+        Over the patterns of the gates that were drawn: ``lower_bound``, ``upper_bound``, ``gap``, ``relative_gap``
+        and ``converged``.
+    dual_gap_ : float
+        ``certificate_.gap``: no weights have an objective smaller by more than this.
+    objective_ : float
+        Objective that was reached, over all samples.
+    beta_ : float
+        Penalty that was used.
+    n_active_ : int
+        Kernels whose weight is not zero.
+    n_iter_ : int
+        Iterations of the reweighting.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where `X` had names."""
+
+_ERRORS = """\
+    beta_ratios_ : ndarray of shape (n_betas,)
+        Relative penalties that were tried, decreasing.
+    cv_errors_ : ndarray of shape (n_betas,)
+        Weighted mean squared error on the samples left out, for each of them."""
+
+Callback = Callable[[dict[str, Any]], Any]
+
+
+class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
+    n_gates: int
+    gates: str | npt.ArrayLike
+    at: str
+    fit_bias: bool
+    tol: float
+    n_threads: int | None
+    random_state: Any
+    callback: Callback | None
+
+    def _generator(self) -> np.random.Generator:
+        return as_generator(check_random_state(None) if self.random_state is None else self.random_state)
+
+    def _patterns(self, X: FloatArray, rng: np.random.Generator) -> ActivationPatterns:
+        n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
+        patterns = sample_patterns(X, n_gates, gates=self.gates, random_state=rng, n_threads=self.n_threads)
+        require_evaluation(self.at, patterns)
+        return patterns
+
+    def _solve(
+        self,
+        samples: MergedSamples,
+        X: FloatArray,
+        patterns: ActivationPatterns,
+        beta: float | None,
+        ratio: float,
+        tasks: FitTasks,
+        **settings: Any,
+    ) -> None:
+        if beta is None:  # where y is zero every penalty gives zero weights
+            largest = beta_max(X, samples.y, patterns, sample_weight=samples.weights, n_threads=self.n_threads)
+            beta = as_scalar(ratio, "beta_ratio", strict=True) * (largest or 1.0)
+        tasks.begin("iteration")
+        with warnings.catch_warnings():
+            if not settings.get("finish", True):
+                warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is what was asked for
+            solution = solve_mkl(
+                X,
+                samples.y,
+                patterns,
+                beta,
+                sample_weight=samples.weights,
+                tol=self.tol,
+                n_threads=self.n_threads,
+                callback=self._progress(tasks),
+                **settings,
+            )
+        self._keep(samples, X, solution)
+
+    def _progress(self, tasks: FitTasks) -> Callback | None:
+        """Join the `callback` parameter and scikit-learn's callbacks, which see a fitted estimator only at the end."""
+        if not tasks.observed:
+            return self.callback
+
+        def progress(state: dict[str, Any]) -> bool:
+            stop = tasks.next("iteration")
+            return stop or (self.callback is not None and bool(self.callback(state)))
+
+        return progress
+
+    def _keep(self, samples: MergedSamples, X: FloatArray, solution: MKLSolution) -> None:
+        self.objective_ = solution.objective + samples.constant
+        self.certificate_ = certificate_of(self.objective_, solution.gap, solution.relative_gap, solution.converged)
+        self.solution_ = dataclasses.replace(
+            solution,
+            X=np.ascontiguousarray(X[samples.appearance]),
+            patterns=solution.patterns.reorder_samples(samples.appearance),
+            dual=solution.dual[samples.appearance],
+        )
+        self.patterns_ = self.solution_.patterns
+        self.eta_ = solution.eta
+        self.beta_ = solution.beta
+        self.dual_gap_ = solution.gap
+        self.n_active_ = int(solution.active.size)
+        self.n_iter_ = solution.n_iter
+        active = solution.active
+        self.network_ = network_from_blocks(solution.patterns.gates[active], solution.coef[active], bias=self.fit_bias)
+
+    def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
+        values: npt.NDArray[np.floating[Any]] = self.solution_.predict(X, at=self.at, n_threads=self.n_threads)
+        return values
+
+
+class _MKL(_MKLBase):
+    def __init__(
+        self,
+        *,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        at: str = "cell-average",
+        beta: float | None = None,
+        beta_ratio: float = 1e-3,
+        init: str | npt.ArrayLike = "ntk",
+        max_iter: int = 10,
+        finish: bool = True,
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        callback: Callback | None = None,
+    ) -> None:
+        self.n_gates = n_gates
+        self.gates = gates
+        self.at = at
+        self.beta = beta
+        self.beta_ratio = beta_ratio
+        self.init = init
+        self.max_iter = max_iter
+        self.finish = finish
+        self.fit_bias = fit_bias
+        self.tol = tol
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.callback = callback
+
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
+        patterns = self._patterns(X, self._generator())
+        settings = {"init": self.init, "max_iter": self.max_iter, "finish": self.finish}
+        self._solve(samples, X, patterns, self.beta, self.beta_ratio, tasks, **settings)
+
+
+class _MKLCV(_MKLBase):
+    def __init__(
+        self,
+        *,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        at: str = "cell-average",
+        beta_ratios: npt.ArrayLike | None = None,
+        n_folds: int = 5,
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        callback: Callback | None = None,
+    ) -> None:
+        self.n_gates = n_gates
+        self.gates = gates
+        self.at = at
+        self.beta_ratios = beta_ratios
+        self.n_folds = n_folds
+        self.fit_bias = fit_bias
+        self.tol = tol
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.callback = callback
+
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
+        n = X.shape[0]
+        if n < 2:
+            raise ValueError(ONE_SAMPLE)
+        if self.beta_ratios is None:
+            ratios = np.geomspace(0.5, 1e-4, 12)
+        else:
+            ratios = np.sort(as_penalties(self.beta_ratios, "beta_ratios"))[::-1]
+        rng = self._generator()
+        weights = np.ones(n) if samples.weights is None else samples.weights
+        folds = np.array_split(rng.permutation(n), min(as_count(self.n_folds, "n_folds", minimum=2), n))
+        errors = np.zeros(ratios.size)
+        for fold in folds:
+            tasks.begin("fold")
+            rest = np.setdiff1d(np.arange(n), fold)
+            errors += self._errors(X, samples.y, weights, rest, fold, ratios, rng)
+            tasks.end()
+        self.beta_ratios_, self.cv_errors_ = ratios, errors / weights.sum()
+        self._solve(samples, X, self._patterns(X, rng), None, float(ratios[errors.argmin()]), tasks)
+
+    def _errors(
+        self,
+        X: FloatArray,
+        y: FloatArray,
+        weights: FloatArray,
+        train: npt.NDArray[np.intp],
+        test: npt.NDArray[np.intp],
+        ratios: FloatArray,
+        rng: np.random.Generator,
+    ) -> FloatArray:
+        """Weighted sums of squared errors on the samples left out, for every penalty of the path."""
+        patterns = self._patterns(np.ascontiguousarray(X[train]), rng)
+        given: dict[str, Any] = {"sample_weight": weights[train], "n_threads": self.n_threads}
+        largest = beta_max(X[train], y[train], patterns, **given) or 1.0
+        path = gated_path(X[train], y[train], patterns, betas=ratios * largest, tol=self.tol, **given)
+        scale = weights[test].reshape(-1, *[1] * (y.ndim - 1))
+        errors = []
+        for point in path:
+            values = masked_values(patterns, point.coef, X[train], X[test], self.at, self.n_threads)
+            errors.append((scale * (y[test] - values) ** 2).sum())
+        return np.array(errors)
+
+
+class MKLRegressor(RegressionMixin, _MKL):
+    __doc__ = f"""Regression with the optimal mixture of masking kernels, from the neural tangent kernel on.
+
+    Learns weights eta of the kernels K_i = D_i X X' D_i of the activation patterns of `n_gates` gates with
+    :func:`solve_mkl`, to a certified optimum. The optimum is that of :class:`GatedReLURegressor`.
+
+    Parameters
+    ----------
+{_GATES}
+{_PENALTY.format(beta_ratio="1e-3")}
+{_REST.format(folds="")}
+
+    Attributes
+    ----------
+{_FITTED}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cvxrelu import MKLRegressor
+    >>> X = np.linspace(-1, 1, 21)[:, None]
+    >>> model = MKLRegressor(n_gates=50, random_state=0).fit(X, np.abs(X[:, 0]))
+    >>> bool(model.solution_.history.objective[0] > model.objective_)
+    True
+    """
+
+
+class MKLClassifier(ClassificationMixin, _MKL):
+    __doc__ = f"""Classification with the optimal mixture of masking kernels, by regression on -1 and +1.
+
+    The program is that of :class:`MKLRegressor`, with one output for two classes and one for each of more, which share
+    the weights.
+
+    Parameters
+    ----------
+{_GATES}
+{_PENALTY.format(beta_ratio="3e-2")}
+{_REST.format(folds="")}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+{_FITTED}
+    """
+
+    def __init__(
+        self,
+        *,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        at: str = "cell-average",
+        beta: float | None = None,
+        beta_ratio: float = 3e-2,
+        init: str | npt.ArrayLike = "ntk",
+        max_iter: int = 10,
+        finish: bool = True,
+        fit_bias: bool = True,
+        tol: float = 1e-6,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        callback: Callback | None = None,
+    ) -> None:
+        super().__init__(
+            n_gates=n_gates,
+            gates=gates,
+            at=at,
+            beta=beta,
+            beta_ratio=beta_ratio,
+            init=init,
+            max_iter=max_iter,
+            finish=finish,
+            fit_bias=fit_bias,
+            tol=tol,
+            n_threads=n_threads,
+            random_state=random_state,
+            callback=callback,
+        )
+
+
+class MKLRegressorCV(RegressionMixin, _MKLCV):
+    __doc__ = f"""Regression with the optimal mixture of masking kernels and a penalty chosen by cross-validation.
+
+    Each fold solves the whole path of penalties, every one from the solution before. Equal samples count as one.
+
+    Parameters
+    ----------
+{_GATES}
+{_PENALTIES}
+{_REST.format(folds=" and of the folds")}
+
+    Attributes
+    ----------
+{_ERRORS}
+{_FITTED}
+    """
+
+
+class MKLClassifierCV(ClassificationMixin, _MKLCV):
+    __doc__ = f"""Classification with the optimal mixture of masking kernels and a cross-validated penalty.
+
+    The choice is by squared error, which is steadier than accuracy. See :class:`MKLRegressorCV`.
+
+    Parameters
+    ----------
+{_GATES}
+{_PENALTIES}
+{_REST.format(folds=" and of the folds")}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+{_ERRORS}
+{_FITTED}
+    """

@@ -1,0 +1,350 @@
+"""scikit-learn estimators: ReLU networks with a certificate over networks of every width."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from ..base.arrays import FloatArray, as_scalar
+from ..base.callbacks import Callback
+from ..networks.network import Network
+from ..relu.generation import train_relu
+from ..relu.pricer import Pricer
+from ..relu.solution import ReLUSolution, balanced_layers
+from ..rows.rows import is_dask
+from .callbacks import FitTasks
+from .certificate import TrainingCertificate
+from .fitting import ClassificationMixin, Model, RegressionMixin
+from .gated import generator_of
+from .merging import MergedSamples
+from .rows import evaluate_on_rows
+
+_PARAMETERS = """\
+    beta : float, optional
+        Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero, ``max_u |y . (X u)_+|`` over
+        unit vectors u, as far as walks from random starts find it (the largest over the outputs).
+    beta_ratio : float, default {beta_ratio}
+        Penalty relative to that; ignored where `beta` is given.
+    fit_bias : bool, default True
+        Append a column of ones, inside the penalty.
+    certificate : {{"all patterns", "given patterns"}}, default "all patterns"
+        With "all patterns" a search, cell by cell or by branch and bound, looks for what the walks missed, and bounds
+        networks of every width and every pattern; its time grows steeply with the features. With "given patterns"
+        there is none, and the certificate is only about networks whose neurons have the patterns that the walks found.
+    tol : float, default 1e-4
+        Duality gap at which training stops, relative to the objective of the zero network.
+    max_rounds : int, default 200
+        Most rounds of looking for patterns, for each output.
+    max_nodes : int, default 1000000
+        Most nodes of a branch and bound. When it ends early, the bound is valid with a larger gap.
+    max_seconds : float or None, default 10
+        Seconds for training, shared by the outputs; what is at work then is brought to its end, which may take as
+        long again. What is stopped by the clock need not be the same in the next fit; with "given patterns" it has
+        fewer patterns, and a warning tells. None sets no limit.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    random_state : None, int, RandomState or Generator, default None
+        Source of the first patterns and of the starts of the walks.
+    callback : callable, optional
+        Called with a dict of ``iteration``, ``objective``, ``gap``, ``relative_gap``, ``active``, over the patterns
+        found so far; returning True stops the training of this output, which leaves a certificate over these.
+
+    Attributes
+    ----------
+    network_ : Network
+        The trained network{network_note}.
+    certificate_ : TrainingCertificate
+        ``scope`` ("all patterns" or "given patterns"), ``lower_bound``, ``upper_bound``, ``gap``, ``relative_gap``
+        and ``converged``, over all samples. With several outputs, sums over them.
+    dual_gap_ : float
+        ``certificate_.gap``: no network within the scope has an objective smaller by more than this.
+    beta_ : float
+        Penalty that was used.
+    n_active_ : int
+        Neurons of the network.
+    n_iter_ : int
+        Passes over the patterns.
+    solutions_ : tuple of ReLUSolution
+        The solution for each output, with its dual point, over the distinct samples in the order of their first
+        appearance, each scaled by the root of its weight.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where `X` had names."""
+
+N_STARTS = 50
+
+
+class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
+    """What the estimators with a given penalty and those that choose it share."""
+
+    certificate: str
+    tol: float
+    max_rounds: int
+    max_nodes: int
+    max_seconds: float | None
+    n_threads: int | None
+    random_state: Any
+    callback: Callback | None = None
+
+    def _solve(
+        self,
+        samples: MergedSamples,
+        X: FloatArray,
+        beta: float,
+        rng: np.random.Generator,
+        tasks: FitTasks,
+        warm_starts: Sequence[ReLUSolution] = (),
+    ) -> None:
+        design, targets = scaled_samples(samples, X)
+        deadline = None
+        if self.max_seconds is not None:
+            deadline = time.monotonic() + as_scalar(self.max_seconds, "max_seconds")
+        solutions: list[ReLUSolution] = []
+        tasks.begin("round")
+        for k, target in enumerate(targets.T):
+            seconds = None
+            if deadline is not None:
+                seconds = max(0.0, deadline - time.monotonic()) / (targets.shape[1] - k)
+            solutions.append(
+                train_relu(
+                    design,
+                    target,
+                    beta,
+                    warm_start=warm_starts[k] if warm_starts else None,
+                    tol=self.tol,
+                    certificate=self.certificate,
+                    n_starts=N_STARTS,
+                    max_rounds=self.max_rounds,
+                    max_nodes=self.max_nodes,
+                    max_seconds=seconds,
+                    random_state=rng,
+                    n_threads=self.n_threads,
+                    callback=self._progress(tasks, samples, beta, solutions),
+                )
+            )
+        self.network_ = joined_networks(solutions, samples.y.shape[1:], self.fit_bias)
+        self.certificate_ = _certificate(solutions, 0.5 * float((targets**2).sum()), samples.constant)
+        self.dual_gap_ = self.certificate_.gap
+        self.beta_ = beta
+        self.n_active_ = self.network_.n_neurons
+        self.n_iter_ = sum(solution.n_iter for solution in solutions)
+        self.solutions_ = tuple(in_order_of_appearance(solution, samples) for solution in solutions)
+
+    def _progress(
+        self, tasks: FitTasks, samples: MergedSamples, beta: float, before: list[ReLUSolution]
+    ) -> Callback | None:
+        """Join the `callback` parameter and scikit-learn's callbacks, for the output after those `before`."""
+        if not tasks.observed:
+            return self.callback
+        heard: list[ReLUSolution | None] = [None]
+
+        def attributes() -> dict[str, Any]:
+            solutions = [*before, *(solution for solution in heard if solution is not None)]
+            network = joined_networks(solutions, samples.y.shape[1:], self.fit_bias)
+            return {"network_": network, "beta_": beta, "n_active_": network.n_neurons}
+
+        def progress(state: dict[str, Any]) -> bool:
+            stop = False
+            if state["finished"] is not heard[0]:
+                heard[0] = state["finished"]
+                stop = tasks.next("round", attributes)
+            if self.callback is not None:
+                stop = bool(self.callback(state)) or stop
+            return stop
+
+        return progress
+
+    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
+        check_is_fitted(self)
+        if is_dask(X):
+            return evaluate_on_rows(self, X)
+        X = self._checked(X, reset=False)
+        return self.network_.predict(X, n_threads=self.n_threads)
+
+
+class _ReLU(ReLUModel):
+    def __init__(
+        self,
+        *,
+        beta: float | None = None,
+        beta_ratio: float = 1e-2,
+        fit_bias: bool = True,
+        certificate: str = "all patterns",
+        tol: float = 1e-4,
+        max_rounds: int = 200,
+        max_nodes: int = 1_000_000,
+        max_seconds: float | None = 10.0,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        callback: Callback | None = None,
+    ) -> None:
+        self.beta = beta
+        self.beta_ratio = beta_ratio
+        self.fit_bias = fit_bias
+        self.certificate = certificate
+        self.tol = tol
+        self.max_rounds = max_rounds
+        self.max_nodes = max_nodes
+        self.max_seconds = max_seconds
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.callback = callback
+
+    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
+        rng = generator_of(self.random_state)
+        if self.beta is not None:
+            beta = as_scalar(self.beta, "beta", strict=True)
+        else:
+            beta = as_scalar(self.beta_ratio, "beta_ratio", strict=True) * largest_penalty(samples, X, rng)
+        self._solve(samples, X, beta, rng, tasks)
+
+
+def scaled_samples(samples: MergedSamples, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the design and the targets (n, n_outputs) of a program without weights.
+
+    The cones do not change when samples are scaled, so that a weight is its root on the sample and its target.
+    """
+    root = np.ones(X.shape[0]) if samples.weights is None else np.sqrt(samples.weights)
+    return root[:, None] * X, samples.y.reshape(X.shape[0], -1) * root[:, None]
+
+
+def in_order_of_appearance(solution: ReLUSolution, samples: MergedSamples) -> ReLUSolution:
+    """Return a solution over the samples in the order in which they first appeared."""
+    return dataclasses.replace(
+        solution,
+        patterns=solution.patterns.reorder_samples(samples.appearance),
+        dual=solution.dual[samples.appearance],
+    )
+
+
+def largest_penalty(samples: MergedSamples, X: FloatArray, rng: np.random.Generator) -> float:
+    """Return the smallest penalty whose optimum is zero, as far as walks find it; 1 where every penalty's is."""
+    design, targets = scaled_samples(samples, X)
+    pricer, largest = Pricer(design, 1, max_nodes=1, deadline=np.inf), 0.0
+    for target in targets.T:
+        starts = rng.standard_normal((N_STARTS, X.shape[1]))
+        _, value = pricer.walk(np.ascontiguousarray(target), starts, np.inf)
+        largest = max(largest, value)
+    return largest or 1.0
+
+
+def joined_networks(solutions: list[ReLUSolution], outputs: tuple[int, ...], bias: bool) -> Network:
+    """Return the networks of the outputs as one, whose neurons have one output each; without a solution one is zero.
+
+    `outputs` is the shape of a target: () or (n_outputs,).
+    """
+    layers = [balanced_layers(solution.blocks.astype(np.float64), solution.signs) for solution in solutions]
+    W1 = np.vstack([first for first, _ in layers])
+    if not outputs:
+        return Network(W1, layers[0][1], bias=bias)
+    w2 = np.zeros((W1.shape[0], *outputs))
+    end = 0
+    for k, (_, second) in enumerate(layers):
+        start, end = end, end + second.size
+        w2[start:end, k] = second
+    return Network(W1, w2, bias=bias)
+
+
+def _certificate(solutions: list[ReLUSolution], at_zero: float, constant: float) -> TrainingCertificate:
+    """Add up the certificates of the outputs, with what equal samples with different targets cost every network."""
+    upper = sum(solution.objective for solution in solutions) + constant
+    gap = sum(solution.gap for solution in solutions)
+    everywhere = all(solution.scope == "all patterns" for solution in solutions)
+    return TrainingCertificate(
+        scope="all patterns" if everywhere else "given patterns",
+        lower_bound=sum(solution.dual_objective for solution in solutions) + constant,
+        upper_bound=upper,
+        gap=gap,
+        relative_gap=gap / ((at_zero + constant) or 1.0),
+        converged=all(solution.converged for solution in solutions),
+    )
+
+
+class ReLURegressor(RegressionMixin, _ReLU):
+    __doc__ = f"""ReLU network with square loss, trained towards the global optimum over all widths, with a certificate.
+
+    Solves, over ReLU networks ``f(x) = sum_j (x . w_j)_+ a_j`` with any number of neurons,
+
+    ``min  1/2 sum_j s_j (f(x_j) - y_j)^2 + beta/2 sum_k (||w_k||^2 + a_k^2)``
+
+    with sample weights s_j (1 by default, and no 1/n), by :func:`train_relu`. Several outputs have a network each,
+    trained one after the other: neurons are not shared between them.
+
+    `certificate_` says what was proved. For a few features the gap closes in seconds. For more the branch and bound
+    stops at its limits, with a ConvergenceWarning and a gap that is large but true; the network is then one that no
+    walk improved, or the best when time was up.
+
+    Standardise the features, and preferably the target: both are penalised through the weights.
+
+    Parameters
+    ----------
+{_PARAMETERS.format(beta_ratio="1e-2", network_note="")}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cvxrelu import ReLURegressor
+    >>> X = np.linspace(-1, 1, 21)[:, None]
+    >>> model = ReLURegressor(random_state=0).fit(X, np.abs(X[:, 0]))
+    >>> model.certificate_.scope, model.certificate_.converged
+    ('all patterns', True)
+    """
+
+
+class ReLUClassifier(ClassificationMixin, _ReLU):
+    __doc__ = f"""ReLU network that classifies, trained towards the global optimum over all widths, with a certificate.
+
+    Square loss on targets -1 and +1. Two classes have one network; more have one for each class against the rest,
+    trained one after the other with the same penalty, and the largest score wins. The program is that of
+    :class:`ReLURegressor`, and so is what the certificate covers: the training objective, not the accuracy.
+
+    Parameters
+    ----------
+{_PARAMETERS.format(beta_ratio="3e-2", network_note=", whose outputs are those of ``decision_function``")}
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+
+    Examples
+    --------
+    >>> from cvxrelu import ReLUClassifier
+    >>> X = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    >>> ReLUClassifier(random_state=0).fit(X, ["same", "other", "other", "same"]).predict(X).tolist()
+    ['same', 'other', 'other', 'same']
+    """
+
+    def __init__(
+        self,
+        *,
+        beta: float | None = None,
+        beta_ratio: float = 3e-2,
+        fit_bias: bool = True,
+        certificate: str = "all patterns",
+        tol: float = 1e-4,
+        max_rounds: int = 200,
+        max_nodes: int = 1_000_000,
+        max_seconds: float | None = 10.0,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        callback: Callback | None = None,
+    ) -> None:
+        super().__init__(
+            beta=beta,
+            beta_ratio=beta_ratio,
+            fit_bias=fit_bias,
+            certificate=certificate,
+            tol=tol,
+            max_rounds=max_rounds,
+            max_nodes=max_nodes,
+            max_seconds=max_seconds,
+            n_threads=n_threads,
+            random_state=random_state,
+            callback=callback,
+        )

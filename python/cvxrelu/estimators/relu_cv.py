@@ -1,0 +1,235 @@
+"""scikit-learn estimators: ReLU networks whose penalty is chosen by cross-validation along warm-started paths."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from joblib import delayed
+from sklearn.base import is_classifier
+from sklearn.model_selection import check_cv
+
+from ..base.arrays import FloatArray, append_ones, as_count, as_scalar
+from ..exceptions import ConvergenceWarning
+from ..relu.generation import train_relu
+from ..relu.solution import ReLUSolution
+from .callbacks import FitTasks, folds_in_parallel
+from .fitting import ClassificationMixin, RegressionMixin, checked_weights, require_weighted_folds
+from .gated import generator_of
+from .labels import decide
+from .merging import MergedSamples, merge_samples
+from .relu import N_STARTS, ReLUModel, in_order_of_appearance, joined_networks, largest_penalty, scaled_samples
+
+_PARAMETERS = """\
+    n_betas : int, default 10
+        Penalties to try: a geometric progression from the smallest one whose optimum is zero, found for each training
+        part by walks, down to `beta_min_ratio` times that.
+    beta_min_ratio : float, default 1e-3
+        End of the progression.
+    cv : int, splitter or iterable of (train, test), default None
+        Folds as scikit-learn understands them; None is five.
+    n_jobs : int, optional
+        Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
+    fit_bias : bool, default True
+        Append a column of ones, inside the penalty.
+    certificate : {"all patterns", "given patterns"}, default "all patterns"
+        What the certificate of the final network covers, as in :class:`ReLURegressor`. The paths of the folds, whose
+        predictions alone count, are trained over the patterns that walks find.
+    tol : float, default 1e-4
+        Duality gap at which each network is finished, relative to the objective of the zero network.
+    max_rounds : int, default 200
+        Most rounds of looking for patterns, for each network and output.
+    max_nodes : int, default 1000000
+        Most nodes of a branch and bound for the final network.
+    max_seconds : float or None, default 10
+        Seconds for the path of each fold, for that of all samples, and for the final network; what is at work then is
+        brought to its end.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    random_state : None, int, RandomState or Generator, default None
+        Source of the first patterns and of the starts of the walks.
+
+    Attributes
+    ----------
+    beta_ratio_ : float
+        The penalty that was chosen, relative to the largest useful one.
+    beta_ratios_ : ndarray of shape (n_betas,)
+        Those that were tried, decreasing.
+    loss_path_ : ndarray of shape (n_betas, n_folds)
+        Mean square error on the part held out, weighted by the sample weights there.
+    path_ : tuple of tuple of ReLUSolution
+        Networks over all samples, with certificates over the patterns that walks found: for each penalty from the
+        largest to the one that was chosen, a solution for each output. The final network starts from the last.
+    beta_, network_, certificate_, dual_gap_, n_active_, n_iter_, solutions_
+        Of the network trained on all samples with that penalty, as in :class:`ReLURegressor`.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where `X` had names."""
+
+
+class _ReLUCV(ReLUModel):
+    def __init__(
+        self,
+        *,
+        n_betas: int = 10,
+        beta_min_ratio: float = 1e-3,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        fit_bias: bool = True,
+        certificate: str = "all patterns",
+        tol: float = 1e-4,
+        max_rounds: int = 200,
+        max_nodes: int = 1_000_000,
+        max_seconds: float | None = 10.0,
+        n_threads: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.n_betas = n_betas
+        self.beta_min_ratio = beta_min_ratio
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.fit_bias = fit_bias
+        self.certificate = certificate
+        self.tol = tol
+        self.max_rounds = max_rounds
+        self.max_nodes = max_nodes
+        self.max_seconds = max_seconds
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
+        weights = checked_weights(sample_weight, X)
+        smallest = as_scalar(self.beta_min_ratio, "beta_min_ratio", strict=True)
+        if smallest >= 1:
+            raise ValueError(f"beta_min_ratio must be below 1, not {smallest}")
+        ratios = np.geomspace(1.0, smallest, as_count(self.n_betas, "n_betas", minimum=2))
+        data = np.asarray(X, dtype=np.float64)
+        if self.fit_bias:
+            data = append_ones(data)
+        seed = int(generator_of(self.random_state).integers(2**63))  # the same starts for every fold
+        settings = {
+            "tol": self.tol,
+            "max_rounds": self.max_rounds,
+            "n_threads": self.n_threads,
+            "max_seconds": None if self.max_seconds is None else as_scalar(self.max_seconds, "max_seconds"),
+        }
+
+        def merged(rows: Any) -> MergedSamples:
+            return merge_samples(data[rows], targets[rows], None if weights is None else weights[rows])
+
+        labels = decide(targets) if is_classifier(self) else targets
+        folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
+        require_weighted_folds(folds, weights)
+        errors = folds_in_parallel(
+            [
+                delayed(held_out_errors)(merged(train), ratios, data[test], targets[test], seed, settings)
+                for train, test in folds
+            ],
+            self.n_jobs,
+            tasks,
+        )
+        held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
+        sums = [weight @ error for weight, error in zip(held_out, errors, strict=True)]
+        total = np.array([weight.sum() for weight in held_out])
+        best = int(np.argmin(np.sum(sums, axis=0)))
+        self.beta_ratios_ = ratios
+        self.beta_ratio_ = float(ratios[best])
+        with np.errstate(invalid="ignore"):
+            self.loss_path_ = np.transpose(sums) / total
+
+        samples = merged(slice(None))
+        tasks.begin("path")
+        path, beta = warm_started_path(samples, ratios[: best + 1], seed, settings)
+        tasks.end()
+        self.path_ = tuple(tuple(in_order_of_appearance(point, samples) for point in points) for points in path)
+        self._solve(samples, samples.X, beta, np.random.default_rng(seed), tasks, warm_starts=path[-1])
+
+
+def warm_started_path(
+    samples: MergedSamples, ratios: FloatArray, seed: int, settings: dict[str, Any]
+) -> tuple[list[list[ReLUSolution]], float]:
+    """Train networks over the patterns that walks find, each from the one before, and return the last penalty, too.
+
+    A point of the path is a list with a solution for each output.
+    """
+    rng = np.random.default_rng(seed)
+    largest = largest_penalty(samples, samples.X, rng)
+    design, targets = scaled_samples(samples, samples.X)
+    seconds = settings["max_seconds"]
+    deadline = None if seconds is None else time.monotonic() + seconds
+    path: list[list[ReLUSolution]] = []
+    for step, ratio in enumerate(ratios):
+        point = []
+        for k, target in enumerate(targets.T):
+            if deadline is not None:
+                left = max(0.0, deadline - time.monotonic())
+                seconds = left / ((ratios.size - step) * targets.shape[1] - k)
+            with warnings.catch_warnings():
+                # What it is worth shows on the part held out, and the final network has a certificate of its own.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                point.append(
+                    train_relu(
+                        design,
+                        target,
+                        ratio * largest,
+                        warm_start=path[-1][k] if path else None,
+                        certificate="given patterns",
+                        n_starts=N_STARTS,
+                        random_state=rng,
+                        **settings | {"max_seconds": seconds},
+                    )
+                )
+        path.append(point)
+    return path, float(ratios[-1] * largest)
+
+
+def held_out_errors(
+    samples: MergedSamples, ratios: FloatArray, Z: FloatArray, targets: FloatArray, seed: int, settings: dict[str, Any]
+) -> FloatArray:
+    """Return the square errors, summed over outputs, of a path on samples held out: (n_samples, n_betas)."""
+    columns = []
+    for point in warm_started_path(samples, ratios, seed, settings)[0]:
+        network = joined_networks(point, targets.shape[1:], False)
+        errors = (network.predict(Z, n_threads=settings["n_threads"]) - targets) ** 2
+        columns.append(errors.reshape(Z.shape[0], -1).sum(axis=1))
+    return np.stack(columns, axis=1)
+
+
+class ReLURegressorCV(RegressionMixin, _ReLUCV):
+    __doc__ = f"""ReLU network for regression whose penalty is chosen by cross-validation.
+
+    The program is that of :class:`ReLURegressor`. For each fold a path of penalties is trained, each network from the
+    one before; the penalty with the smallest error on the parts held out trains the final network on all samples,
+    which has a certificate.
+
+    Parameters
+    ----------
+{_PARAMETERS}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cvxrelu import ReLURegressorCV
+    >>> X = np.linspace(-1, 1, 30)[:, None]
+    >>> model = ReLURegressorCV(n_betas=4, cv=3, random_state=0).fit(X, np.abs(X[:, 0]))
+    >>> model.loss_path_.shape, model.certificate_.scope
+    ((4, 3), 'all patterns')
+    """
+
+
+class ReLUClassifierCV(ClassificationMixin, _ReLUCV):
+    __doc__ = f"""ReLU network that classifies and whose penalty is chosen by cross-validation.
+
+    The program is that of :class:`ReLUClassifier`; the penalty is the one with the smallest square error of the scores
+    on the parts held out, which is a steadier measure than accuracy.
+
+    Parameters
+    ----------
+{_PARAMETERS}
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+    """

@@ -1,0 +1,1 @@
+"""The gated-ReLU program: a group lasso over masked copies of the data."""

@@ -1,0 +1,1 @@
+"""Masking kernels, neural tangent kernels, and learning their mixtures."""

@@ -1,0 +1,42 @@
+"""Neural tangent kernels of infinite width, of arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.arrays import as_count, as_design, as_threads, result_dtype
+from ..base.memory import require_fit
+from ..base.native import core
+
+
+def closed_form(
+    X: npt.ArrayLike, Z: npt.ArrayLike | None, kind: str, depth: int, n_threads: int | None
+) -> npt.NDArray[np.floating[Any]]:
+    """As :func:`cvxrelu.ntk`, without patterns."""
+    core_kind, depth = kind_and_depth(kind, depth)
+    dtype = result_dtype(X) if Z is None else result_dtype(X, Z)
+    design = as_design(X)
+    other = None if Z is None else as_design(Z, "Z", design.shape[1])
+    require_memory(design.shape[0] if other is None else other.shape[0], design.shape[0])
+    kernel = core.ntk(design, other, core_kind, depth, as_threads(n_threads))
+    return np.asarray(kernel).astype(dtype, copy=False)
+
+
+def kind_and_depth(kind: str, depth: int) -> tuple[Any, int]:
+    """Return the core's name of a kind, and the depth, after checking that they go together."""
+    kinds = {"gated": core.NtkKind.gated, "gated-both": core.NtkKind.gated_both, "relu": core.NtkKind.relu}
+    if kind not in kinds:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, not {kind!r}")
+    depth = as_count(depth, "depth")
+    if depth > 1 and kind != "relu":
+        raise ValueError(f'depth must be 1 for kind="{kind}", not {depth}')
+    return kinds[kind], depth
+
+
+def require_memory(rows: int, columns: int, copies: int = 1) -> None:
+    """Raise before a kernel matrix, or so many, is begun that cannot fit into this machine's memory."""
+    what = "a kernel matrix" if copies == 1 else f"{copies} kernel matrices"
+    require_fit(rows, columns, what, "take fewer samples, or solve_gated, which needs no kernel matrix", copies)

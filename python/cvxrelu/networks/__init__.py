@@ -1,0 +1,1 @@
+"""Networks as plain arrays, and their exports."""

@@ -1,0 +1,327 @@
+"""Two-layer networks as plain arrays: what every solver's solution turns into."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.archives import read_archive, write_archive
+from ..base.arrays import FloatArray, append_ones, as_design, as_real, as_scalar, as_targets, as_threads, result_dtype
+from ..base.bits import unpack_patterns
+from ..base.native import core
+from ..base.scaling import row_lengths
+from ..rows.predict import predict_rows
+from ..rows.rows import is_rows
+from .export import Layers, layers, to_onnx, to_sklearn, to_torch
+
+_FORMAT = "cvxrelu.network"
+
+_VERSION = 1
+
+_CHUNK = 1 << 22  # entries of a hidden layer that are held at a time
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Network:
+    """A two-layer network with m hidden neurons, d inputs and one or c outputs.
+
+    A ReLU network when `gates` is None, f(x) = sum_j (x . w1_j)_+ w2_j, and otherwise a gated ReLU network,
+    f(x) = sum_j 1[x . g_j >= 0] (x . w1_j) w2_j.
+
+    Attributes
+    ----------
+    W1 : ndarray of shape (m, d)
+        First layer, one row for each neuron.
+    w2 : ndarray of shape (m,) or (m, c)
+        Second layer.
+    gates : ndarray of shape (m, d) or None
+        Gate of each neuron; None for a ReLU network.
+    bias : bool
+        Whether x is the sample followed by a one, so that `predict` takes d - 1 features and the last column of
+        `W1` and `gates` holds biases.
+    """
+
+    W1: FloatArray
+    w2: FloatArray
+    gates: FloatArray | None = None
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        W1 = _as_layer(self.W1, "W1", ndims=(2,))
+        w2 = _as_layer(self.w2, "w2", ndims=(1, 2))
+        if w2.shape[0] != W1.shape[0]:
+            raise ValueError(f"W1 has {W1.shape[0]} neurons, but w2 has {w2.shape[0]}")
+        if W1.shape[1] <= int(self.bias):
+            raise ValueError(f"W1 of shape {W1.shape} has no inputs{' beside the bias' if self.bias else ''}")
+        gates = None if self.gates is None else _as_layer(self.gates, "gates", ndims=(2,))
+        if gates is not None and gates.shape != W1.shape:
+            raise ValueError(f"gates must have the shape of W1, {W1.shape}, not {gates.shape}")
+        for name, array in (("W1", W1), ("w2", w2), ("gates", gates)):
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "bias", bool(self.bias))
+
+    @property
+    def n_neurons(self) -> int:
+        """Hidden neurons m."""
+        return int(self.W1.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Features of the samples that `predict` takes: d, without the ones column where there is a bias."""
+        return int(self.W1.shape[1]) - int(self.bias)
+
+    def __repr__(self) -> str:
+        kind = "ReLU" if self.gates is None else "gated ReLU"
+        outputs = "" if self.w2.ndim == 1 else f", {self.w2.shape[1]} outputs"
+        return f"Network({self.n_neurons} {kind} neurons, {self.n_features} features{' + bias' * self.bias}{outputs})"
+
+    def predict(self, Z: npt.ArrayLike, *, n_threads: int | None = None) -> npt.NDArray[np.floating]:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        Z : array_like of shape (n_samples, n_features)
+            Samples, without the ones column where the network has a bias.
+        n_threads : int, optional
+            Threads that evaluate the gates; by default what OpenMP would take.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Computed in float64 and returned in float32 where `Z` is float32. Gates are decided exactly, as in
+            training.
+
+        Raises
+        ------
+        ValueError
+            If `Z` has another number of features, or entries that are not finite.
+        """
+        if is_rows(Z):
+            return predict_rows(Z, self)
+        dtype = result_dtype(Z)
+        Z = as_design(Z, "Z", self.n_features)
+        threads = as_threads(n_threads)
+        w2 = self.w2 if self.w2.ndim == 2 else self.w2[:, None]
+        output = np.empty((Z.shape[0], w2.shape[1]))
+        rows = max(1, _CHUNK // max(1, self.n_neurons))
+        for start in range(0, Z.shape[0], rows):
+            output[start : start + rows] = self._hidden(Z[start : start + rows], threads) @ w2
+        return output.reshape(Z.shape[0], *self.w2.shape[1:]).astype(dtype, copy=False)
+
+    def _hidden(self, Z: FloatArray, threads: int) -> FloatArray:
+        if self.bias:
+            Z = append_ones(Z)
+        hidden = Z @ self.W1.T
+        if self.gates is None:
+            return np.maximum(hidden, 0, out=hidden)
+        if self.n_neurons:
+            words, _ = core.pack_patterns(Z, self.gates, threads)
+            hidden *= unpack_patterns(words, Z.shape[0])
+        return hidden
+
+    def _layers(self) -> Layers:
+        return layers(self.W1, self.w2, self.gates, self.bias)
+
+    def objective(self, X: npt.ArrayLike, y: npt.ArrayLike, beta: float) -> float:
+        """Return the training objective with weight decay.
+
+        It is ``1/2 ||f(X) - y||^2 + beta/2 sum_j (||w1_j||^2 + ||w2_j||^2)``: no 1/n on the loss, and a half on
+        both weight-decay terms. For one output its minimum over networks on given gates is the optimum of the
+        group lasso with the same `beta` (Mishkin, Sahiner and Pilanci, 2022); over all ReLU networks that are wide
+        enough, that of the cone-constrained program (Pilanci and Ergen, 2020).
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples, without the ones column where the network has a bias.
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        beta : float
+            Penalty, at least 0.
+
+        Returns
+        -------
+        float
+            The objective, in float64 whatever the input.
+        """
+        X = as_design(X, "X", self.n_features)
+        y = as_targets(y, X.shape[0])
+        beta = as_scalar(beta, "beta")
+        if y.shape[1:] != self.w2.shape[1:]:
+            raise ValueError(f"y of shape {y.shape} does not fit a network with w2 of shape {self.w2.shape}")
+        loss = 0.5 * float(np.sum((self.predict(X) - y) ** 2))
+        return loss + 0.5 * beta * float(np.sum(self.W1**2) + np.sum(self.w2**2))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to exactly this path, as a NumPy .npz archive without pickled objects.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to; an existing file is replaced.
+        """
+        arrays = {"W1": self.W1, "w2": self.w2, "bias": np.array(self.bias)}
+        if self.gates is not None:
+            arrays["gates"] = self.gates
+        write_archive(path, _FORMAT, _VERSION, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Network:
+        """Read a network that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is not a network, or from a newer version than this one knows.
+        """
+        arrays = read_archive(path, _FORMAT, _VERSION, required=("W1", "w2", "bias"))
+        try:
+            return cls(arrays["W1"], arrays["w2"], arrays.get("gates"), bool(arrays["bias"]))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)} is damaged: {error}") from None
+
+    def to_torch(self) -> Any:
+        """Return the network as a PyTorch module in float64.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes a tensor of shape (n_samples, n_features). Weights are parameters and gates are buffers, so training
+            it on keeps the gates.
+
+        Raises
+        ------
+        ImportError
+            Without PyTorch.
+        """
+        return to_torch(self._layers())
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an ONNX file (opset 17) with a float64 input ``X`` and output ``Y``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to.
+
+        Raises
+        ------
+        ImportError
+            Without the package onnx.
+        """
+        to_onnx(self._layers(), path)
+
+    def to_sklearn(self, classes: npt.ArrayLike | None = None) -> Any:
+        """Return a ReLU network as a fitted scikit-learn MLP.
+
+        Parameters
+        ----------
+        classes : array_like of shape (n_classes,), optional
+            Sorted labels, for a classifier: two where the network has one output, else one for each of three
+            outputs or more.
+
+        Returns
+        -------
+        MLPRegressor or MLPClassifier
+            Its ``predict`` is the network, or the decision of the classifier. What its ``predict_proba`` returns are
+            scores of a square loss put through a sigmoid or softmax: no probabilities that were fitted.
+
+        Raises
+        ------
+        ValueError
+            For a gated network, which no MLP is, or `classes` that do not fit.
+        ImportError
+            Without scikit-learn.
+        """
+        return to_sklearn(self._layers(), classes)
+
+
+def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bool = False) -> Network:
+    """Turn the blocks of a gated program into the network that predicts the same, with balanced layers.
+
+    With one output a block u becomes the neuron ``w1 = u / sqrt(||u||)``, ``w2 = sqrt(||u||)`` behind its gate,
+    which costs ``beta/2 (||w1||^2 + w2^2) = beta ||u||``: the objectives of program and network agree.
+
+    With c outputs a block U, d x c, becomes one neuron for each of its singular triples s, l, r:
+    ``w1 = sqrt(s) l``, ``w2 = sqrt(s) r``, all behind the gate of the block: no network with the same blocks has
+    fewer neurons or less weight decay. Its weight decay is beta times the nuclear norm of U, so at least the
+    Frobenius norm that the program penalises: predictions agree, the two objectives do not.
+
+    Parameters
+    ----------
+    gates : array_like of shape (n_blocks, n_features)
+        The gate of each block.
+    blocks : array_like of shape (n_blocks, n_features) or (n_blocks, n_features, n_outputs)
+        Blocks. Those that are exactly zero give no neuron.
+    bias : bool, default False
+        Whether the last feature is a ones column that was appended to the samples.
+
+    Returns
+    -------
+    Network
+        A gated network, with at most one neuron for each block and one output, and otherwise at most
+        min(n_features, n_outputs) for each block.
+    """
+    blocks, gates = as_real(blocks, "blocks"), as_real(gates, "gates")
+    if blocks.ndim not in (2, 3) or gates.shape != blocks.shape[:2]:
+        raise ValueError(f"blocks of shape {blocks.shape} do not fit gates of shape {gates.shape}")
+    active = np.flatnonzero(blocks.any(axis=tuple(range(1, blocks.ndim))))
+    blocks, gates = blocks[active], gates[active]
+    if blocks.shape[2:] in ((), (1,)):
+        root = np.sqrt(row_lengths(blocks.reshape(gates.shape)))
+        return Network(
+            blocks.reshape(gates.shape) / root[:, None], root.reshape(root.size, *blocks.shape[2:]), gates, bias
+        )
+    left, s, right = np.linalg.svd(blocks, full_matrices=False)
+    negligible = np.finfo(np.float64).eps * max(blocks.shape[1:])
+    block, triple = np.nonzero(s > negligible * s.max(axis=1, initial=0.0, keepdims=True))
+    root = np.sqrt(s[block, triple])[:, None]
+    return Network(root * left[block, :, triple], root * right[block, triple], gates[block], bias)
+
+
+def gated_blocks(network: Network) -> FloatArray:
+    """Return the blocks ``u_j = w1_j w2_j'`` of a gated network's neurons, one for each row of its gates.
+
+    Neurons that share a pattern on the data may be added up: that never raises the objective of the program.
+
+    Parameters
+    ----------
+    network : Network
+        A gated network.
+
+    Returns
+    -------
+    ndarray of shape (m, d) or (m, d, c)
+        Coefficients of the gated program; :func:`network_from_blocks` is the way back.
+    """
+    if network.gates is None:
+        raise ValueError("network has no gates: it is a ReLU network")
+    if network.w2.ndim == 1:
+        return network.W1 * network.w2[:, None]
+    return network.W1[:, :, None] * network.w2[:, None, :]
+
+
+def _as_layer(value: Any, name: str, ndims: tuple[int, ...]) -> FloatArray:
+    array = np.array(as_real(value, name), order="C")
+    if array.ndim not in ndims:
+        shapes = " or ".join({1: "(m,)", 2: "(m, .)"}[ndim] for ndim in ndims)
+        raise ValueError(f"{name} must have shape {shapes}, not {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has entries that are not finite")
+    array.flags.writeable = False
+    return array

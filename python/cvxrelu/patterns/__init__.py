@@ -1,0 +1,1 @@
+"""Activation patterns, and laws of gates to draw them from."""

@@ -1,0 +1,1 @@
+"""The ReLU program: the same with a cone for each block, and certificates over all networks."""

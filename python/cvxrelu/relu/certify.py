@@ -1,0 +1,173 @@
+"""Certificates over all two-layer ReLU networks: lower bounds that hold for every width, and what a network reaches."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.arrays import as_count, as_design, as_scalar, as_targets, as_threads
+from ..base.bounds import dual_value, feasible_dual, pricing_threshold, proved
+from ..base.scaling import ScaledProblem, binary_order, shifted
+from ..networks.network import Network
+from ..patterns.checks import checked_patterns
+from ..patterns.patterns import ActivationPatterns
+from ..rows.open import as_rows
+from ..rows.rows import is_rows
+from .certify_rows import certify_by_sums, gathered, has_one_output, may_be_gathered
+from .layers import as_columns, as_relu_layers, outputs_of
+from .pricer import Pricer, as_pricing
+from .program import network_gap, objective_of
+from .solution import Certificate
+
+
+def certify(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    network: Network | tuple[npt.ArrayLike, npt.ArrayLike] | Any,
+    beta: float,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    patterns: ActivationPatterns | None = None,
+    dual: npt.ArrayLike | None = None,
+    tol: float = 1e-6,
+    pricing: str = "auto",
+    max_nodes: int = 1_000_000,
+    max_seconds: float | None = None,
+    n_threads: int | None = None,
+) -> Certificate:
+    r"""Bound how far a two-layer ReLU network, trained by whatever means, is from the global optimum.
+
+    The objective is that of training with weight decay on both layers,
+
+    .. math::
+        \tfrac12 \| \textstyle\sum_j (X w_j)_+ a_j - y \|^2 + \tfrac{\beta}{2} \sum_j (\|w_j\|^2 + a_j^2),
+
+    with no 1/n. By convex duality [1]_ every t with ``|t . (X u)_+| <= beta`` for all unit vectors u gives the lower
+    bound ``y . t - ||t||^2 / 2`` for every network of every width. Here t is the scaled residual of the network, or
+    the scaled y where that residual is above what float64 holds. The maximum over u is found cell by cell where
+    enumerating them is cheap, and bounded by branch and bound without enumeration elsewhere; if that ends early, the
+    bound is weaker, not wrong. With several outputs ``||a_j||^2`` is the decay of a neuron's second layer, and the
+    constraint is ``||t' (X u)_+|| <= beta``; its maximum is bounded output by output in the principal axes of t, which
+    is not exact in general: the gap of the best network need not then be zero.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features)
+        Samples; without the ones column where `network` is a :class:`Network` with a bias.
+    y : array_like of shape (n_samples,) or (n_samples, noutputs_of)
+        Targets.
+    network : Network, (W1, w2), or torch.nn.Sequential(Linear, ReLU, Linear)
+        A ReLU network, W1 of shape (n_neurons, n_features), w2 of shape (n_neurons,) or (n_neurons, noutputs_of). Torch
+        layers must not have biases: for a bias append a column of ones to `X`.
+    beta : float
+        Penalty, at least 0. With 0 nothing but 0 is known to be a lower bound, and that is what is returned.
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights s_j >= 0 of the loss, ``1/2 sum_j s_j (f(x_j) - y_j)^2``.
+    patterns : ActivationPatterns, optional
+        Bound only networks whose neurons have these patterns: cheaper, and `scope` says so.
+    dual : array_like of the shape of `y`, optional
+        A dual point to use in place of the residual, such as that of a better solution.
+    tol : float, default 1e-6
+        The search stops when the bound costs no more than this in the relative gap.
+    pricing : {"auto", "enumeration", "branch and bound"}
+        How to bound the maximum over all u. "auto" enumerates the cells where that costs less than a small tree would,
+        and where a tree has cost as much as an enumeration without an end.
+    max_nodes : int, default 1000000
+        Most nodes of the branch and bound; with "auto" also the cost of as many is the most that an enumeration may
+        have.
+    max_seconds : float, optional
+        Most seconds for the search.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    TypeError
+        For networks of other kinds, and layers that are not of real numbers.
+    ValueError
+        For gated networks, other activations or shapes, entries that are not finite.
+    KeyboardInterrupt
+        On Ctrl-C.
+
+    References
+    ----------
+    .. [1] Pilanci, M., and Ergen, T. "Neural networks are convex regularizers: exact polynomial-time convex
+       optimization formulations for two-layer networks." ICML 2020.
+
+    Examples
+    --------
+    >>> import numpy as np, cvxrelu
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((20, 2))
+    >>> y = np.abs(X[:, 0])
+    >>> cvxrelu.certify(X, y, (np.eye(2), np.ones(2)), beta=0.1).scope
+    'all patterns'
+    """
+    if is_rows(X):
+        rows = as_rows(X, n_threads)
+        # Bounds that are sums over rows first; where they leave a gap and the rows fit, these are priced like others.
+        by_sums = dual is None and sample_weight is None and pricing == "auto" and has_one_output(y)
+        summed = certify_by_sums(rows, y, network, beta, patterns, tol) if by_sums else None
+        if summed is not None and (summed.relative_gap <= tol or not may_be_gathered(rows)):
+            return summed
+        X, y, dual, sample_weight, patterns = gathered(rows, y, dual, sample_weight, patterns, by_sums)
+    design = as_design(X)
+    W1, W2, bias = as_relu_layers(network, design.shape[1], several=True)
+    if bias:
+        design = np.ascontiguousarray(np.hstack([design, np.ones((design.shape[0], 1))]))
+    if W1.shape[1] != design.shape[1]:
+        raise ValueError(f"the network takes {W1.shape[1] - bias} features, but X has {design.shape[1] - bias}")
+    shape = np.shape(y)
+    targets = as_columns(as_targets(y, design.shape[0]))
+    if targets.shape[1] != W2.shape[1]:
+        raise ValueError(f"the network has {outputs_of(W2)}, but y has {outputs_of(targets)}")
+    beta = as_scalar(beta, "beta")
+    tol = as_scalar(tol, "tol", strict=True)
+    pricing = as_pricing(pricing)
+    nodes = as_count(max_nodes, "max_nodes")
+    seconds = np.inf if max_seconds is None else as_scalar(max_seconds, "max_seconds")
+    threads = as_threads(n_threads)
+    if patterns is not None:
+        patterns = checked_patterns(patterns, design, threads)
+    problem = ScaledProblem(design, targets, beta, sample_weight)
+    design, targets, scaled_beta = problem.X, problem.y, problem.beta
+    W1, W2 = problem.scaled_layer(W1), problem.scaled_layer(W2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        residual = targets - np.maximum(design @ W1.T, 0) @ W2
+        decay = 0.5 * (np.sum(W1**2, axis=1) + np.sum(W2**2, axis=1))
+        upper = objective_of(residual, decay, scaled_beta)
+    theta, order = (residual if np.isfinite(residual).all() else targets), problem.y_order
+    if dual is not None:
+        theta = as_columns(as_targets(dual, design.shape[0], "dual"))
+        if theta.shape != targets.shape:
+            raise ValueError(f"dual has {outputs_of(theta)}, but y has {outputs_of(targets)}")
+        theta, order = problem.scaled_dual(theta)
+    # Its length is of no account: powers of two are taken out where its square could leave the range of float64.
+    order += binary_order(theta)
+    theta = shifted(theta, -binary_order(theta))
+    pricer = Pricer(design, threads, max_nodes=nodes, deadline=time.monotonic() + seconds, method=pricing)
+    level = pricing_threshold(targets, theta, float(decay.sum()), scaled_beta, tol)
+    norm = pricer.over_outputs(theta, shifted(level, problem.y_order - order), patterns)
+    theta = feasible_dual(targets, theta, norm.bound, scaled_beta)
+    gap = network_gap(design, residual, theta, W1, W2, decay, scaled_beta) if np.isfinite(upper) else np.inf
+    lower, gap = proved(upper, dual_value(targets, theta), gap)
+    return Certificate(
+        beta=beta,
+        upper_bound=problem.objective(upper),
+        lower_bound=problem.objective(lower),
+        gap=problem.objective(gap),
+        relative_gap=gap / problem.at_zero if problem.at_zero > 0 else problem.objective(gap),
+        scope="all patterns" if patterns is None else "given patterns",
+        dual=problem.dual(theta).reshape(shape),
+        dual_norm=shifted(norm.bound, problem.X_order + order),
+        exact=norm.exact,
+        n_nodes=norm.n_nodes,
+        priced_by=norm.priced_by,
+    )

@@ -1,0 +1,377 @@
+"""ReLU networks over all activation patterns: patterns are priced in until a certificate covers every one of them."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.arrays import WordArray, as_count, as_generator, as_scalar
+from ..base.bounds import feasible_dual, pricing_threshold
+from ..base.callbacks import Callback, as_callback
+from ..base.native import core
+from ..base.scaling import row_lengths
+from ..exceptions import ConvergenceWarning
+from ..networks.network import Network
+from ..patterns.checks import checked_patterns
+from ..patterns.patterns import ActivationPatterns
+from ..patterns.sampling import sample_patterns
+from .checkpoint import GenerationCheckpoint
+from .pricer import DualNorm, Pricer, as_pricing
+from .program import ReLUProgram
+from .solution import ReLUSolution
+
+
+def train_relu(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    beta: float,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    patterns: ActivationPatterns | None = None,
+    warm_start: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    tol: float = 1e-6,
+    certificate: str = "all patterns",
+    n_starts: int = 50,
+    max_rounds: int = 200,
+    max_iter: int = 200,
+    pricing: str = "auto",
+    max_nodes: int = 1_000_000,
+    max_seconds: float | None = None,
+    random_state: Any = None,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+    on_interrupt: str = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> ReLUSolution:
+    r"""Train a two-layer ReLU network to the global optimum over all networks of all widths.
+
+    The objective is :func:`solve_relu`'s, over all activation patterns of `X`. Its program is solved over a growing
+    list of patterns: walks from cell to cell look for unit vectors u with ``|r . (X u)_+| > beta`` for the residual
+    r, whose patterns improve the objective; when they find none, all patterns are searched, by enumeration where
+    there are few enough and by branch and bound elsewhere, which ends in a violated pattern that they missed or in a
+    certificate.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features)
+        Data matrix. For a bias append a column of ones.
+    y : array_like of shape (n_samples,)
+        Targets.
+    beta : float
+        Penalty, positive.
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights s_j >= 0 of the loss, ``1/2 sum_j s_j (f(x_j) - y_j)^2``.
+    patterns : ActivationPatterns, optional
+        Patterns to start from; by default a Gaussian sample.
+    warm_start : ReLUSolution, Network or (W1, w2), optional
+        A network to start from; its patterns join the list. The result is never worse.
+    tol : float, default 1e-6
+        Duality gap to reach, relative to the objective of the zero network.
+    certificate : {"all patterns", "given patterns"}
+        With "given patterns" there is no search over all patterns: the result is one that no walk improves, and its
+        gap is only about the patterns in the list.
+    n_starts : int, default 50
+        Random starts of walks in a round, beside those from the neurons.
+    max_rounds : int, default 200
+        Most rounds of pricing.
+    max_iter : int, default 200
+        Most passes over the list in a round.
+    pricing : {"auto", "enumeration", "branch and bound"}
+        How all patterns are searched, as in :func:`certify`.
+    max_nodes : int, default 1000000
+        Most nodes of a branch and bound. When it ends early the certificate is valid for all patterns, with a larger
+        gap. With "auto" also the cost of as many is the most that an enumeration may have.
+    max_seconds : float, optional
+        Most seconds for the call, but for the end of what is at work then: a pass over the list, and at least
+        a second for the certificate.
+    random_state : None, int, numpy.random.Generator or RandomState
+        Source of the starts and of the default patterns.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    callback : callable, optional
+        Called in every pass with a dict of iteration, objective, gap, relative_gap (these over the list), active, and
+        ``finished``, the solution over the list of the last round that has ended, or None. Returning True stops with
+        the network so far.
+    on_interrupt : {"raise", "return"}
+        On Ctrl-C raise KeyboardInterrupt, or return the last network that was finished, with its certificate over
+        the list.
+    checkpoint : str or path-like, optional
+        A file that is written after every round, whole or not at all, with the one before as
+        ``<checkpoint>.previous``: the network, its dual point and the list of patterns. Where it exists the generation
+        goes on from it, in the place of `patterns` and `warm_start`, to the same certified optimum.
+
+    Returns
+    -------
+    ReLUSolution
+        A network of at most n_samples neurons, with `scope` "all patterns" unless it was stopped early or asked for
+        less.
+
+    Raises
+    ------
+    ValueError
+        For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
+    TypeError
+        For arguments of other kinds, such as a `callback` that cannot be called.
+    KeyboardInterrupt
+        On Ctrl-C.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When `tol` is not reached, or when with "given patterns" a limit came before walks found no more.
+
+    References
+    ----------
+    .. [1] Pilanci, M., and Ergen, T. "Neural networks are convex regularizers: exact polynomial-time convex
+       optimization formulations for two-layer networks." ICML 2020.
+
+    Examples
+    --------
+    >>> import numpy as np, cvxrelu
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((20, 2))
+    >>> y = np.abs(X[:, 0])
+    >>> solution = cvxrelu.train_relu(X, y, beta=0.1, random_state=0)
+    >>> solution.scope, solution.converged
+    ('all patterns', True)
+    """
+    if certificate not in ("all patterns", "given patterns"):
+        raise ValueError(f'certificate must be "all patterns" or "given patterns", not {certificate!r}')
+    if on_interrupt not in ("raise", "return"):
+        raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
+    as_callback(callback)
+    generation = _Generation(
+        ReLUProgram(X, y, beta, n_threads, sample_weight),
+        tol=as_scalar(tol, "tol", strict=True),
+        n_starts=as_count(n_starts, "n_starts"),
+        max_rounds=as_count(max_rounds, "max_rounds"),
+        max_iter=as_count(max_iter, "max_iter"),
+        max_nodes=as_count(max_nodes, "max_nodes"),
+        pricing=as_pricing(pricing),
+        max_seconds=np.inf if max_seconds is None else as_scalar(max_seconds, "max_seconds"),
+        rng=as_generator(random_state),
+        callback=callback,
+    )
+    if checkpoint is not None:
+        generation.keep_in(checkpoint)
+    if generation.finished is None:
+        generation.begin(patterns, warm_start)
+    try:
+        solution = generation.run(exact=certificate == "all patterns")
+    except KeyboardInterrupt:
+        if on_interrupt == "raise" or generation.finished is None:
+            raise
+        return generation.finished
+    if not solution.converged and not generation.stopped:
+        warnings.warn(
+            f"the duality gap over {solution.scope} is {solution.relative_gap:.1e} relative to the objective at zero, "
+            f"above tol={generation.tol:.1e}: raise max_nodes, max_rounds or max_seconds, or tol",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    elif generation.unfinished and not generation.stopped:
+        warnings.warn(
+            "max_seconds or max_rounds ended the generation while patterns were still being found: the certificate "
+            "holds for the patterns in the list, and further rounds may lower the objective",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return solution
+
+
+_FIRST_ACCURACY = 1e-3  # relative gaps over the list, from the first rounds on
+
+_SHARPENING = 0.1  # once no walk finds what would matter at the present one
+
+
+class _Generation:
+    """Rounds of solving over the list and pricing patterns in."""
+
+    def __init__(
+        self,
+        program: ReLUProgram,
+        *,
+        tol: float,
+        n_starts: int,
+        max_rounds: int,
+        max_iter: int,
+        max_nodes: int,
+        pricing: str,
+        max_seconds: float,
+        rng: np.random.Generator,
+        callback: Callback | None,
+    ) -> None:
+        self.program = program
+        self.tol = tol
+        self.n_starts = n_starts
+        self.max_rounds = max_rounds
+        self.max_iter = max_iter
+        self.deadline = time.monotonic() + max_seconds
+        self.pricer = Pricer(program.X, program.threads, max_nodes=max_nodes, deadline=self.deadline, method=pricing)
+        self.rng = rng
+        self.callback = callback
+        self.accuracy = 0.0  # of the present solves
+        self.known: set[bytes] = set()
+        self.stopped = False
+        self.unfinished = False  # ended by a limit, where walks might still have found patterns
+        self.finished: ReLUSolution | None = None
+        self.norm: DualNorm | None = None  # over all patterns, for the last residual
+        self.rounds = 0
+        self.nodes = 0
+        self.checkpoint: GenerationCheckpoint | None = None
+
+    def keep_in(self, path: str | os.PathLike[str]) -> None:
+        """Save every round, and go on from what is there."""
+        program = self.program
+        self.checkpoint = GenerationCheckpoint(path, program.problem, program.user_beta)
+        saved = self.checkpoint.load()
+        if saved is None:
+            return
+        self.finished, state = saved
+        if type(self.rng.bit_generator).__name__ == state["bit_generator"]:
+            self.rng.bit_generator.state = state
+        self.rounds, self.nodes = self.finished.n_rounds, self.finished.n_nodes
+        self.begin(self.finished.patterns, self.finished)
+
+    def begin(self, patterns: ActivationPatterns | None, warm_start: Any) -> None:
+        program = self.program
+        if patterns is None:
+            n, d = program.X.shape
+            patterns = (
+                sample_patterns(program.X, min(200, 20 * d + n), random_state=self.rng, n_threads=program.threads)
+                if program.X.any()
+                else sample_patterns(program.X, gates=np.ones((1, d)))
+            )
+        else:
+            patterns = checked_patterns(patterns, program.design, program.threads)
+        self._append(patterns)
+        if warm_start is not None:
+            blocks, _, words = program.blocks_of(warm_start)
+            gates = blocks if not isinstance(warm_start, ReLUSolution) else warm_start.patterns.gates[warm_start.active]
+            self._append(ActivationPatterns(gates=gates, words=words, n_samples=program.X.shape[0]))
+            program.start(warm_start)
+
+    def run(self, *, exact: bool) -> ReLUSolution:
+        program = self.program
+        final = 0.3 * self.tol
+        self.accuracy = max(final, _FIRST_ACCURACY)
+        while True:
+            steps = program.n_newton
+            program.solve(self.accuracy, self.max_iter, self._watch)
+            program.prune()
+            self.finished = program.solution(self.tol, scope="given patterns", n_rounds=self.rounds, n_nodes=self.nodes)
+            if self.checkpoint is not None:
+                self.checkpoint.save(self.finished, self.rng)
+            last_round = self.rounds >= self.max_rounds
+            if self.stopped or self._seconds_left() <= 0 or (last_round and self.accuracy == final):
+                self.unfinished = not exact
+                return self._end(exact and not self.stopped)
+            if last_round:
+                self.accuracy = final
+                continue
+            # Nothing to do after patterns have joined: at this accuracy they do not matter, and more would not.
+            settled = self.rounds > 0 and program.n_newton == steps
+            if self.accuracy == final or not settled:
+                self.rounds += 1
+                if self._walk():
+                    continue
+            if self.accuracy > final:
+                self.accuracy = max(final, _SHARPENING * self.accuracy)
+            elif not exact or not self._search():
+                self.unfinished = not exact and self._seconds_left() <= 0
+                return self._end(exact)
+
+    def _seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def _watch(self, progress: dict[str, Any]) -> bool:
+        """Tell the user's callback of a pass; returns whether to stop, for the user or for the time limit."""
+        if self.callback is not None and self.callback(progress | {"finished": self.finished}):
+            self.stopped = True
+        return self.stopped or self._seconds_left() <= 0
+
+    def _threshold(self, accuracy: float) -> float:
+        program = self.program
+        size = float(row_lengths(program.blocks()[0]).sum())
+        return pricing_threshold(program.y, program.residual, size, program.beta, accuracy)
+
+    def _walk(self) -> bool:
+        """Look for violated patterns from random starts and from the neurons; tells whether some were added."""
+        program = self.program
+        blocks, signs, _ = program.blocks()
+        starts = np.vstack([self.rng.standard_normal((self.n_starts, program.X.shape[1])), blocks])
+        words, _ = self.pricer.walk(
+            program.residual,
+            starts,
+            self._threshold(max(self.tol, self.accuracy)),
+            [0] * self.n_starts + signs.tolist(),
+            self._seconds_left(),
+        )
+        return self._add(words)
+
+    def _search(self) -> bool:
+        """Look for violated patterns everywhere; tells whether one was added, and if there is none keeps the bound."""
+        norm = self.pricer.over_all(self.program.residual, self._threshold(self.tol), until_violated=True)
+        self.nodes += norm.n_nodes
+        if norm.violated is not None:
+            return self._add(norm.violated)
+        self.norm = norm
+        return False
+
+    def _add(self, words: WordArray) -> bool:
+        """Append the patterns that are new and have a gate in their interior."""
+        new = [k for k, row in enumerate(words) if row.tobytes() not in self.known]
+        if not new:
+            return False
+        program = self.program
+        words = np.ascontiguousarray(words[new])
+        margins = np.tile(row_lengths(program.X), (len(new), 1))
+        gates = core.least_distance(program.X, words, margins)
+        lengths = row_lengths(gates)
+        gates[lengths > 0] /= lengths[lengths > 0, None]
+        reached, _ = core.pack_patterns(program.X, gates, program.threads)
+        good = (reached == words).all(axis=1)
+        if not good.any():
+            return False
+        self._append(
+            ActivationPatterns(
+                gates=np.ascontiguousarray(gates[good]),
+                words=np.ascontiguousarray(words[good]),
+                n_samples=program.X.shape[0],
+            )
+        )
+        return True
+
+    def _append(self, patterns: ActivationPatterns) -> None:
+        new = []
+        for k, row in enumerate(patterns.words):
+            key = row.tobytes()
+            if key not in self.known:
+                self.known.add(key)
+                new.append(k)
+        if new:
+            self.program.append(patterns[np.array(new)])
+
+    def _end(self, exact: bool) -> ReLUSolution:
+        """Give the network its certificate."""
+        program = self.program
+        dual = None
+        if exact:
+            if self.norm is None:
+                self.pricer.deadline = max(self.deadline, time.monotonic() + 1)
+                self.norm = self.pricer.over_all(program.residual, self._threshold(self.tol))
+                self.nodes += self.norm.n_nodes
+            dual = feasible_dual(program.y, program.residual, self.norm.bound, program.beta)
+        return program.solution(
+            self.tol,
+            scope="all patterns" if exact else "given patterns",
+            dual=dual,
+            n_rounds=self.rounds,
+            n_nodes=self.nodes,
+            priced_by=self.norm.priced_by if self.norm is not None else "given patterns",
+        )

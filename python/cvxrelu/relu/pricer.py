@@ -1,0 +1,211 @@
+"""Upper bounds on the dual norm max_u |t . (X u)_+|: in closed form, cell by cell, and by branch and bound."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..arrangement.cells import pattern_bound
+from ..arrangement.enumerate import iter_patterns
+from ..base.arrays import FloatArray, WordArray
+from ..base.native import core
+from ..base.scaling import binary_order, shifted
+from ..patterns.patterns import ActivationPatterns
+
+_NODES_WORTH_A_TREE = 100  # near an optimum trees are seldom smaller
+
+_CELLS_IN_A_CHUNK = 1 << 14
+
+_MOST_VIOLATED = 50  # patterns that one search returns
+
+_COLUMN_ACCURACY = 1e-3  # of the bound for one of several outputs
+
+_WALKS_FOR_A_LEVEL = 40  # that tell about how large that maximum is
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DualNorm:
+    """An upper bound on max_u |t . (X u)_+| over unit vectors u, and how it was found."""
+
+    bound: float
+    exact: bool  # it is at most the level that was asked for, or as low as can be
+    priced_by: str
+    n_nodes: int = 0
+    violated: WordArray | None = None  # packed patterns in whose cones it is above the level
+
+
+class Pricer:
+    """Upper bounds on max_u |t . (X u)_+|: in closed form, over listed patterns, or over all of them.
+
+    A cell costs about a cone projection, a node of the branch and bound two for every sample. So all cells are
+    enumerated where there are fewer of them than a small tree would project onto; elsewhere branch and bound comes
+    first, and when that has cost as much as an enumeration, and `max_nodes` allows more, enumeration takes over.
+
+    The maximum is homogeneous in X and in t. Powers of two are taken out of both where the squares of t_j x_j could
+    leave the range of float64: a bound made of what underflows would be none.
+    """
+
+    def __init__(
+        self, design: FloatArray, threads: int, *, max_nodes: int, deadline: float, method: str = "auto"
+    ) -> None:
+        self.order = binary_order(design)
+        self.design = shifted(design, -self.order)
+        self.lengths: FloatArray = np.sqrt(np.einsum("jk,jk->j", self.design, self.design))  # 0 where a square vanishes
+        self.threads = threads
+        self.max_nodes = max_nodes
+        self.deadline = deadline
+        self.method = method
+
+    def over_outputs(self, theta: FloatArray, level: float, patterns: ActivationPatterns | None) -> DualNorm:
+        """Bound max_u ||T' (X u)_+|| for T with a column for each output, over all u or over given patterns.
+
+        In orthogonal coordinates of the outputs the square is at most the sum of the maxima of the squares; with the
+        right singular vectors of T all but one of them may vanish, and then it is equal. In general it is above:
+        within one cone the maximum is that of a convex quadratic, which is as hard as testing copositivity.
+        """
+        if theta.shape[1] == 1:
+            column = np.ascontiguousarray(theta[:, 0])
+            return self.over_all(column, level) if patterns is None else self.over_list(column, level, patterns)
+        _, lengths, right = np.linalg.svd(theta, full_matrices=False)
+        parts = []
+        for vector in right[lengths > 0]:
+            column = np.ascontiguousarray(theta @ vector)
+            if patterns is not None:
+                parts.append(self.over_list(column, 0.0, patterns))
+                continue
+            _, reached = self.walk(column, self.design[:_WALKS_FOR_A_LEVEL], np.inf)
+            parts.append(self.over_all(column, (1 + _COLUMN_ACCURACY) * reached))
+        return DualNorm(
+            float(np.linalg.norm([part.bound for part in parts])) * (1 + 1e-14 * len(parts)),
+            False,
+            " and ".join(sorted({part.priced_by for part in parts})) or "closed form",
+            sum(part.n_nodes for part in parts),
+        )
+
+    def over_list(self, theta: FloatArray, level: float, patterns: ActivationPatterns) -> DualNorm:
+        """Bound the maximum over the cones of the given patterns."""
+        theta, level, order = self._of_order_one(theta, level)
+        bound, _, _ = core.price_patterns(self.design, patterns.words, theta, level, self.threads)
+        return DualNorm(_from_order_one(bound, order), True, "given patterns")
+
+    def walk(
+        self, theta: FloatArray, starts: FloatArray, level: float, signs: Sequence[int] = (), seconds: float = np.inf
+    ) -> tuple[WordArray, float]:
+        """Return patterns above the level that walks from the starts end in, and the largest value that they find.
+
+        Walks maximise t . (X u)_+ with the sign of each start, or with both.
+        """
+        theta, level, order = self._of_order_one(theta, level)
+        words, _, _, best = core.walk_cells(self.design, theta, starts, level, list(signs), seconds)
+        return words, shifted(best, order)
+
+    def over_all(self, theta: FloatArray, level: float, *, until_violated: bool = False) -> DualNorm:
+        """Bound the maximum over all u, or end as soon as some u is found to be above the level."""
+        if not theta.any() or not self.design.any():
+            return DualNorm(0.0, True, "closed form")
+        theta, level, order = self._of_order_one(theta, level)
+        norm = self._over_all(theta, level, until_violated)
+        return dataclasses.replace(norm, bound=_from_order_one(norm.bound, order))
+
+    def _of_order_one(self, theta: FloatArray, level: float) -> tuple[FloatArray, float, int]:
+        """Return 2^-k t with max |t_j x_jk| of order one, the level on the scaled X, and the power of the bound."""
+        own = 0
+        products = theta * self.lengths
+        if not products.any() or binary_order(products) != 0:
+            products = theta * np.abs(self.design).max(axis=1)
+            own = max(binary_order(products), binary_order(theta) - 1000)
+        order = own + self.order
+        return shifted(theta, -own), shifted(level, -order), order
+
+    def _over_all(self, theta: FloatArray, level: float, until_violated: bool) -> DualNorm:
+        cheap = masked_norm_bound(self.design, theta)
+        if cheap <= level:
+            return DualNorm(cheap, True, "closed form")
+        # Two projections for each sample, in a node.
+        projections = 2 * self.design.shape[0]
+        if self.method == "auto":
+            cells = pattern_bound(*self.design.shape)
+            direct = cells < min(_NODES_WORTH_A_TREE, self.max_nodes) * projections
+            possible = cells < self.max_nodes * projections
+            nodes = min(self.max_nodes, cells // projections) if possible else self.max_nodes
+        else:
+            direct = possible = self.method == "enumeration"
+            nodes = self.max_nodes
+        tree = None
+        if not direct:
+            tree = self._by_tree(theta, level, nodes, until_violated)
+            if tree.exact or tree.violated is not None or not possible or self._seconds_left() <= 0:
+                return dataclasses.replace(tree, bound=min(tree.bound, cheap))
+        listed = self._by_enumeration(theta, level, until_violated)
+        if listed is not None:
+            return dataclasses.replace(listed, n_nodes=tree.n_nodes if tree else 0)
+        tree = tree or self._by_tree(theta, level, self.max_nodes, until_violated)
+        return dataclasses.replace(tree, bound=min(tree.bound, cheap))
+
+    def _seconds_left(self) -> float:
+        return max(0.0, self.deadline - time.monotonic())
+
+    def _by_tree(self, theta: FloatArray, level: float, max_nodes: int, until_violated: bool) -> DualNorm:
+        bound, value, nodes, exact = 0.0, 0.0, 0, True
+        for sign in (1.0, -1.0):
+            lowest = max(level, value)
+            enough = level if until_violated else np.inf
+            tree = core.price_by_tree(self.design, sign * theta, lowest, enough, max_nodes, self._seconds_left())
+            bound = max(bound, tree["bound"])
+            value = max(value, tree["value"])
+            nodes += tree["n_nodes"]
+            exact = exact and tree["complete"]
+            if until_violated and tree["value"] > level:
+                words, _, _, _ = core.walk_cells(self.design, theta, tree["point"][None, :], level)
+                return DualNorm(np.inf, False, "branch and bound", nodes, words)
+        return DualNorm(bound, exact, "branch and bound", nodes)
+
+    def _by_enumeration(self, theta: FloatArray, level: float, until_violated: bool) -> DualNorm | None:
+        """Price every cell; None where the time is over, or where the list of cells is not verified to be complete."""
+        bound = level
+        complete = False
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "[0-9]+ of [0-9]+ cells are so thin", UserWarning)
+            for chunk in iter_patterns(self.design, chunk=_CELLS_IN_A_CHUNK, n_threads=self.threads):
+                highest, found, _ = core.price_patterns(self.design, chunk.words, theta, level, self.threads)
+                bound = max(bound, highest)
+                if until_violated and found:
+                    worst = np.unique(found[:_MOST_VIOLATED])
+                    return DualNorm(np.inf, False, "enumeration", 0, chunk.words[worst])
+                if self._seconds_left() <= 0:
+                    return None
+                complete = chunk.certificate is not None and chunk.certificate.complete
+        return DualNorm(bound, True, "enumeration") if complete else None
+
+
+def _from_order_one(bound: float, order: int) -> float:
+    """Return a bound times a power of two, from above where it is below the normal numbers."""
+    return max(shifted(bound, order), np.finfo(np.float64).tiny) if bound > 0 else 0.0
+
+
+def as_pricing(pricing: str) -> str:
+    """Return how all patterns are to be priced, after a check."""
+    if pricing not in ("auto", "enumeration", "branch and bound"):
+        raise ValueError(f'pricing must be "auto", "enumeration" or "branch and bound", not {pricing!r}')
+    return pricing
+
+
+def masked_norm_bound(X: FloatArray, theta: FloatArray) -> float:
+    """Return an upper bound on max over 0/1 masks D of ||X' D t||, so on max_u |t . (X u)_+|, in O(n d^2).
+
+    With D = (I + S) / 2 and S a diagonal of signs, ||X' D t|| <= ||X't|| / 2 + max_S ||sum_j S_j a_j|| / 2 for
+    a_j = t_j x_j, and by the Cauchy-Schwarz inequality with weights ||a_j|| the maximum is at most
+    sqrt(sum_j ||a_j|| * sigma_max(sum_j a_j a_j' / ||a_j||)).
+    """
+    rows = theta[:, None] * X
+    lengths = np.linalg.norm(rows, axis=1)
+    keep = lengths > 0
+    if not keep.any():
+        return 0.0
+    scaled = rows[keep] / np.sqrt(lengths[keep])[:, None]
+    spread = np.sqrt(lengths[keep].sum()) * np.linalg.norm(scaled, 2)
+    return float(0.5 * (np.linalg.norm(rows.sum(axis=0)) + spread)) * (1 + 1e-12)

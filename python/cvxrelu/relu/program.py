@@ -1,0 +1,291 @@
+"""The ReLU program in the core's terms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.arrays import (
+    FloatArray,
+    IntArray,
+    WordArray,
+    as_design,
+    as_scalar,
+    as_threads,
+    result_dtype,
+)
+from ..base.bounds import dual_value, proved
+from ..base.callbacks import Callback
+from ..base.native import core
+from ..base.scaling import ScaledProblem, row_lengths
+from ..networks.network import Network
+from ..patterns.patterns import ActivationPatterns
+from .layers import as_columns, as_relu_layers, as_target
+from .solution import ReLUSolution
+
+
+class ReLUProgram:
+    """The program over patterns that may be appended, in the units of `problem` but for what `solution` returns."""
+
+    def __init__(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        beta: float,
+        n_threads: int | None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> None:
+        self.dtype = result_dtype(X, y)
+        self.design = as_design(X)
+        targets = as_target(y, self.design.shape[0])
+        self.user_beta = as_scalar(beta, "beta", strict=True)
+        self.threads = as_threads(n_threads)
+        self.problem = ScaledProblem(self.design, targets, self.user_beta, sample_weight)
+        self.X, self.y, self.beta = self.problem.X, self.problem.y, self.problem.beta
+        self.core = core.ConeProgram(self.X, self.y, self.threads)
+        self.words: WordArray = np.zeros((0, (self.X.shape[0] + 63) // 64), dtype=np.uint64)
+        self.gates: FloatArray = np.zeros((0, self.X.shape[1]))
+        self.point: dict[str, Any] = {}
+        self.n_iter = 0
+        self.n_newton = 0
+
+    def append(self, patterns: ActivationPatterns) -> None:
+        words = np.ascontiguousarray(patterns.words)
+        self.core.append(words)
+        if not self.problem.root.all():
+            # Rows without weight ask for nothing, and pricing does not know their bits.
+            own, _ = core.pack_patterns(self.design, np.ascontiguousarray(patterns.gates), self.threads)
+            ignored, _ = core.pack_patterns(-self.problem.root[:, None], np.ones((1, 1)), self.threads)
+            words = (words & ~ignored) | (own & ignored)
+        self.words = np.vstack([self.words, words])
+        self.gates = np.vstack([self.gates, patterns.gates])
+
+    def start(self, network: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
+        """Start from the neurons of a network that have listed patterns."""
+        blocks, signs, words = self.blocks_of(network)
+        owners = self._owners(blocks, words)
+        chosen = np.flatnonzero(owners >= 0)
+        self.core.start(
+            owners[chosen].tolist(),
+            signs[chosen].tolist(),
+            np.asfortranarray(blocks[chosen].T),
+        )
+
+    def blocks_of(
+        self, network: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike]
+    ) -> tuple[FloatArray, IntArray, WordArray]:
+        """Return the blocks of a network's neurons, signs, and the packed patterns 1[X u >= 0]."""
+        if isinstance(network, ReLUSolution):
+            blocks, signs, words = relu_blocks(self.X, network, self.threads)
+            return self.problem.scaled_blocks(blocks), signs, words
+        W1, w2, _ = as_relu_layers(network, self.X.shape[1], name="warm_start")
+        layers = self.problem.scaled_layer(W1), self.problem.scaled_layer(w2)
+        return relu_blocks(self.X, layers, self.threads)
+
+    def _owners(self, blocks: FloatArray, words: WordArray) -> IntArray:
+        """Return a listed pattern whose closed cone holds each block, up to rounding; -1 where there is none.
+
+        Optimal blocks lie on the faces of their cones, where rounding decides the pattern 1[X u >= 0].
+        """
+        index = {row.tobytes(): i for i, row in enumerate(self.words)}
+        owners = np.array([index.get(row.tobytes(), -1) for row in words], dtype=np.int64)
+        lost = np.flatnonzero(owners < 0)
+        if lost.size:
+            masks = ActivationPatterns(gates=self.gates, words=self.words, n_samples=self.X.shape[0]).to_dense()
+            norms = row_lengths(self.X)[:, None]
+            products = self.X @ blocks[lost].T / np.where(norms > 0, norms, 1)
+            outside = (~masks).T @ np.maximum(products, 0) + masks.T @ np.maximum(-products, 0)
+            nearest = outside.argmin(axis=0)
+            near = outside[nearest, np.arange(lost.size)] <= 1e-9 * row_lengths(blocks[lost])
+            owners[lost[near]] = nearest[near]
+        return owners
+
+    def solve(self, tol: float, max_iter: int, callback: Callback | None) -> bool:
+        """Solve over the present patterns; returns whether the callback asked to stop."""
+        self.point = self.core.solve(self.beta, tol, max_iter, self._in_user_units(callback))
+        self.n_iter += self.point["n_iter"]
+        self.n_newton += self.point["n_newton"]
+        return bool(self.point["stopped"])
+
+    def prune(self) -> None:
+        """Leave no more neurons than their outputs have dimensions: the same fit, and no larger penalty."""
+        blocks, signs = self.point["blocks"].T, self.point["signs"]
+        lengths = row_lengths(blocks)
+        if lengths.size < 2:
+            return
+        units = blocks / lengths[:, None]
+        pruned = prune_lengths(np.maximum(self.X @ units.T, 0) * signs, lengths)
+        keep = np.flatnonzero(pruned > 0)
+        if keep.size == lengths.size:
+            return
+        kept = {
+            "blocks": np.asfortranarray((units[keep] * pruned[keep, None]).T),
+            "signs": signs[keep],
+            "active": self.point["active"][keep],
+        }
+        self.point |= kept
+        self.core.start(kept["active"].tolist(), kept["signs"].tolist(), kept["blocks"])
+
+    def _in_user_units(self, callback: Callback | None) -> Callback | None:
+        if callback is None:
+            return None
+
+        def scaled(progress: dict[str, Any]) -> bool | None:
+            return callback(progress | {key: self.problem.objective(progress[key]) for key in ("objective", "gap")})
+
+        return scaled
+
+    @property
+    def residual(self) -> FloatArray:
+        """y - f(X) of the last solve."""
+        residual: FloatArray = self.point["residual"]
+        return residual
+
+    def blocks(self) -> tuple[FloatArray, IntArray, IntArray]:
+        """Return blocks, signs and patterns of the last solve."""
+        return self.point["blocks"].T, self.point["signs"], self.point["active"]
+
+    def solution(
+        self,
+        tol: float,
+        *,
+        scope: str,
+        dual: FloatArray | None = None,
+        n_rounds: int = 0,
+        n_nodes: int = 0,
+        priced_by: str = "given patterns",
+    ) -> ReLUSolution:
+        """Return the last solve with the gap of the network as it is returned."""
+        blocks, signs, active = self.blocks()
+        theta: FloatArray = self.point["dual"] if dual is None else dual
+        values = self._as_returned(blocks)
+        rounded = self.problem.scaled_blocks(values.astype(np.float64))
+        objective, lower, gap = evaluate(self.X, self.y, rounded, signs, theta, self.beta)
+        scaled, at_zero = self.problem.objective, self.problem.at_zero
+        relative = gap / at_zero if at_zero > 0 else scaled(gap)
+        return ReLUSolution(
+            beta=self.user_beta,
+            active=active,
+            signs=signs,
+            blocks=values,
+            objective=scaled(objective),
+            gap=scaled(gap),
+            relative_gap=relative,
+            dual=self.problem.dual(theta),
+            scope=scope,
+            converged=relative <= tol,
+            n_iter=self.n_iter,
+            n_newton=self.n_newton,
+            n_rounds=n_rounds,
+            n_nodes=n_nodes,
+            patterns=ActivationPatterns(gates=self.gates.copy(), words=self.words.copy(), n_samples=self.X.shape[0]),
+            priced_by=priced_by,
+            dual_objective=scaled(lower),
+        )
+
+    def _as_returned(self, blocks: FloatArray) -> npt.NDArray[np.floating[Any]]:
+        """Return blocks in the user's units, in the type of the data; raise where that does not hold them."""
+        values = self.problem.blocks(blocks)
+        largest = float(np.abs(values).max(initial=0.0))
+        limits = np.finfo(self.dtype)
+        if blocks.any() and not float(limits.tiny) <= largest <= float(limits.max):
+            raise ValueError(
+                f"the weights of the network are not within the range of {np.dtype(self.dtype).name}: "
+                "y and X are too far apart, scale one of them"
+            )
+        return np.ascontiguousarray(values.astype(self.dtype))
+
+
+def evaluate(
+    X: FloatArray, y: FloatArray, blocks: FloatArray, signs: IntArray, theta: FloatArray, beta: float
+) -> tuple[float, float, float]:
+    """Return the objective of a network given by blocks, the bound of a feasible dual point, and the gap between."""
+    lengths = row_lengths(blocks)
+    residual = y - np.maximum(X @ blocks.T, 0) @ signs
+    objective = objective_of(residual, lengths, beta)
+    gap = network_gap(X, residual, theta, blocks, signs.astype(np.float64), lengths, beta)
+    return objective, *proved(objective, dual_value(y, theta), gap)
+
+
+def relu_blocks(X: FloatArray, network: Any, n_threads: int) -> tuple[FloatArray, IntArray, WordArray]:
+    """Return the blocks u = |w2| w1 of a network's neurons, signs, and the packed patterns 1[X u >= 0].
+
+    Neurons of one sign that share a pattern may be added up: the function on `X` stays and the penalty does not grow.
+    """
+    if isinstance(network, ReLUSolution):
+        blocks, signs = network.blocks.astype(np.float64), network.signs
+        if blocks.shape[1] != X.shape[1]:
+            raise ValueError(f"warm_start has {blocks.shape[1]} features, but X has {X.shape[1]}")
+        words = network.patterns.words[network.active]
+        if words.shape[1] != (X.shape[0] + 63) // 64:
+            raise ValueError(f"warm_start belongs to {network.patterns.n_samples} samples, but X has {X.shape[0]}")
+        return blocks, signs, words
+    W1, w2, _ = as_relu_layers(network, X.shape[1], name="warm_start")
+    if W1.shape[1] != X.shape[1]:
+        raise ValueError(f"warm_start has {W1.shape[1]} features, but X has {X.shape[1]}")
+    blocks = np.ascontiguousarray(np.abs(w2)[:, None] * W1)
+    keep = blocks.any(axis=1)
+    blocks, signs = blocks[keep], np.where(w2[keep] > 0, 1, -1).astype(np.int64)
+    words, _ = core.pack_patterns(X, blocks, n_threads)
+    return blocks, signs, words
+
+
+def prune_lengths(outputs: FloatArray, lengths: FloatArray) -> FloatArray:
+    """Return lengths with at most rank(outputs) non-zeros that give the same combination and no larger sum.
+
+    `outputs` has a column for each neuron, its output per unit length. A null combination moves the lengths until
+    one is zero, in the direction in which their sum falls fastest; at an optimum the sum cannot change.
+    """
+    lengths = lengths.copy()
+    if lengths.size < outputs.shape[0]:
+        outputs = np.asarray(np.linalg.qr(outputs, mode="r"), dtype=np.float64)  # has the same null combinations
+    _, values, right = np.linalg.svd(outputs, full_matrices=outputs.shape[0] < lengths.size)
+    null = right[int((values > 1e-12 * values.max(initial=0.0)).sum()) :].T.copy()
+    null = _vanishing_on(null, lengths <= 0)
+    while null.shape[1]:
+        falling = null @ null.sum(axis=0)
+        direction = -falling if np.abs(falling).max() > 1e-9 else null[:, 0]
+        if not (direction < 0).any():
+            direction = -direction
+        shrinking = np.flatnonzero(direction < 0)
+        ratios = lengths[shrinking] / -direction[shrinking]
+        lengths = np.maximum(lengths + ratios.min() * direction, 0)
+        lengths[shrinking[ratios.argmin()]] = 0
+        lengths[lengths <= 1e-15 * lengths.max()] = 0
+        null = _vanishing_on(null, (lengths == 0) & null.any(axis=1))
+    return lengths
+
+
+def _vanishing_on(basis: FloatArray, rows: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return an orthonormal basis of the part of a column space, given by one, that is zero on some rows."""
+    for row in np.flatnonzero(rows):
+        size = float(np.linalg.norm(basis[row]))
+        if basis.shape[1] and size > 1e-12:
+            # The reflection that turns the row into a multiple of its first entry; that column leaves.
+            mirror = basis[row].copy()
+            mirror[0] += np.copysign(size, mirror[0])
+            basis = (basis - np.outer(basis @ mirror, 2 / (mirror @ mirror) * mirror))[:, 1:]
+        basis[row] = 0
+    return basis
+
+
+def objective_of(residual: FloatArray, decay: FloatArray, beta: float) -> float:
+    """Return the objective of a network, infinite where it is above what float64 holds."""
+    value = 0.5 * float(np.vdot(residual, residual)) + beta * float(decay.sum())
+    return value if value < np.inf else np.inf  # infinite terms of both signs make a residual nan
+
+
+def network_gap(
+    design: FloatArray,
+    residual: FloatArray,
+    theta: FloatArray,
+    W1: FloatArray,
+    W2: FloatArray,
+    decay: FloatArray,
+    beta: float,
+) -> float:
+    """Return the gap between a network and a feasible dual point, as a sum of non-negative terms."""
+    earned = as_columns(W2 * (np.maximum(design @ W1.T, 0).T @ theta)).sum(axis=1)
+    return 0.5 * float(np.sum((residual - theta) ** 2)) + float(np.maximum(beta * decay - earned, 0).sum())

@@ -1,0 +1,160 @@
+"""What the ReLU program returns."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.arrays import FloatArray, IntArray, as_design
+from ..base.scaling import row_lengths
+from ..networks.network import Network
+from ..patterns.patterns import ActivationPatterns
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ReLUSolution:
+    """A two-layer ReLU network with its certificate, as :func:`solve_relu` and :func:`train_relu` return it.
+
+    Attributes
+    ----------
+    beta : float
+        Penalty.
+    active : ndarray of shape (n_neurons,), int64
+        Index of the pattern of every neuron.
+    signs : ndarray of shape (n_neurons,), int64
+        Sign of its second layer, 1 or -1.
+    blocks : ndarray of shape (n_neurons, n_features)
+        Its product of layers u: the network is ``f(x) = sum_k signs[k] (x . blocks[k])_+``.
+    objective : float
+        Objective of the network.
+    gap : float
+        ``objective - dual_objective``, computed as a sum of non-negative terms.
+    relative_gap : float
+        The gap relative to the objective of the zero network.
+    dual : ndarray of shape (n_samples,)
+        The dual point t that proves it: ``|t . (X u)_+| <= beta`` for every unit vector u within the scope.
+    scope : {"given patterns", "all patterns"}
+        Which networks the certificate is about.
+    converged : bool
+        Whether the relative gap is within the tolerance.
+    n_iter, n_newton, n_rounds, n_nodes : int
+        Passes over the patterns, semismooth Newton steps, rounds of column generation, nodes of branch and bound.
+    patterns : ActivationPatterns
+        The patterns that `active` counts.
+    priced_by : {"given patterns", "closed form", "enumeration", "branch and bound"}
+        How the dual point was found to be feasible: over the list, or in which of three ways over all patterns.
+    dual_objective : float
+        No network within the scope has an objective below it: the value of the dual point, or 0.
+    """
+
+    beta: float
+    active: IntArray
+    signs: IntArray
+    blocks: npt.NDArray[np.floating[Any]]
+    objective: float
+    gap: float
+    relative_gap: float
+    dual: FloatArray
+    scope: str
+    converged: bool
+    n_iter: int
+    n_newton: int
+    n_rounds: int
+    n_nodes: int
+    patterns: ActivationPatterns
+    priced_by: str = "given patterns"
+    dual_objective: float = 0.0
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons of the network."""
+        return int(self.active.size)
+
+    def predict(self, Z: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        Z : array_like of shape (m, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            ``sum_k signs[k] (z . blocks[k])_+``.
+        """
+        design = as_design(Z, "Z", self.patterns.n_features)
+        values = np.maximum(design @ self.blocks.T.astype(np.float64), 0) @ self.signs
+        return values.astype(self.blocks.dtype, copy=False)
+
+    def to_network(self) -> Network:
+        """Return the network with balanced layers, ``||w1_j|| = |w2_j|``: its weight decay is the penalty."""
+        W1, w2 = balanced_layers(self.blocks.astype(np.float64), self.signs)
+        return Network(W1, w2)
+
+    def __repr__(self) -> str:
+        return (
+            f"ReLUSolution(beta={self.beta:.4g}, objective={self.objective:.8g}, relative_gap={self.relative_gap:.1e}, "
+            f"{self.n_neurons} neurons, {self.scope})"
+        )
+
+
+def balanced_layers(blocks: FloatArray, signs: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return (W1, w2) with ``w1_j |w2_j| = u_j`` and ``||w1_j|| = |w2_j|``."""
+    root = np.sqrt(row_lengths(blocks))
+    keep = root > 0
+    return blocks[keep] / root[keep, None], root[keep] * signs[keep]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Certificate:
+    """What :func:`certify` proves about a network.
+
+    Attributes
+    ----------
+    beta : float
+        Penalty.
+    upper_bound : float
+        The objective of the network; infinite where it is above what float64 holds.
+    lower_bound : float
+        No network within `scope`, of any width, has an objective below it: the value of the dual point, or 0.
+    gap : float
+        ``upper_bound - lower_bound``, computed as a sum of non-negative terms; infinite where `upper_bound` is.
+    relative_gap : float
+        The gap relative to the objective of the zero network, ``||y||^2 / 2``.
+    scope : {"all patterns", "given patterns"}
+        Which networks the lower bound is about: all, or those whose neurons have one of the given patterns.
+    dual : ndarray of the shape of y
+        The dual point t that proves it: ``|t . (X u)_+| <= beta`` for every unit vector u within the scope, and with
+        several outputs ``||t' (X u)_+|| <= beta``.
+    dual_norm : float
+        The upper bound on ``max_u |t . (X u)_+|`` that was found before the dual point was scaled.
+    exact : bool
+        Whether the bound on that maximum was brought down to what the tolerance asked for.
+    n_nodes : int
+        Nodes of the branch and bound; 0 where it did not run.
+    priced_by : {"closed form", "enumeration", "branch and bound", "given patterns"}
+        How the maximum was bounded: from the lengths of the samples alone, cell by cell, without enumerating cells,
+        or over the patterns given.
+    """
+
+    beta: float
+    upper_bound: float
+    lower_bound: float
+    gap: float
+    relative_gap: float
+    scope: str
+    dual: FloatArray
+    dual_norm: float
+    exact: bool
+    n_nodes: int
+    priced_by: str
+
+    def __repr__(self) -> str:
+        return (
+            f"Certificate({self.lower_bound:.8g} <= optimum <= {self.upper_bound:.8g}, "
+            f"relative_gap={self.relative_gap:.1e}, {self.scope})"
+        )

@@ -1,0 +1,120 @@
+"""ReLU networks over given activation patterns: a convex program with a cone for each, solved to a certified gap."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy.typing as npt
+
+from ..base.arrays import as_count, as_scalar
+from ..base.callbacks import Callback, as_callback
+from ..exceptions import ConvergenceWarning
+from ..networks.network import Network
+from ..patterns.checks import checked_patterns
+from ..patterns.patterns import ActivationPatterns
+from .program import ReLUProgram
+from .solution import ReLUSolution
+
+
+def solve_relu(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    patterns: ActivationPatterns,
+    beta: float,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    warm_start: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 200,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> ReLUSolution:
+    r"""Train a two-layer ReLU network over given patterns to a certified global optimum.
+
+    Solves the convex program [1]_
+
+    .. math::
+        \min_{v, w}\; \tfrac12 \Big\| \sum_i D_i X (v_i - w_i) - y \Big\|^2 + \beta \sum_i (\|v_i\| + \|w_i\|),
+        \qquad (2 D_i - I) X v_i \ge 0,\; (2 D_i - I) X w_i \ge 0,
+
+    which is the training of ReLU networks whose neurons have these patterns, with weight decay ``beta / 2`` on both
+    layers and the loss ``1/2 ||f(X) - y||^2`` without 1/n. Patterns are priced by projections onto their cones, and
+    a working set of them is solved by a semismooth Newton augmented Lagrangian method [2]_. The gap is that of the
+    actual network, so an inexact constraint cannot flatter it.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features)
+        Data matrix. For a bias append a column of ones.
+    y : array_like of shape (n_samples,)
+        Targets.
+    patterns : ActivationPatterns
+        Patterns of `X`.
+    beta : float
+        Penalty, positive.
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights s_j >= 0 of the loss, ``1/2 sum_j s_j (f(x_j) - y_j)^2``.
+    warm_start : ReLUSolution, Network or (W1, w2), optional
+        A network to start from; neurons in the cone of none of `patterns` are left out.
+    tol : float, default 1e-6
+        Duality gap to reach, relative to the objective of the zero network.
+    max_iter : int, default 200
+        Most passes over all patterns.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take.
+    callback : callable, optional
+        Called after every pass with a dict of iteration, objective, gap, relative_gap and active; returning True
+        stops with the best certified network so far.
+
+    Returns
+    -------
+    ReLUSolution
+        Its `scope` is "given patterns": for all networks see :func:`train_relu` and :func:`certify`.
+
+    Raises
+    ------
+    ValueError
+        For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
+    TypeError
+        For arguments of other kinds, such as a `callback` that cannot be called.
+    KeyboardInterrupt
+        On Ctrl-C.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When `tol` is not reached.
+
+    References
+    ----------
+    .. [1] Pilanci, M., and Ergen, T. "Neural networks are convex regularizers: exact polynomial-time convex
+       optimization formulations for two-layer networks." ICML 2020.
+    .. [2] Li, X., Sun, D., and Toh, K.-C. "A highly efficient semismooth Newton augmented Lagrangian method for
+       solving lasso problems." SIAM Journal on Optimization 28, 2018.
+
+    Examples
+    --------
+    >>> import numpy as np, cvxrelu
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((50, 3))
+    >>> y = np.abs(X[:, 0])
+    >>> patterns = cvxrelu.sample_patterns(X, 50, random_state=0)
+    >>> cvxrelu.solve_relu(X, y, patterns, beta=0.5).converged
+    True
+    """
+    as_callback(callback)
+    program = ReLUProgram(X, y, beta, n_threads, sample_weight)
+    program.append(checked_patterns(patterns, program.design, program.threads))
+    if warm_start is not None:
+        program.start(warm_start)
+    tol = as_scalar(tol, "tol", strict=True)
+    stopped = program.solve(tol, as_count(max_iter, "max_iter"), callback)
+    solution = program.solution(tol, scope="given patterns")
+    if not solution.converged and not stopped:
+        warnings.warn(
+            f"the duality gap at beta={solution.beta:.4g} is {solution.relative_gap:.1e} relative to the objective at "
+            f"zero, above tol={tol:.1e}, after {solution.n_iter} passes: raise max_iter or tol",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return solution

@@ -1,0 +1,58 @@
+"""Rows of one array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..base.arrays import FloatArray, WordArray
+from .passes import Block, Chunk
+from .rows import LocalParts, Parts, Rows
+
+_BLOCK_BYTES = 1 << 25  # long enough for the kernels, short beside what a machine has
+
+
+class ArrayRows(Rows):
+    """Rows of one array in memory, with the words of their patterns, in blocks short enough to be interrupted between.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Validated rows.
+    words : ndarray of shape (n_patterns, ceil(n_samples / 64))
+        Packed patterns.
+    """
+
+    def __init__(self, X: FloatArray, words: WordArray, n_threads: int) -> None:
+        self.shape = (X.shape[0], X.shape[1])
+        self.dtype = X.dtype
+        self.n_threads = self.n_parallel = n_threads
+        self.overhead = 0.0
+        self._X, self._words = X, words
+        self._step = max(64, _BLOCK_BYTES // (8 * X.shape[1]) // 64 * 64)
+
+    @property
+    def chunks(self) -> Parts[Chunk]:  # type: ignore[override]
+        return LocalParts(lambda: (Chunk(self._X[rows], rows.start) for rows in self._slices()))
+
+    def _slices(self) -> Iterator[slice]:
+        n = self.shape[0]
+        return (slice(first, min(first + self._step, n)) for first in range(0, n, self._step))
+
+    def with_ones(self) -> ArrayRows:
+        return ArrayRows(np.hstack([self._X, np.ones((self.shape[0], 1))]), self._words, self.n_threads)
+
+    def masked(self, y: FloatArray, sample_weight: None, gates: FloatArray) -> Parts[Block]:
+        targets = y.reshape(self.shape[0], -1)
+
+        def blocks() -> Iterator[Block]:
+            for rows in self._slices():
+                words = np.ascontiguousarray(self._words[:, rows.start // 64 : -(-rows.stop // 64)])
+                yield Block(self._X[rows], np.asfortranarray(targets[rows]), words, rows.start, None)
+
+        return LocalParts(blocks)
+
+    def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
+        return np.concatenate(blocks.collect(function, *args))
