@@ -2,10 +2,10 @@
 // matrix where it is symmetric), so that its rate compares with that of `gemm`.
 #include <benchmark/benchmark.h>
 
-#include "cvxrelu/kernels/masking_kernel.hpp"
-#include "cvxrelu/kernels/ntk.hpp"
-#include "cvxrelu/kernels/mkl.hpp"
 #include "cvxrelu/algebra/symmetric.hpp"
+#include "cvxrelu/kernels/masking_kernel.hpp"
+#include "cvxrelu/kernels/mkl.hpp"
+#include "cvxrelu/kernels/ntk.hpp"
 #include "data.hpp"
 
 namespace cvxrelu::bench {

@@ -3,9 +3,9 @@
 
 #include <random>
 
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/base/monitor.hpp"
 #include "cvxrelu/base/types.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu::bench {
 

@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "cvxrelu/arrangement/rows.hpp"
 #include "cvxrelu/algebra/lanes.hpp"
+#include "cvxrelu/arrangement/rows.hpp"
 
 namespace cvxrelu {
 
@@ -18,7 +18,8 @@ class NearRows {
   void gather(const double* center, double radius, const Word* mask, const Word* chosen);
   /// The mask has changed in these bits of a word.
   void turn(int w, Word bits);
-  /// How far one may go from a point before a chosen row changes its sign, but for some rows.
+  /// The largest t for which all chosen rows have one sign from `from` to from + t direction. The `n_except` rows in
+  /// `except` may change theirs.
   double reach(const double* from, const double* direction, const int* except, int n_except);
 
   /// Whether a point is within the radius.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 

@@ -9,8 +9,8 @@
 #include <chrono>
 #include <vector>
 
-#include "cvxrelu/cones/cone.hpp"
 #include "cvxrelu/base/monitor.hpp"
+#include "cvxrelu/cones/cone.hpp"
 
 namespace cvxrelu {
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <limits>
 
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/algebra/row_norms.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 

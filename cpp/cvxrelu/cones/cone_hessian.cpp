@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cvxrelu/masks/bits.hpp"
-#include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/algebra/symmetric.hpp"
+#include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 

@@ -16,8 +16,8 @@
 
 #include <vector>
 
-#include "cvxrelu/cones/cone_list.hpp"
 #include "cvxrelu/algebra/thin_qr.hpp"
+#include "cvxrelu/cones/cone_list.hpp"
 
 namespace cvxrelu {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 

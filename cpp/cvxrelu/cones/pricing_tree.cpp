@@ -5,9 +5,9 @@
 #include <limits>
 #include <queue>
 
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/algebra/box_least_squares.hpp"
 #include "cvxrelu/algebra/row_norms.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 

@@ -12,8 +12,8 @@
 
 #include <vector>
 
-#include "cvxrelu/cones/cone.hpp"
 #include "cvxrelu/base/monitor.hpp"
+#include "cvxrelu/cones/cone.hpp"
 
 namespace cvxrelu {
 

@@ -10,8 +10,8 @@
 
 #include <vector>
 
-#include "cvxrelu/exact/prime_field.hpp"
 #include "cvxrelu/base/types.hpp"
+#include "cvxrelu/exact/prime_field.hpp"
 
 namespace cvxrelu {
 

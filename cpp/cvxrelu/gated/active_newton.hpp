@@ -1,10 +1,10 @@
 // Newton steps on the non-zero blocks of the group lasso, where the objective is smooth:
 //
 //     gradient_a = beta omega_a W_a/||W_a|| + ridge W_a - A_a' R
-//     Hessian    = A'P A + blkdiag( rho_a (I - w_a w_a') + ridge I ),   rho_a = beta omega_a / ||W_a||, w_a =
-//     W_a/||W_a||
+//     Hessian    = A'P A + blkdiag( rho_a (I - w_a w_a') + ridge I ),
 //
-// with P the projection off the unpenalised columns. Two ways to solve, chosen by an estimate of their flops:
+// w_a = W_a/||W_a||, rho_a = beta omega_a / ||W_a||, P the projection off the unpenalised columns. Two ways to solve,
+// chosen by an estimate of their flops:
 //  - conjugate gradients with bit-table products, preconditioned by the diagonal blocks;
 //  - a Cholesky factorisation in sample space, of S = I + sum_a (A_a A_a' - v_a v_a') / (rho_a + ridge) with v_a =
 //    A_a w_a, bordered by the radial directions w_a, along which the penalty has no curvature. In float32 it

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cvxrelu/gated/duality.hpp"
 #include "cvxrelu/algebra/symmetric.hpp"
+#include "cvxrelu/gated/duality.hpp"
 
 namespace cvxrelu {
 

@@ -4,13 +4,12 @@
 //
 // The step min_W P(W) + 1/(2 sigma) ||W - U||^2 has the dual min_T
 //
-//     psi(T) = 1/2 ||T||^2 - <Y, T> + sum_i ( ||Z_i|| - sigma t_i )_+^2 / (2 sigma (1 + sigma ridge)),  Z_i = U_i +
-//     sigma A_i'T,
+//     psi(T) = 1/2 ||T||^2 - <Y, T> + sum_i ( ||Z_i|| - sigma t_i )_+^2 / (2 sigma (1 + sigma ridge)),
 //
-// t_i = beta omega_i, whose gradient is T - Y + sum_i A_i prox(Z_i) and whose Hessian is the identity plus a positive
-// semidefinite sum over the blocks with ||Z_i|| > sigma t_i: no direction is singular, whatever the data, and blocks
-// enter and leave by themselves. Slower than Newton steps on the non-zero blocks (active_newton.hpp) on data of
-// moderate condition, where those settle at once; it is what finishes where they stall.
+// Z_i = U_i + sigma A_i'T, t_i = beta omega_i, whose gradient is T - Y + sum_i A_i prox(Z_i) and whose Hessian is the
+// identity plus a positive semidefinite sum over the blocks with ||Z_i|| > sigma t_i: no direction is singular,
+// whatever the data, and blocks enter and leave by themselves. Slower than Newton steps on the non-zero blocks
+// (active_newton.hpp) on data of moderate condition, where those settle at once; it is what finishes where they stall.
 #pragma once
 
 #include "cvxrelu/gated/group_lasso.hpp"

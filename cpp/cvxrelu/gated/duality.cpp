@@ -23,7 +23,7 @@ void add_block(const GroupLassoProblem& problem, Index i, const Block& W, const 
   result.gap += std::max(0.0, penalty - overlap + conjugate);  // below zero only by rounding
 }
 
-// The largest ||A_i'T|| / (beta omega_i), which a dual point without ridge must not exceed 1 in.
+// The largest ||A_i'T|| / (beta omega_i). Without a ridge, T is feasible where this is at most 1.
 template <class Group>
 double violation(const GroupLassoProblem& problem, const MatrixView& correlations, const Group& group) {
   double largest = 0;

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <limits>
 
+#include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/gated/active_newton.hpp"
 #include "cvxrelu/gated/anderson.hpp"
 #include "cvxrelu/gated/block_update.hpp"
 #include "cvxrelu/gated/dual_newton.hpp"
 #include "cvxrelu/gated/duality.hpp"
-#include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/gated/screening.hpp"
 #include "cvxrelu/gated/working_set.hpp"
 
@@ -156,7 +156,8 @@ class Solver {
         least = result.gap.primal;
         best = iterate.coef;
       } else if (!(result.gap.primal <= problem.objective_at_zero()) && best.size() > 0) {
-        // Beyond its range the arithmetic leads away: nothing worse than zero is returned.
+        // Steps lower the objective, but for rounding. One above that of zero coefficients, or not a number, means that
+        // the data are at the limits of float64: the solve ends with the best coefficients that it has had.
         iterate.coef = best;
         iterate.refresh(problem);
         screening.reset();
@@ -215,7 +216,8 @@ class Solver {
       if (reached || !both) return InnerSolver::newton;
       stalled_ = true;
     }
-    stalled_ = dual_newton.solve(problem, working_set, iterate, tol);  // where this stalls too, they take turns
+    // If the dual method stalls as well, the next working set begins with Newton steps again.
+    stalled_ = dual_newton.solve(problem, working_set, iterate, tol);
     return InnerSolver::dual;
   }
 
@@ -276,7 +278,7 @@ class Solver {
   GroupLassoResult counts_;
   bool silent_ = false;  // reports belong to the penalty that was asked for
   bool stopped_ = false;
-  bool stalled_ = false;  // Newton steps on the non-zero blocks have, or cost too much, at this penalty
+  bool stalled_ = false;  // at this penalty Newton steps stalled or took too much work: the dual method is used
 };
 
 }  // namespace

@@ -3,7 +3,8 @@
 //     min over W   1/2 ||Y - sum_i A_i W_i||_F^2 + beta sum_i omega_i ||W_i||_F + ridge/2 sum_i ||W_i||_F^2,
 //
 // A_i = D_i X, Y of shape (n, c), W_i of shape (d, c), and where a basis Z of unpenalised columns is given, the loss
-// is also minimised over a term Z gamma.
+// is also minimised over a term Z gamma. In this folder a group is the index i of a pattern, as the groups of a group
+// lasso, and a block is the coefficients W_i that belong to it.
 //
 // Method: working sets chosen by the violation of ||A_i' R|| <= beta omega_i in a pass over all patterns; inside, a
 // sweep of block-coordinate descent settles which blocks are non-zero, and Newton steps on those finish. Stops on the
@@ -12,8 +13,8 @@
 
 #include <vector>
 
-#include "cvxrelu/masks/masked_design.hpp"
 #include "cvxrelu/base/monitor.hpp"
+#include "cvxrelu/masks/masked_design.hpp"
 
 namespace cvxrelu {
 
@@ -47,10 +48,11 @@ struct Iterate {
   void refresh(const GroupLassoProblem& problem);
 };
 
-/// Inside a working set: sweeps and Newton steps on the non-zero blocks (active_newton.hpp), the dual method
-/// (dual_newton.hpp), or sweeps alone. `automatic` takes Newton steps until they have cost what the dual method is
-/// expected to, and then that: not much more than twice the cheaper of both. Sweeps alone were dearer on the
-/// problems of bench/peers/gated.py at a tenth of beta_max and below; they remain as the reference.
+/// How the program over a working set is solved: by sweeps and Newton steps on the non-zero blocks (active_newton.hpp),
+/// by the dual method (dual_newton.hpp), or by sweeps alone (block-coordinate descent). `automatic` begins with Newton
+/// steps. Once those have done as much work as the dual method is expected to do in all, it changes to the dual method,
+/// and has done at most about twice the work of the better of the two. `bcd` is slower than both at small penalties
+/// (bench/peers/gated.py, from a tenth of beta_max down); it is kept to check the other two against.
 enum class InnerSolver { automatic, newton, dual, bcd };
 
 struct GroupLassoSettings {

@@ -35,11 +35,14 @@ class Loss {
   virtual Matrix residual(const MatrixView& F) const = 0;
   /// out = Hessian at F times S.
   virtual Matrix hessian_product(const MatrixView& F, const MatrixView& S) const = 0;
-  /// A positive number for each sample that is at least its curvature in every direction, and at least `damping`
-  /// times what majorises the loss everywhere (or, for Poisson, on the way to its minimum). For Huber, whose second
-  /// derivative is 0 or 1, all of what majorises it.
+  /// The h_j of the quadratic model in proximal_newton.hpp, positive where the sample has a weight:
+  ///     h_j = max(second derivative at F, damping m_j),
+  /// in the direction of the outputs where it is largest (for softmax, a bound on that). m_j is the curvature of a
+  /// quadratic that touches the loss at F and is nowhere below it, so that with damping 1 the model's minimum never
+  /// raises the objective. No quadratic is above all of Poisson's loss: its m_j serves between F and the minimum.
+  /// Huber's second derivative, which is 0 or 1, is no model of it: h_j = m_j whatever the damping.
   virtual Vector curvature(const MatrixView& F, double damping) const = 0;
-  /// Whether `curvature` is the Hessian, up to damping: not for several outputs, and not for Huber.
+  /// Whether `curvature` is the Hessian where damping does not raise it: not for several outputs, and not for Huber.
   virtual bool curvature_is_exact() const = 0;
 
   const Matrix& targets() const { return Y_; }

@@ -5,10 +5,11 @@
 //
 // Method: proximal Newton on working sets. At F the loss is replaced by a quadratic with the residual R and a curvature
 // h_j for each sample, which makes the program a group lasso with rows sqrt(h_j) x_j and targets sqrt(h_j) f_j + r_j /
-// sqrt(h_j), masks unchanged; solve_group_lasso solves it as far as the gap at hand deserves, and a line search on the
-// true objective takes the step. Where a curvature for each sample is no Hessian (several outputs), Newton steps on the
-// non-zero blocks with the true Hessian follow. Stops on the duality gap over all patterns, relative to the objective
-// at zero (Lee, Sun and Saunders, "Proximal Newton-type methods for minimizing composite functions", 2014).
+// sqrt(h_j), masks unchanged. solve_group_lasso solves that to a fraction of the present duality gap, since the next
+// quadratic is a better one anyway, and a line search on the true objective takes the step. Where a curvature for each
+// sample is no Hessian (several outputs), Newton steps on the non-zero blocks with the true Hessian follow. Stops on
+// the duality gap over all patterns, relative to the objective at zero (Lee, Sun and Saunders, "Proximal Newton-type
+// methods for minimizing composite functions", 2014).
 //
 // Cost: a pass over all patterns, and in each step on the working set that of a group lasso. Memory: as the group
 // lasso, and a scaled copy of X.

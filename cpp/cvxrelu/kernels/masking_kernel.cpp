@@ -1,10 +1,10 @@
 #include <vector>
 
+#include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/kernels/kernel_tiles.hpp"
+#include "cvxrelu/kernels/masking_kernel.hpp"
 #include "cvxrelu/masks/bit_product.hpp"
 #include "cvxrelu/masks/bits.hpp"
-#include "cvxrelu/base/errors.hpp"
-#include "cvxrelu/kernels/masking_kernel.hpp"
-#include "cvxrelu/kernels/kernel_tiles.hpp"
 
 namespace cvxrelu {
 

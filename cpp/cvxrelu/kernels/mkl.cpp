@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cvxrelu/masks/bits.hpp"
+#include "cvxrelu/algebra/symmetric.hpp"
 #include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/kernels/masking_kernel.hpp"
-#include "cvxrelu/algebra/symmetric.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 

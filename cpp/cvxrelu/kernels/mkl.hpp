@@ -11,14 +11,14 @@
 // Both objectives decrease (majorisation: Rakotomamonjy et al., SimpleMKL, 2008; Bach et al., Optimization with
 // sparsity-inducing penalties, 2012, section 5). The residual is beta alpha.
 //
-// Cost of an iteration: K (kernels.hpp), n^3 / 6 multiply-adds, n d c p / 4 additions. Memory: n^2 + d c p.
+// Cost of an iteration: K (masking_kernel.hpp), n^3 / 6 multiply-adds, n d c p / 4 additions. Memory: n^2 + d c p.
 // Convergence is sublinear where some kappa_i are close to 1: good for a start, poor for the last digits.
 #pragma once
 
 #include <vector>
 
-#include "cvxrelu/masks/masked_design.hpp"
 #include "cvxrelu/base/monitor.hpp"
+#include "cvxrelu/masks/masked_design.hpp"
 
 namespace cvxrelu {
 

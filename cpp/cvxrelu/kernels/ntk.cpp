@@ -1,11 +1,11 @@
 #include <array>
 #include <cmath>
 
-#include "cvxrelu/base/errors.hpp"
-#include "cvxrelu/kernels/ntk.hpp"
 #include "cvxrelu/algebra/row_norms.hpp"
+#include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/base/simd.hpp"
 #include "cvxrelu/kernels/kernel_tiles.hpp"
+#include "cvxrelu/kernels/ntk.hpp"
 
 namespace cvxrelu {
 

@@ -1,6 +1,7 @@
-// Neural tangent kernels of gated and plain ReLU networks in the limit of infinite width, t the angle between x and z, gates h ~ N(0, I), weights of
-// variance 1 and no factor for the fan-in (Cho and Saul, Kernel methods for deep learning, 2009; Jacot, Gabriel and
-// Hongler, Neural tangent kernel, 2018; Arora et al., On exact computation with an infinitely wide neural net, 2019):
+// Neural tangent kernels of gated and plain ReLU networks in the limit of infinite width, t the angle between x and z,
+// gates h ~ N(0, I), weights of variance 1 and no factor for the fan-in (Cho and Saul, Kernel methods for deep
+// learning, 2009; Jacot, Gabriel and Hongler, Neural tangent kernel, 2018; Arora et al., On exact computation with an
+// infinitely wide neural net, 2019):
 //
 //     gated        x.z (pi - t) / (2 pi)       gradient in the first layer
 //     gated_both   x.z (pi - t) / pi           gradient in both layers
@@ -10,7 +11,6 @@
 // Angles come from s = 1 - |cos t|, which for nearly parallel rows is min(||a - b||^2, ||a + b||^2) / 2 of the unit
 // rows a, b, by t = 2 asin sqrt(s / 2): accurate near 0 and pi, where arccos loses half of the digits.
 // Cost: one GEMM of n m d multiply-adds (half when Z is X), about 30 more vector operations for each 8 entries.
-//
 #pragma once
 
 #include "cvxrelu/base/monitor.hpp"

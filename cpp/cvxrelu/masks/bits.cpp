@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "cvxrelu/algebra/row_norms.hpp"
 #include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/base/parallel.hpp"
 #include "cvxrelu/exact/predicates.hpp"
-#include "cvxrelu/algebra/row_norms.hpp"
 
 namespace cvxrelu {
 

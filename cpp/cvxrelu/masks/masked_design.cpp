@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/base/parallel.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 

@@ -15,9 +15,9 @@
 
 #include <vector>
 
-#include "cvxrelu/masks/bit_product.hpp"
 #include "cvxrelu/base/monitor.hpp"
 #include "cvxrelu/base/types.hpp"
+#include "cvxrelu/masks/bit_product.hpp"
 
 namespace cvxrelu {
 
