@@ -13,11 +13,12 @@ AVX2, 4 AVX-512). With --streamed also resonance 7, whose 347 million masks pass
 memory.
 
 Peers: the enumeration tree of Rada and Cerny (2018) with one warm-started linear program a node (HiGHS), which anyone
-can run, and SageMath's `HyperplaneArrangements(...).regions()` where `sage` is installed. A run that is over the limit
-is stopped, and shown with the share of the cells it had reached.
+can run, and SageMath's `HyperplaneArrangements(...).regions()` where `sage` or passagemath-polyhedra is installed. A
+run that is over the limit is stopped, and shown with the share of the cells it had reached.
 """
 
 import argparse
+import importlib.util
 import itertools
 import json
 import os
@@ -76,12 +77,14 @@ class RadaCerny:
     """Depth-first through sign vectors of the first k rows: the witness gives one sign, a program tries the other."""
 
     def __init__(self, X):
+        X = X / np.abs(X).max(axis=0)  # stretches cells and loses none; HiGHS takes coefficients of 1e-9 for zero
         self.X = X / np.linalg.norm(X, axis=1, keepdims=True)
         d = X.shape[1]
         self.solver = highspy.Highs()
         self.solver.setOptionValue("output_flag", False)
         self.solver.setOptionValue("presolve", "off")
         self.solver.setOptionValue("threads", 1)
+        self.solver.setOptionValue("small_matrix_value", 1e-12)  # as low as it goes
         infinity = highspy.kHighsInf
         for _ in range(d):
             self.solver.addVar(-infinity, infinity)
@@ -128,16 +131,35 @@ def rada_cerny(X, limit):
     return time.process_time() - start, cells, done
 
 
+SAGE = """
+import json, sys, time
+from fractions import Fraction
+try:
+    from sage.all import HyperplaneArrangements, QQ
+except ImportError:
+    from sage.all__sagemath_polyhedra import HyperplaneArrangements, QQ
+rows = json.load(sys.stdin)
+H = HyperplaneArrangements(QQ, tuple("x%d" % i for i in range(len(rows[0]))))
+# QQ(float) is the simplest rational that rounds to it, and not its value: planes that meet would miss each other.
+A = H([[[QQ(Fraction(v)) for v in row], 0] for row in rows])
+start = time.process_time()
+regions = A.regions()
+print(time.process_time() - start, len(regions))
+"""
+
+
+def sage_command():
+    """How to run Python with Sage: a whole Sage, or its polyhedra (passagemath) beside this package."""
+    if shutil.which("sage"):
+        return ["sage", "-python"]
+    return [sys.executable] if importlib.util.find_spec("sage") else None
+
+
 def sage(X, limit):
-    code = (
-        "import json, time; from sage.all import *\n"
-        f"rows = json.loads('{json.dumps(X.tolist())}')\n"
-        "H = HyperplaneArrangements(QQ, tuple('x%d' % i for i in range(len(rows[0]))))\n"
-        "A = H([[[QQ(v) for v in row], 0] for row in rows]); t = time.process_time(); n = len(A.regions())\n"
-        "print(time.process_time() - t, n)"
-    )
+    command = [*sage_command(), "-c", SAGE]
     try:
-        done = subprocess.run(["sage", "-python", "-c", code], capture_output=True, text=True, timeout=limit + 30)
+        rows = json.dumps(X.tolist())
+        done = subprocess.run(command, input=rows, capture_output=True, text=True, timeout=limit + 30, check=True)
     except subprocess.TimeoutExpired:
         return limit, 0, False
     seconds, cells = done.stdout.split()
@@ -237,7 +259,7 @@ def main():
     if options.streamed:
         streamed(corners(7, False))
     peers = {"Rada-Cerny, HiGHS": rada_cerny} if options.limit > 0 else {}
-    if peers and shutil.which("sage"):
+    if peers and sage_command():
         peers["Sage"] = sage
     titled = False
     for name, level in itertools.product(options.only, options.levels):

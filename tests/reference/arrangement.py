@@ -1,15 +1,16 @@
-"""Two slow ways to the cells of a central arrangement: exact insertion of one hyperplane after the other, and linear
-programs. Neither knows no-broken-circuit sets."""
+"""Two slow and exact ways to the cells of a central arrangement: insertion of one hyperplane after the other, and a
+system of inequalities for each choice of signs. Neither knows no-broken-circuit sets."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import linprog
 
 Row = tuple[Fraction, ...]
+IntegerRow = tuple[int, ...]
 Cell = tuple[tuple[int, ...], Row]  # signs on the rows so far, and a point with these signs
 
 
@@ -87,31 +88,58 @@ def closed_patterns(X) -> set[tuple[bool, ...]]:
     return {tuple(sign >= 0 for sign in signs) for signs in faces(rows, len(rows[0]))}
 
 
-def patterns_by_programs(X) -> set[tuple[bool, ...]]:
-    """The same by 2^n linear programs: is there u with s_j x_j.u >= 1 for all rows that are not zero?"""
-    X = np.asarray(X, dtype=float)
-    scale = np.abs(X).max(axis=1)
-    live = scale > 0
-    A = X[live] / scale[live, None]
+def patterns_by_elimination(X) -> set[tuple[bool, ...]]:
+    """The same by 2^n systems: is there u with s_j x_j.u > 0 for all rows that are not zero?"""
+    rows = integer_rows(X)
+    live = [any(row) for row in rows]
     found = set()
-    for signs in itertools.product((1.0, -1.0), repeat=int(live.sum())):
-        result = linprog(
-            np.zeros(X.shape[1]), A_ub=-np.array(signs)[:, None] * A, b_ub=-np.ones(len(A)), bounds=(None, None)
-        )
-        if result.status == 0:
-            mask = np.ones(X.shape[0], dtype=bool)
-            mask[live] = np.array(signs) > 0
-            found.add(tuple(mask.tolist()))
+    for signs in itertools.product((1, -1), repeat=sum(live)):
+        chosen = iter(signs)
+        turned = [next(chosen) if alive else 1 for alive in live]
+        if solvable([_scaled(s, row) for s, row, alive in zip(turned, rows, live, strict=True) if alive], []):
+            found.add(tuple(s > 0 for s in turned))
     return found
 
 
-def closed_patterns_by_programs(X) -> set[tuple[bool, ...]]:
-    """By 2^n linear programs: is there u with x_j.u >= 0 on the pattern and x_j.u <= -1 elsewhere?"""
-    X = np.asarray(X, dtype=float)
+def closed_patterns_by_elimination(X) -> set[tuple[bool, ...]]:
+    """By 2^n systems: is there u with x_j.u >= 0 on the pattern and x_j.u < 0 elsewhere?"""
+    rows = integer_rows(X)
     found = set()
-    for pattern in itertools.product((True, False), repeat=len(X)):
-        ones = np.array(pattern)
-        A, b = np.where(ones, -1.0, 1.0)[:, None] * X, np.where(ones, 0.0, -1.0)
-        if linprog(np.zeros(X.shape[1]), A_ub=A, b_ub=b, bounds=(None, None)).status == 0:
+    for pattern in itertools.product((True, False), repeat=len(rows)):
+        below = [_scaled(-1, row) for row, active in zip(rows, pattern, strict=True) if not active]
+        if solvable(below, [row for row, active in zip(rows, pattern, strict=True) if active]):
             found.add(pattern)
     return found
+
+
+def integer_rows(X) -> list[IntegerRow]:
+    """Positive multiples of the rows, in integers without a common divisor."""
+    rows = exact_rows(X)
+    multiples = [math.lcm(*(x.denominator for x in row)) for row in rows]
+    return [_primitive([int(m * x) for x in row]) for m, row in zip(multiples, rows, strict=True)]
+
+
+def solvable(strict: list[IntegerRow], weak: list[IntegerRow]) -> bool:
+    """Is there u with a.u > 0 for all a of the first list and a.u >= 0 for those of the second?
+
+    Fourier-Motzkin elimination, exact; a linear program in floating point would take 1e-9 for 0 (HiGHS does).
+    """
+    system = dict.fromkeys(weak, False) | dict.fromkeys(strict, True)
+    for q in range(len(next(iter(system), ()))):
+        following = {a: positive for a, positive in system.items() if a[q] == 0}
+        above = [(a, positive) for a, positive in system.items() if a[q] > 0]
+        below = [(b, positive) for b, positive in system.items() if b[q] < 0]
+        for (a, a_positive), (b, b_positive) in itertools.product(above, below):
+            row = _primitive([a[q] * y - b[q] * x for x, y in zip(a, b, strict=True)])
+            following[row] = following.get(row, False) or a_positive or b_positive
+        system = following
+    return not any(system.values())  # what is left says 0 > 0 or 0 >= 0
+
+
+def _primitive(row: list[int]) -> IntegerRow:
+    divisor = math.gcd(*row) or 1
+    return tuple(x // divisor for x in row)
+
+
+def _scaled(factor: int, row: IntegerRow) -> IntegerRow:
+    return tuple(factor * x for x in row)

@@ -4,7 +4,9 @@ import warnings
 
 import cvxpy as cp
 import numpy as np
-from scipy.optimize import linprog, nnls
+from scipy.optimize import nnls
+
+from .arrangement import patterns
 
 
 def signed_rows(X, mask):
@@ -24,28 +26,8 @@ def dual_norm(X, masks, theta):
 
 
 def cells(X):
-    """Masks (n, p) of all full-dimensional cells, row after row, each decided by a linear program."""
-    found = [[]]
-    for j in range(len(X)):
-        found = [[*s, t] for s in found for t in (True, False) if margin(X[: j + 1], np.array([*s, t])) > 1e-9]
-    return np.array(found).T
-
-
-def margin(X, mask):
-    """Largest m with B u >= m and |u_k| <= 1; rows that are zero ask for nothing, but are active."""
-    B = signed_rows(X, mask)
-    zero = ~X.any(axis=1)
-    if (zero & ~mask).any():
-        return 0.0
-    B = B[~zero]
-    d = X.shape[1]
-    result = linprog(
-        np.append(np.zeros(d), -1.0),
-        A_ub=np.column_stack([-B, np.ones(len(B))]),
-        b_ub=np.zeros(len(B)),
-        bounds=[(-1, 1)] * (d + 1),
-    )
-    return -result.fun
+    """Masks (n, p) of all full-dimensional cells, by exact insertion of one row after the other."""
+    return np.array(sorted(patterns(X), reverse=True)).T
 
 
 def optimum(X, y, masks, beta):
