@@ -45,3 +45,11 @@ def sampled(X, n_gates, rng):
         gates = rng.standard_normal((n_gates, X.shape[1]))
         if (X @ gates.T >= 0).any():
             return cvxrelu.sample_patterns(X, gates=gates)
+
+
+def many_rows(n, d, p):
+    """X, y, patterns: a planted network of four neurons with noise, and Gaussian gates."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d))
+    y = np.maximum(X @ rng.standard_normal((d, 4)), 0) @ rng.standard_normal(4) + 0.1 * rng.standard_normal(n)
+    return X, y, cvxrelu.sample_patterns(X, p, random_state=0)

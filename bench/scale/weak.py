@@ -21,7 +21,8 @@ from typing import Any
 
 import cvxrelu
 import numpy as np
-from cvxrelu.gated.passes import BlockProgram
+from cvxrelu.gated.passes import PassesProgram
+from cvxrelu.gated.problem import GatedData, Penalty, Stopping
 from cvxrelu.rows.rows import Parts, add
 
 
@@ -78,7 +79,7 @@ def run(n_workers: int, options: argparse.Namespace) -> str:
     X.overhead = options.task * n_workers + 2 * options.latency
     X.n_parallel = n_workers
     patterns = cvxrelu.sample_patterns(X, options.p, random_state=0)
-    program = BlockProgram(X, y, patterns, n_threads=1)
+    program = PassesProgram(GatedData.checked(X, y, patterns, n_threads=1), Penalty())
     program.blocks = counted = CountedParts(program.blocks)
     proposals: list[float] = []
     propose = program._propose
@@ -90,7 +91,7 @@ def run(n_workers: int, options: argparse.Namespace) -> str:
         return proposal
 
     program._propose = timed
-    solution = program.solve(options.ratio * program.beta_max(), program.zero, options.tol, 200, None)
+    (solution,), _ = program.path(np.array([options.ratio * program.beta_max()]), None, Stopping(options.tol))
     levels = math.ceil(math.log(max(n_workers, 2), options.fan_in))
     wait = sum(
         options.task * n_workers

@@ -1,7 +1,10 @@
+#include <algorithm>
+
 #include "border.hpp"
 #include "cvxrelu/gated/duality.hpp"
 #include "cvxrelu/gated/group_lasso.hpp"
 #include "cvxrelu/gated/screening.hpp"
+#include "cvxrelu/gated/working_set.hpp"
 #include "solved_path.hpp"
 
 namespace cvxrelu {
@@ -67,7 +70,7 @@ void bind_group_lasso(py::module_& m) {
           solve_group_lasso({design, Y, 0.0, group_weights, ridge, unpenalised}, betas, settings, start, monitor, path);
         });
       },
-      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("betas"),
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("betas"), py::kw_only(),
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
       py::arg("start").noconvert(), py::arg("tol"), py::arg("max_iter"), py::arg("solver"), py::arg("n_threads"),
       py::arg("callback"), py::arg("keep"),
@@ -86,10 +89,35 @@ void bind_group_lasso(py::module_& m) {
         }
         return py::make_tuple(gap.primal, gap.gap, gap.scale);
       },
-      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("beta"),
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("beta"), py::kw_only(),
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
       py::arg("coef").noconvert(), py::arg("dual").noconvert(), py::arg("n_threads"),
       "Objective, duality gap and the factor that makes the dual point feasible.");
+  m.def(
+      "group_lasso_bound",
+      [](const MatrixView& correlations, std::vector<Index> active, const MatrixView& blocks, double squared,
+         double overlap, const VectorView& threshold, double ridge) {
+        const DualityGap gap =
+            duality_gap({std::move(active), blocks, correlations, squared, overlap}, threshold, ridge);
+        return py::make_tuple(gap.primal, gap.gap, gap.scale);
+      },
+      py::arg("correlations").noconvert(), py::arg("active"), py::arg("blocks").noconvert(), py::arg("squared"),
+      py::arg("overlap"), py::kw_only(), py::arg("threshold").noconvert(), py::arg("ridge"),
+      "Objective, duality gap and the factor of the dual point, from vec(A_i' R), ||R||^2 and <Y, R>.");
+  m.def(
+      "working_set",
+      [](std::vector<Index> groups, const VectorView& violation, const std::vector<bool>& nonzero, Index n_added) {
+        require(nonzero.size() == static_cast<std::size_t>(violation.size()), "there must be a flag for each group");
+        WorkingSet set(violation.size());
+        for (Index i = 0; i < violation.size(); ++i)
+          if (nonzero[static_cast<std::size_t>(i)] && std::find(groups.begin(), groups.end(), i) == groups.end())
+            groups.push_back(i);
+        set.assign(std::move(groups));
+        set.update(violation, [&](Index i) { return nonzero[static_cast<std::size_t>(i)]; }, n_added);
+        return set.groups();
+      },
+      py::arg("groups"), py::arg("violation").noconvert(), py::arg("nonzero"), py::arg("n_added"),
+      "Non-zero groups, those of `groups` that are not clearly inactive, and the worst violators of the others.");
   m.def(
       "group_lasso_survivors",
       [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, double beta,

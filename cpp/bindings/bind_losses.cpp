@@ -23,7 +23,7 @@ void bind_losses(py::module_& m) {
         });
       },
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(),
-      py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"), py::arg("betas"),
+      py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"), py::arg("betas"), py::kw_only(),
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("start").noconvert(), py::arg("tol"),
       py::arg("max_iter"), py::arg("solver"), py::arg("n_threads"), py::arg("callback"), py::arg("keep"),
       "As solve_group_lasso, for a loss that is not squared.");
@@ -43,7 +43,7 @@ void bind_losses(py::module_& m) {
         return py::make_tuple(gap.primal, gap.gap, gap.scale);
       },
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(),
-      py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"), py::arg("beta"),
+      py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"), py::arg("beta"), py::kw_only(),
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("coef").noconvert(), py::arg("dual").noconvert(),
       py::arg("n_threads"), "Objective, duality gap and the factor that makes the dual point feasible.");
   m.def(

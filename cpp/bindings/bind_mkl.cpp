@@ -1,6 +1,6 @@
 #include "border.hpp"
-#include "cvxrelu/kernels/mkl.hpp"
 #include "cvxrelu/algebra/symmetric.hpp"
+#include "cvxrelu/kernels/mkl.hpp"
 
 namespace cvxrelu {
 
@@ -31,8 +31,8 @@ void bind_mkl(py::module_& m) {
         return out;
       },
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("beta"),
-      py::arg("eta").noconvert(), py::arg("tol"), py::arg("max_iter"), py::arg("simplex"), py::arg("relaxation"),
-      py::arg("n_threads"), py::arg("callback"),
+      py::arg("eta").noconvert(), py::kw_only(), py::arg("tol"), py::arg("max_iter"), py::arg("simplex"),
+      py::arg("relaxation"), py::arg("n_threads"), py::arg("callback"),
       "Iterative reweighting of masking kernels. `history` has the rows objective, kernel objective and gap.");
   m.def(
       "solve_spd",

@@ -13,6 +13,7 @@ __all__: list[str] = [
     "cone_measure",
     "default_threads",
     "exact_dot_sign",
+    "group_lasso_bound",
     "group_lasso_gap",
     "group_lasso_survivors",
     "least_distance",
@@ -33,6 +34,7 @@ __all__: list[str] = [
     "solve_spd",
     "solve_with_loss",
     "walk_cells",
+    "working_set",
 ]
 
 class Arrangement:
@@ -196,11 +198,26 @@ def exact_dot_sign(
     Sign of the exact dot product.
     """
 
+def group_lasso_bound(
+    correlations: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    active: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    blocks: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    squared: typing.SupportsFloat | typing.SupportsIndex,
+    overlap: typing.SupportsFloat | typing.SupportsIndex,
+    *,
+    threshold: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    ridge: typing.SupportsFloat | typing.SupportsIndex,
+) -> tuple[float, float, float]:
+    """
+    Objective, duality gap and the factor of the dual point, from vec(A_i' R), ||R||^2 and <Y, R>.
+    """
+
 def group_lasso_gap(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     beta: typing.SupportsFloat | typing.SupportsIndex,
+    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -242,6 +259,7 @@ def loss_gap(
     loss: str,
     delta: typing.SupportsFloat | typing.SupportsIndex,
     beta: typing.SupportsFloat | typing.SupportsIndex,
+    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -374,6 +392,7 @@ def reweight_kernels(
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     beta: typing.SupportsFloat | typing.SupportsIndex,
     eta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    *,
     tol: typing.SupportsFloat | typing.SupportsIndex,
     max_iter: typing.SupportsInt | typing.SupportsIndex,
     simplex: bool,
@@ -417,6 +436,7 @@ def solve_group_lasso(
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     betas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -449,6 +469,7 @@ def solve_with_loss(
     loss: str,
     delta: typing.SupportsFloat | typing.SupportsIndex,
     betas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -478,4 +499,14 @@ def walk_cells(
 ]:
     """
     Patterns found by walks with the sign of each start (both for 0 or none given), the unit vectors that attain their norms, the norms, the largest.
+    """
+
+def working_set(
+    groups: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    violation: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    nonzero: collections.abc.Sequence[bool],
+    n_added: typing.SupportsInt | typing.SupportsIndex,
+) -> list[int]:
+    """
+    Non-zero groups, those of `groups` that are not clearly inactive, and the worst violators of the others.
     """

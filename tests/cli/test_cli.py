@@ -140,12 +140,13 @@ def test_stopping_early_has_a_status_of_its_own(houses, capsys):
 
 
 def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
-    train = cvxrelu.cli.train.fit_gated
+    pose = cvxrelu.cli.train.pose_gated
 
     def interrupted(*arguments, **settings):
-        return train(*arguments, **settings | {"callback": lambda state: os.kill(os.getpid(), signal.SIGINT)})
+        os.kill(os.getpid(), signal.SIGINT)
+        return pose(*arguments, **settings)
 
-    monkeypatch.setattr(cvxrelu.cli.train, "fit_gated", interrupted)
+    monkeypatch.setattr(cvxrelu.cli.train, "pose_gated", interrupted)
     assert main(["--tol", "1e-14", *FAST]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 

@@ -1,21 +1,18 @@
 import numpy as np
 import pytest
 from cvxrelu.estimators.merging import merge_samples
-from cvxrelu.estimators.training import fit_gated
+from cvxrelu.estimators.training import GateDraw, pose_again, pose_gated
+from cvxrelu.gated.problem import Stopping
 from hypothesis import given
 from hypothesis import strategies as st
 
-SETTINGS = {
-    "n_gates": 40,
-    "gates": "mixed",
-    "beta": None,
-    "beta_ratio": 0.05,
-    "fit_bias": True,
-    "tol": 1e-6,
-    "max_iter": 200,
-    "random_state": 0,
-    "n_threads": 1,
-}
+
+def fit_gated(X, y, previous=None):
+    if previous is None:
+        problem, start = pose_gated(X, y, GateDraw(40, "mixed", 0), n_threads=1), None
+    else:
+        problem, start = pose_again(previous, X, y, n_threads=1)
+    return problem.fit(problem.beta_of(0.05), Stopping(), start)
 
 
 @st.composite
@@ -67,7 +64,7 @@ def test_appearance_restores_the_order():
 def test_patterns_and_dual_are_those_of_the_samples():
     rng = np.random.default_rng(1)
     X, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
-    fit = fit_gated(X, y, **SETTINGS)
+    fit = fit_gated(X, y)
     inner = np.column_stack([X, np.ones(50)])
     np.testing.assert_array_equal(fit.solution.patterns.to_dense(), fit.solution.patterns.activations(inner))
     residual = y - fit.network.predict(X)
@@ -79,7 +76,7 @@ def test_patterns_and_dual_are_those_of_the_samples():
 def test_the_objective_counts_what_equal_samples_leave():
     rng = np.random.default_rng(1)
     X, y = np.repeat(rng.standard_normal((20, 2)), 2, axis=0), rng.standard_normal(40)
-    fit = fit_gated(X, y, **SETTINGS)
+    fit = fit_gated(X, y)
     total = fit.solution.objective + fit.unexplained
     assert fit.unexplained > 0
     assert fit.network.objective(X, y, fit.beta) == pytest.approx(total, rel=1e-10)
@@ -87,7 +84,7 @@ def test_the_objective_counts_what_equal_samples_leave():
 
 def test_a_zero_target_gives_the_zero_network():
     X = np.random.default_rng(0).standard_normal((10, 2))
-    fit = fit_gated(X, np.zeros(10), **SETTINGS)
+    fit = fit_gated(X, np.zeros(10))
     assert fit.beta_max == 0 and fit.network.n_neurons == 0 and fit.solution.converged
     np.testing.assert_array_equal(fit.network.predict(X), np.zeros(10))
 
@@ -95,12 +92,12 @@ def test_a_zero_target_gives_the_zero_network():
 def test_a_previous_fit_is_where_the_solver_starts():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((60, 3)), rng.standard_normal(60)
-    first = fit_gated(X, y, **SETTINGS)
-    again = fit_gated(X, y, **SETTINGS, previous=first)
+    first = fit_gated(X, y)
+    again = fit_gated(X, y, previous=first)
     np.testing.assert_array_equal(again.solution.patterns.gates, first.solution.patterns.gates)
     assert again.solution.n_iter < first.solution.n_iter
     assert again.solution.objective <= first.solution.objective + first.solution.gap
-    half = fit_gated(X[:20], y[:20], **SETTINGS, previous=first)  # fewer samples, so gates share patterns
+    half = fit_gated(X[:20], y[:20], previous=first)  # fewer samples, so gates share patterns
     assert half.solution.converged and len(half.solution.patterns) <= len(first.solution.patterns)
-    two = fit_gated(X, np.stack([y, -y], axis=1), **SETTINGS, previous=first)  # other outputs: gates only
+    two = fit_gated(X, np.stack([y, -y], axis=1), previous=first)  # other outputs: gates only
     assert two.solution.converged

@@ -4,7 +4,8 @@ import cvxrelu
 import numpy as np
 import pytest
 from cvxrelu.gated.gram_model import GramModel
-from cvxrelu.gated.passes import BlockProgram
+from cvxrelu.gated.passes import PassesProgram
+from cvxrelu.gated.problem import GatedData, Penalty, Stopping
 from cvxrelu.gated.sums import gram_columns
 from cvxrelu.rows.chunks import RowChunks
 
@@ -64,11 +65,11 @@ def test_the_solution_over_the_patterns_is_the_solvers(problem, ridge, outputs, 
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def solve(X, y, patterns, beta, overhead, **settings):
+def solve(X, y, patterns, beta, overhead):
     rows = RowChunks([X[:9000], X[9000:]], n_threads=1)
     rows.overhead = overhead
-    program = BlockProgram(rows, y, patterns, n_threads=1)
-    return program.solve(beta, program.zero, 1e-9, 100, None, **settings), program
+    program = PassesProgram(GatedData.checked(rows, y, patterns, n_threads=1), Penalty())
+    return program.path(np.array([beta]), None, Stopping(1e-9, 100))[0][0], program
 
 
 def test_they_are_gathered_where_passes_are_dear_and_save_passes(problem):
@@ -83,7 +84,7 @@ def test_they_are_gathered_where_passes_are_dear_and_save_passes(problem):
     assert len(dear.inner_solvers) == dear.n_iter - 1
     assert set(program.gram.groups) >= set(dear.active)
     # The statistics stay: another penalty needs only what the new patterns add.
-    again = program.solve(0.9 * beta, program.history[-1], 1e-9, 100, None)
+    (again,), _ = program.path(np.array([0.9 * beta]), dear, Stopping(1e-9, 100))
     assert again.converged and again.n_iter <= dear.n_iter
 
 

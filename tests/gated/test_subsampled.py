@@ -3,16 +3,14 @@
 import cvxrelu
 import numpy as np
 import pytest
+from strategies import many_rows
 
 N, D, P = 60_000, 4, 40
 
 
 @pytest.fixture(scope="module")
 def problem():
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((N, D))
-    y = np.maximum(X @ rng.standard_normal((D, 4)), 0) @ rng.standard_normal(4) + 0.1 * rng.standard_normal(N)
-    patterns = cvxrelu.sample_patterns(X, P, random_state=0)
+    X, y, patterns = many_rows(N, D, P)
     return X, y, patterns, 0.05 * cvxrelu.beta_max(X, y, patterns)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference import cone as reference
 from strategies import designs
 from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
-from test_cone_program import SCALES, TOY_X, TOY_Y, at_scale, check, planted
+from test_solve_relu import SCALES, TOY_X, TOY_Y, at_scale, check, planted
 
 
 @settings(max_examples=25)

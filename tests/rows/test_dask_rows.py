@@ -10,6 +10,7 @@ import time
 import cvxrelu
 import numpy as np
 import pytest
+from strategies import many_rows
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
@@ -21,10 +22,7 @@ SIZES = (1000, 0, 700, 7, 2293)  # uneven, and one without rows
 
 @pytest.fixture(scope="module")
 def problem():
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((N, D))
-    y = np.maximum(X @ rng.standard_normal((D, 4)), 0) @ rng.standard_normal(4) + 0.1 * rng.standard_normal(N)
-    patterns = cvxrelu.sample_patterns(X, P, random_state=0)
+    X, y, patterns = many_rows(N, D, P)
     beta = 0.03 * cvxrelu.beta_max(X, y, patterns)
     return X, y, patterns, beta, cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-9)
 

@@ -24,6 +24,18 @@ struct DualityGap {
 DualityGap duality_gap(const GroupLassoProblem& problem, const Iterate& iterate, const MatrixView& correlations,
                        const std::vector<Index>* groups);
 
+/// What a gap needs to know of rows that need not be in one place: sums over them.
+struct GapSums {
+  std::vector<Index> active;
+  MatrixView blocks;        // column a is vec(W_i) for i = active[a]
+  MatrixView correlations;  // vec(A_i' R) of every group
+  double squared;           // ||R||^2
+  double overlap;           // <Y, R>
+};
+
+/// The gap from sums over rows; `thresholds` are beta omega_i.
+DualityGap duality_gap(const GapSums& sums, const VectorView& thresholds, double ridge);
+
 /// The part of the gap that is the blocks', at the dual point scale T.
 double blocks_gap(const GroupLassoProblem& problem, const Iterate& iterate, const MatrixView& correlations,
                   const std::vector<Index>* groups, double scale);

@@ -175,7 +175,8 @@ class Solver {
       Vector violation = Vector::Zero(problem.design.n_patterns());  // what is screened stays out
       for (Index k = 0; k < screening.size(); ++k)
         violation[screening.group(k)] = correlations_.col(k).norm() / problem.threshold(screening.group(k));
-      const Index violators = working_set_.update(violation, iterate.coef, n_active);
+      const auto nonzero = [&](Index i) { return !iterate.coef.col(i).isZero(0); };
+      const Index violators = working_set_.update(violation, nonzero, n_active);  // as many as are active
       screening.discard(result.gap, correlations_, working_set_.contains());
       // A new working set is worth solving only as far as its gap is below the whole one.
       double inner = std::max(0.5 * target * (violators ? 0.5 : 1), (violators ? 0.1 : 0.02) * result.gap.gap);

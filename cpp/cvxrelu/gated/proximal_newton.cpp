@@ -160,8 +160,9 @@ class ProximalNewton {
 
       const Vector violation =
           correlations_.colwise().norm().transpose().cwiseQuotient(problem.beta * problem.group_weights);
-      const Index violators = working_set_.update(violation, iterate.coef, n_active);
-      if (working_set_.empty()) return result;  // rounding is all that is left
+      const auto nonzero = [&](Index i) { return !iterate.coef.col(i).isZero(0); };
+      const Index violators = working_set_.update(violation, nonzero, n_active);  // as many as are active
+      if (working_set_.empty()) return result;                                    // rounding is all that is left
       // A new working set is worth solving only as far as its gap is below the whole one.
       descend(problem, penalty, working_set_.groups(), iterate,
               std::max(0.3 * target, (violators ? 0.1 : 0.02) * result.gap.gap));

@@ -18,12 +18,22 @@ class WorkingSet {
   const std::vector<bool>& contains() const { return contains_; }
 
   void assign(std::vector<Index> groups);
-  /// Drops groups that are zero and clearly inactive, and adds the worst violators, at least as many as are active.
-  /// `violation` has ||A_i' R|| / (beta omega_i) of every group, `coef` a column for each. Returns how many violators
-  /// there were outside the set.
-  Index update(const Vector& violation, const Matrix& coef, Index n_active);
+  /// Drops groups that are zero and clearly inactive, and adds the worst violators: `n_added`, or 30 if that is more.
+  /// `violation` has ||A_i' R|| / (beta omega_i) of every group, `nonzero(i)` says whether W_i is not zero. Returns how
+  /// many violators there were outside the set.
+  template <class NonZero>
+  Index update(const VectorView& violation, const NonZero& nonzero, Index n_added) {
+    std::vector<Index> kept;
+    for (const Index i : groups_)
+      if (violation[i] >= kInactive || nonzero(i)) kept.push_back(i);
+    return add_violators(violation, std::move(kept), n_added);
+  }
 
  private:
+  static constexpr double kInactive = 0.95;  // a group with less of the violation is unlikely to come back
+
+  Index add_violators(const VectorView& violation, std::vector<Index> kept, Index n_added);
+
   std::vector<Index> groups_;
   std::vector<bool> contains_;
 };

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import FloatArray
+from .scaling import row_lengths
 
+_SHORT = 1e-100  # of lengths, whose squares vanish not far below
 _ROUNDING = 1e-12  # of an objective and a gap, which are sums over samples and patterns
 
 
@@ -30,6 +32,26 @@ def pricing_threshold(targets: FloatArray, theta: FloatArray, size: float, beta:
     at_zero = 0.5 * float(np.sum(targets**2))
     slack = 0.5 * tol * at_zero / max(beta * size, 1e-3 * at_zero, np.finfo(float).tiny)
     return beta * (1 + min(max(min(slack, 0.4 * float(np.sqrt(tol))), 1e-10), 0.1))
+
+
+def masked_norm_bound(total: FloatArray, spread: FloatArray, length: float) -> float:
+    """Return an upper bound on max over 0/1 masks D of ||X' D t||, so on max_u |t . (X u)_+|, from sums over rows.
+
+    With a_j = t_j x_j these are sum_j a_j, sum_j a_j a_j' / ||a_j|| and sum_j ||a_j||. With D = (I + S) / 2 and S a
+    diagonal of signs, ||X' D t|| <= ||X't|| / 2 + max_S ||sum_j S_j a_j|| / 2, and by the Cauchy-Schwarz inequality
+    with weights ||a_j|| the maximum is at most sqrt(sum_j ||a_j|| * sigma_max(sum_j a_j a_j' / ||a_j||)).
+    """
+    widest = float(np.sqrt(length) * np.sqrt(np.linalg.norm(spread, 2)))
+    return 0.5 * (float(row_lengths(total[None])[0]) + widest) * (1 + 1e-12)
+
+
+def sums_of_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Return what :func:`masked_norm_bound` sums, for rows a_j."""
+    lengths = np.linalg.norm(rows, axis=1)
+    if not _SHORT < lengths.max(initial=0.0) < np.inf:
+        lengths = row_lengths(rows)
+    scaled = rows / np.sqrt(np.where(lengths > 0, lengths, 1))[:, None]
+    return rows.sum(axis=0), scaled.T @ scaled, float(lengths.sum())
 
 
 def feasible_dual(targets: FloatArray, theta: FloatArray, nu: float, beta: float) -> FloatArray:

@@ -28,3 +28,15 @@ class Stop:
     def __call__(self, progress: dict[str, Any]) -> bool:
         self.stopped = self.callback is not None and bool(self.callback(progress))
         return self.stopped
+
+
+def shifted_callback(callback: Callback | None, iterations: int, factor: float = 1.0) -> Callback | None:
+    """Count iterations on from those before, and bring objectives to the user's units."""
+    if callback is None:
+        return None
+
+    def shifted(progress: dict[str, Any]) -> bool | None:
+        scaled = {key: factor * progress[key] for key in ("objective", "gap")}
+        return callback(progress | scaled | {"iteration": progress["iteration"] + iterations})
+
+    return shifted

@@ -12,8 +12,10 @@ import numpy as np
 
 from ..base.arrays import FloatArray
 from ..datasets import load_yacht
-from ..estimators.labels import decide, one_against_rest
-from ..estimators.training import GatedFit, fit_gated
+from ..estimators.labels import decide
+from ..estimators.training import GatedFit, GateDraw, pose_gated
+from ..gated.losses import Squared
+from ..gated.problem import Stopping
 from . import _options
 from ._baselines import fit_mlp, fit_ridge
 from ._encoding import Encoding
@@ -155,24 +157,15 @@ def _fit(problem: _Problem, train: Any, arguments: argparse.Namespace) -> tuple[
         target = Scaling.of(problem.y[train])
         y = target.apply(problem.y[train])
     else:
-        y = one_against_rest(problem.y[train].astype(np.intp), problem.classes.size)
-    ratio = arguments.beta_ratio
+        y = Squared().labels_as_targets(problem.y[train].astype(np.intp), problem.classes.size)
+    ratio = _DEFAULT_RATIO[problem.task] if arguments.beta_ratio is None else arguments.beta_ratio
+    draw = GateDraw(arguments.gates, arguments.gate_law, arguments.seed)
     start = time.perf_counter()
     with Progress(quiet=arguments.json) as progress:
-        fit = fit_gated(
-            features.apply(problem.X[train]),
-            y,
-            n_gates=arguments.gates,
-            gates=arguments.gate_law,
-            beta=arguments.beta,
-            beta_ratio=_DEFAULT_RATIO[problem.task] if ratio is None else ratio,
-            fit_bias=True,
-            tol=arguments.tol,
-            max_iter=arguments.max_iter,
-            random_state=arguments.seed,
-            n_threads=arguments.threads,
-            callback=progress if progress.shown else None,
-        )
+        posed = pose_gated(features.apply(problem.X[train]), y, draw, n_threads=arguments.threads)
+        beta = posed.beta_of(ratio) if arguments.beta is None else arguments.beta
+        callback = progress if progress.shown else None
+        fit = posed.fit(beta, Stopping(arguments.tol, arguments.max_iter, callback=callback))
     seconds = time.perf_counter() - start
     model = TableModel(
         fit.network, problem.feature_names, problem.target_name, features, target, problem.classes, problem.encoding
@@ -209,7 +202,7 @@ def _scores(problem: _Problem, model: TableModel, train: Any, test: Any, argumen
     targets = (
         problem.y[train]
         if problem.task == "regression"
-        else one_against_rest(problem.y[train].astype(np.intp), problem.classes.size)
+        else Squared().labels_as_targets(problem.y[train].astype(np.intp), problem.classes.size)
     )
 
     def score(output: FloatArray) -> float:

@@ -8,20 +8,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from ..base.arrays import FloatArray, append_ones
+from ..base.arrays import FloatArray, append_ones, as_generator
 from ..base.callbacks import as_callback
 from ..base.memory import require_fit
-from ..gated.losses import probabilities
+from ..gated.losses import LOSSES, Loss, Squared, as_loss
 from ..networks.network import Network
-from ..rows.rows import is_dask, is_rows
+from ..rows.rows import Rows, is_dask, is_rows
 from .callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from .labels import labels_of_scores, one_against_rest
+from .labels import coded, labels_of_scores
 from .merging import MergedSamples, merge_samples
-from .rows import evaluate_on_rows, fit_on_rows, gathered
+from .rows import described, evaluate_on_rows, gathered
 
 ONE_SAMPLE = (
     "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
@@ -52,6 +53,11 @@ def require_weighted_folds(folds: list[Any], weights: FloatArray | None) -> None
         raise ValueError("sample_weight is zero for every sample that is held out")
 
 
+def generator_of(random_state: Any) -> np.random.Generator:
+    """Return a generator; None draws from the state that `numpy.random.seed` sets, as everywhere in scikit-learn."""
+    return as_generator(check_random_state(None) if random_state is None else random_state)
+
+
 def as_dense(X: Any) -> npt.NDArray[np.floating[Any]]:
     """Return samples as an array. The blocks D_i X u_i of a network are dense whatever X is, and so is the core."""
     if not sparse.issparse(X):
@@ -70,8 +76,12 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         """Say whether `X` holds rows in chunks that `fit` goes through one by one."""
         return False
 
-    def _targets_of(self, labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
-        return one_against_rest(labels, n_classes)
+    def _fit_rows(self, rows: Rows, targets: Any, sample_weight: Any, tasks: FitTasks) -> None:
+        """Fit rows in chunks, where the estimator has a solver for them."""
+        raise NotImplementedError
+
+    def _targets_of(self, labels: npt.NDArray[np.integer], n_classes: int) -> FloatArray:
+        return Squared().labels_as_targets(labels, n_classes)
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         raise NotImplementedError
@@ -81,8 +91,8 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
-        samples = merge_samples(np.asarray(X, dtype=np.float64), targets, weights)
-        self._train(samples, append_ones(samples.X) if self.fit_bias else samples.X, tasks)
+        samples = merge_samples(np.asarray(X, dtype=np.float64), targets, weights, bias=bool(self.fit_bias))
+        self._train(samples, samples.X, tasks)
 
     def _checked(self, X: Any, **checks: Any) -> Any:
         """Return what scikit-learn's `validate_data` does, with float samples; sparse ones become dense."""
@@ -134,7 +144,10 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         """
         as_callback(getattr(self, "callback", None))
         if self._fits_chunks(X):
-            return fit_on_rows(self, X, y, sample_weight)
+            tasks = FitTasks(self, None, None, None)  # callbacks are not given data that may not fit in memory
+            self._fit_rows(described(self, X), y, sample_weight, tasks)
+            tasks.finish()
+            return self
         X, y, sample_weight = gathered(X, y, sample_weight)
         X, y = self._checked(X, y=y, multi_output=True, y_numeric=True)
         if not self.__sklearn_tags__().target_tags.multi_output:
@@ -198,17 +211,19 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         """
         as_callback(getattr(self, "callback", None))
         if self._fits_chunks(X):
-            return fit_on_rows(self, X, y, sample_weight)
+            tasks = FitTasks(self, None, None, None)  # callbacks are not given data that may not fit in memory
+            targets, classes = coded(y, self._targets_of)
+            self._fit_rows(described(self, X), targets, sample_weight, tasks)
+            self.classes_ = classes
+            tasks.finish()
+            return self
         X, y, sample_weight = gathered(X, y, sample_weight)
         X, y = self._checked(X, y=y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
-        classes, labels = np.unique(y, return_inverse=True)
-        if classes.size < 2:
-            raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
-        self.classes_ = classes
+        targets, self.classes_ = coded(y, self._targets_of)
         tasks = FitTasks(self, X, y, sample_weight)
-        self._fit(X, self._targets_of(labels, classes.size), sample_weight, tasks)
+        self._fit(X, targets, sample_weight, tasks)
         tasks.finish()
         return self
 
@@ -250,12 +265,10 @@ class GatedModel(Model):
     loss: str
     n_threads: int | None
     network_: Network
-    _LOSSES: tuple[str, ...]
+    _TASK: str
 
-    def _checked_loss(self) -> dict[str, Any]:
-        if self.loss not in self._LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(self._LOSSES)}, not {self.loss!r}")
-        return {"loss": self.loss, "delta": getattr(self, "delta", 1.0)}
+    def _checked_loss(self) -> Loss:
+        return as_loss(self.loss, getattr(self, "delta", 1.0), self._TASK)
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
@@ -266,32 +279,29 @@ class GatedModel(Model):
 
 
 class GatedRegression(RegressionMixin, GatedModel):
-    """Regression with the squared, Huber or Poisson loss; for Poisson the network gives the logarithm of a mean."""
+    """Regression with any loss for it; where the mean is not the network's value, `predict` returns the mean."""
 
-    _LOSSES = ("squared", "huber", "poisson")
+    _TASK = "regression"
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        values = super()._evaluate(X)
-        return np.exp(values) if self.loss == "poisson" else values
+        return self._checked_loss().prediction(super()._evaluate(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        loss = LOSSES.get(self.loss, Squared)
         # scikit-learn's checks of several outputs know no targets that must not be negative.
-        tags.target_tags.positive_only = self.loss == "poisson"
-        tags.target_tags.multi_output = self.loss != "poisson"
+        tags.target_tags.positive_only = loss.positive_targets
+        tags.target_tags.multi_output = loss.multi_output
         return tags
 
 
 class GatedClassification(ClassificationMixin, GatedModel):
-    """Classification with the squared, logistic or softmax loss; the last two have probabilities."""
+    """Classification with any loss for it; some have probabilities."""
 
-    _LOSSES = ("squared", "logistic", "softmax")
+    _TASK = "classification"
 
-    def _targets_of(self, labels: npt.NDArray[np.intp], n_classes: int) -> FloatArray:
-        if self.loss == "softmax":
-            return np.eye(n_classes)[labels]
-        targets = one_against_rest(labels, n_classes)
-        return targets if self.loss == "squared" else (targets > 0).astype(np.float64)
+    def _targets_of(self, labels: npt.NDArray[np.integer], n_classes: int) -> FloatArray:
+        return self._checked_loss().labels_as_targets(labels, n_classes)
 
     def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Evaluate the network.
@@ -306,12 +316,9 @@ class GatedClassification(ClassificationMixin, GatedModel):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
         """
-        scores = self._evaluate(X)
-        if self.loss == "softmax" and self.classes_.size == 2:
-            return np.asarray(scores[:, 1] - scores[:, 0])
-        return scores
+        return self._checked_loss().scores(self._evaluate(X), self.classes_.size)
 
-    @available_if(lambda self: self.loss != "squared")  # type: ignore[untyped-decorator]
+    @available_if(lambda self: LOSSES.get(self.loss, Squared).has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Estimate the probabilities of the classes, with the logistic or the softmax loss.
 
@@ -325,4 +332,4 @@ class GatedClassification(ClassificationMixin, GatedModel):
         ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``; rows sum to 1.
         """
-        return probabilities(self.loss, self._evaluate(X))
+        return self._checked_loss().probabilities(self._evaluate(X))

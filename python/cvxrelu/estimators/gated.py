@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 
-from ..base.arrays import FloatArray, as_count, as_generator, as_scalar
-from ..rows.rows import is_rows
+from ..base.arrays import FloatArray, as_count, as_scalar
+from ..gated.problem import Stopping
+from ..rows.rows import Rows, is_rows
 from .callbacks import FitTasks
 from .certificate import certificate_of
-from .fitting import GatedClassification, GatedModel, GatedRegression, checked_weights
-from .training import GatedFit, fit_gated, logger
+from .fitting import GatedClassification, GatedModel, GatedRegression, checked_weights, generator_of
+from .training import GatedFit, GatedProblem, GateDraw, logger, pose_again, pose_gated, pose_rows
 
 _PARAMETERS = """\
     n_gates : int, default 500
@@ -28,8 +28,8 @@ _PARAMETERS = """\
         An array is taken as it is; with `fit_bias` its last column belongs to the ones column.
     beta : float, optional
         Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
-    beta_ratio : float, default {beta_ratio!r}
-        Penalty relative to that smallest one; ignored where `beta` is given.
+    beta_ratio : float, optional
+        Penalty relative to that smallest one, by default {beta_ratio!r}; ignored where `beta` is given.
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.
     tol : float, default 1e-6
@@ -80,6 +80,8 @@ _DEFAULT_MAX_ITER = 200
 
 
 class _GatedReLU(GatedModel, BaseEstimator):  # type: ignore[misc]
+    _BETA_RATIO = 1e-2  # where `beta_ratio` is None
+
     def __init__(
         self,
         *,
@@ -87,7 +89,7 @@ class _GatedReLU(GatedModel, BaseEstimator):  # type: ignore[misc]
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
         beta: float | None = None,
-        beta_ratio: float = 1e-2,
+        beta_ratio: float | None = None,
         fit_bias: bool = True,
         tol: float = 1e-6,
         max_iter: int = _DEFAULT_MAX_ITER,
@@ -112,32 +114,41 @@ class _GatedReLU(GatedModel, BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
 
     def _fits_chunks(self, X: Any) -> bool:
-        # A memory map is an array, too, where there is no solver for its chunks.
-        return is_rows(X) and (self.loss == "squared" or not isinstance(X, np.memmap))
+        # With another loss than the squared one a memory map is read whole, as any array: only passes need chunks.
+        return is_rows(X) and (not isinstance(X, np.memmap) or self._checked_loss().quadratic)
+
+    def _draw(self) -> GateDraw:
+        n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
+        return GateDraw(n_gates, self.gates, generator_of(self.random_state), self.fit_bias)
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         loss = self._checked_loss()
         weights = checked_weights(sample_weight, X)
+        settings: dict[str, Any] = {"sample_weight": weights, "n_threads": self.n_threads, "loss": loss}
         tasks.begin("iteration")
+        previous, start = self._previous(X), None
+        data = np.asarray(X, dtype=np.float64)
         with log_to_console(self.verbose):
-            fit = fit_gated(
-                np.asarray(X, dtype=np.float64),
-                targets,
-                n_gates=as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None,
-                gates=self.gates,
-                beta=self.beta,
-                beta_ratio=self.beta_ratio,
-                fit_bias=self.fit_bias,
-                tol=as_scalar(self.tol, "tol"),
-                max_iter=as_count(self.max_iter, "max_iter"),
-                random_state=as_generator(check_random_state(None) if self.random_state is None else self.random_state),
-                sample_weight=weights,
-                previous=self._previous(X),
-                n_threads=self.n_threads,
-                callback=self._progress(tasks),
-                **loss,
-            )
-        self._keep(fit)
+            if previous is None:
+                problem = pose_gated(data, targets, self._draw(), **settings)
+            else:
+                problem, start = pose_again(previous, data, targets, **settings)
+            self._solve(problem, tasks, start)
+
+    def _fit_rows(self, rows: Rows, targets: Any, sample_weight: Any, tasks: FitTasks) -> None:
+        if not self._checked_loss().quadratic:
+            raise ValueError(f'rows in chunks need loss="squared", not {self.loss!r}')
+        if self.warm_start:
+            raise ValueError("warm_start=True is not available for rows in chunks")
+        problem = pose_rows(rows, targets, self._draw(), sample_weight=sample_weight, n_threads=self.n_threads)
+        tasks.begin("iteration")
+        self._solve(problem, tasks, None)
+
+    def _solve(self, problem: GatedProblem, tasks: FitTasks, start: FloatArray | None) -> None:
+        """Train, from given coefficients or from zero, and keep the result."""
+        ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
+        beta = problem.beta_of(ratio) if self.beta is None else as_scalar(self.beta, "beta", strict=True)
+        self._keep(problem.fit(beta, Stopping(self.tol, self.max_iter, callback=self._progress(tasks)), start))
 
     def _previous(self, X: npt.NDArray[np.floating]) -> GatedFit | None:
         fit: GatedFit | None = getattr(self, "_trained", None) if self.warm_start else None
@@ -234,7 +245,7 @@ class GatedReLURegressor(GatedRegression, _GatedReLU):
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
         beta: float | None = None,
-        beta_ratio: float = 1e-2,
+        beta_ratio: float | None = None,
         fit_bias: bool = True,
         tol: float = 1e-6,
         max_iter: int = _DEFAULT_MAX_ITER,
@@ -292,43 +303,7 @@ class GatedReLUClassifier(GatedClassification, _GatedReLU):
     ['same', 'other', 'other', 'same']
     """
 
-    def __init__(
-        self,
-        *,
-        loss: str = "squared",
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        beta: float | None = None,
-        beta_ratio: float = 3e-2,
-        fit_bias: bool = True,
-        tol: float = 1e-6,
-        max_iter: int = _DEFAULT_MAX_ITER,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        callback: Callable[[dict[str, Any]], Any] | None = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            loss=loss,
-            n_gates=n_gates,
-            gates=gates,
-            beta=beta,
-            beta_ratio=beta_ratio,
-            fit_bias=fit_bias,
-            tol=tol,
-            max_iter=max_iter,
-            n_threads=n_threads,
-            random_state=random_state,
-            warm_start=warm_start,
-            callback=callback,
-            verbose=verbose,
-        )
-
-
-def generator_of(random_state: Any) -> np.random.Generator:
-    """Return a generator; None draws from the state that `numpy.random.seed` sets, as everywhere in scikit-learn."""
-    return as_generator(check_random_state(None) if random_state is None else random_state)
+    _BETA_RATIO = 3e-2
 
 
 @contextlib.contextmanager

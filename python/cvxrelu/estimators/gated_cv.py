@@ -11,14 +11,20 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import check_cv
 
 from ..base.arrays import FloatArray, as_count, as_scalar
-from ..gated.losses import sample_losses
-from ..networks.network import network_from_blocks
+from ..gated.problem import Stopping
 from .callbacks import FitTasks, folds_in_parallel
 from .certificate import certificate_of
-from .fitting import GatedClassification, GatedModel, GatedRegression, checked_weights, require_weighted_folds
-from .gated import generator_of, log_to_console
+from .fitting import (
+    GatedClassification,
+    GatedModel,
+    GatedRegression,
+    checked_weights,
+    generator_of,
+    require_weighted_folds,
+)
+from .gated import log_to_console
 from .labels import decide
-from .training import GatedProblem, fit_gated_path, pose_gated
+from .training import GateDraw, pose_gated
 
 _PARAMETERS = """\
     n_betas : int, default 20
@@ -105,34 +111,24 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
         if smallest >= 1:
             raise ValueError(f"beta_min_ratio must be below 1, not {smallest}")
         ratios = np.geomspace(1.0, smallest, as_count(self.n_betas, "n_betas", minimum=2))
-        settings: dict[str, Any] = {
-            "tol": as_scalar(self.tol, "tol"),
-            "max_iter": as_count(self.max_iter, "max_iter"),
-            "n_threads": self.n_threads,
-        }
+        stopping = Stopping(self.tol, self.max_iter)
         data = np.asarray(X, dtype=np.float64)
+        n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
         seed = int(generator_of(self.random_state).integers(2**63))  # the same draws for every fold
+        draw = GateDraw(n_gates, self.gates, seed, bool(self.fit_bias))
 
-        def pose(rows: Any) -> GatedProblem:
-            return pose_gated(
-                data[rows],
-                targets[rows],
-                n_gates=as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None,
-                gates=self.gates,
-                fit_bias=self.fit_bias,
-                random_state=seed,
-                sample_weight=None if weights is None else weights[rows],
-                n_threads=self.n_threads,
-                **loss,
-            )
+        def training(rows: Any) -> dict[str, Any]:
+            sample_weight = None if weights is None else weights[rows]
+            problem = {"X": data[rows], "y": targets[rows], "draw": draw, "sample_weight": sample_weight}
+            return problem | {"n_threads": self.n_threads, "loss": loss}
 
         labels = decide(targets - targets.mean()) if is_classifier(self) else targets
         folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
         require_weighted_folds(folds, weights)
-        whole = pose(slice(None))
+        whole = pose_gated(**training(slice(None)))
         losses = folds_in_parallel(
             [
-                delayed(held_out_losses)(pose(train), ratios, data[test], targets[test], settings)
+                delayed(held_out_losses)(training(train), ratios, data[test], targets[test], stopping)
                 for train, test in folds
             ],
             self.n_jobs,
@@ -144,7 +140,7 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
         best = int(np.argmin(np.sum(sums, axis=0)))
 
         tasks.begin("path")
-        path = fit_gated_path(whole, ratios[: best + 1], **settings)
+        path = whole.path(ratios[: best + 1], stopping)
         with log_to_console(self.verbose):
             fit = whole.fit_of(path[-1])
         self.beta_ratios_ = ratios
@@ -167,16 +163,18 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
 
 
 def held_out_losses(
-    problem: GatedProblem, ratios: FloatArray, Z: FloatArray, targets: FloatArray, settings: dict[str, Any]
+    training: dict[str, Any], ratios: FloatArray, Z: FloatArray, targets: FloatArray, stopping: Stopping
 ) -> FloatArray:
-    """Return the losses (square errors for the squared one) of a path on samples held out: (n_samples, n_betas)."""
-    path = fit_gated_path(problem, ratios, **settings)
+    """Return the losses (square errors for the squared one) of a path on samples held out: (n_samples, n_betas).
+
+    The problem is posed here, where the fold is worked on: that may be a process with another number of threads.
+    """
+    problem = pose_gated(**training)
     columns = []
-    for solution in path:
-        network = network_from_blocks(problem.patterns.gates[solution.active], solution.blocks, bias=problem.bias)
-        values = np.asarray(network.predict(Z, n_threads=settings["n_threads"]), dtype=np.float64)
-        columns.append(sample_losses(problem.loss, targets, values, problem.delta))
-    return (2 if problem.loss == "squared" else 1) * np.stack(columns, axis=1)
+    for solution in problem.path(ratios, stopping):
+        values = problem.network_of(solution.active, solution.blocks).predict(Z, n_threads=training["n_threads"])
+        columns.append(problem.loss.of_samples(targets, np.asarray(values, dtype=np.float64)))
+    return problem.loss.reported_as * np.stack(columns, axis=1)
 
 
 class GatedReLURegressorCV(GatedRegression, _GatedReLUCV):

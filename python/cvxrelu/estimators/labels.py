@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,36 @@ def decide(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
     return np.asarray(scores > 0 if scores.ndim == 1 else scores.argmax(axis=1), dtype=np.intp)
 
 
-def one_against_rest(labels: npt.NDArray[np.integer], n_classes: int) -> FloatArray:
-    """Return targets of -1 and +1 for labels 0, 1, ...: one column for two classes, else one for each class."""
-    members = labels == 1 if n_classes == 2 else labels[:, None] == np.arange(n_classes)
-    return np.where(members, 1.0, -1.0)
-
-
 def labels_of_scores(scores: Any, classes: Any) -> Any:
     """Return the labels that belong to scores."""
     if not is_dask(scores):
         return classes[decide(scores)]
     drop = [1] if scores.ndim == 2 else None
     return scores.map_blocks(lambda block: classes[decide(block)], drop_axis=drop, dtype=classes.dtype)
+
+
+def coded(y: Any, targets_of: Callable[[npt.NDArray[np.integer], int], FloatArray]) -> tuple[Any, npt.NDArray[Any]]:
+    """Return targets for labels, and the labels in order; of a dask collection as a dask array, block by block."""
+    if not is_dask(y):
+        classes, labels = np.unique(np.asarray(y), return_inverse=True)
+        require_two(classes)
+        return targets_of(labels, classes.size), classes
+    import dask
+
+    y = y.to_dask_array(lengths=True) if hasattr(y, "to_dask_array") else y
+    pieces = y.map_blocks(lambda block: np.unique(block), dtype=y.dtype)
+    classes = np.unique(np.concatenate(dask.compute(*pieces.to_delayed().ravel())))
+    require_two(classes)
+
+    def code(block: Any) -> Any:
+        return targets_of(np.searchsorted(classes, block), classes.size)
+
+    if classes.size == 2:
+        return y.map_blocks(code, dtype=np.float64), classes
+    return y.map_blocks(code, dtype=np.float64, new_axis=1, chunks=(*y.chunks, (classes.size,))), classes
+
+
+def require_two(classes: npt.NDArray[Any]) -> None:
+    """Check that there is something to tell apart."""
+    if classes.size < 2:
+        raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")

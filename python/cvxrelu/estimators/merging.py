@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray
-from ..gated.losses import sample_losses
+from ..base.bits import row_keys
+from ..gated.losses import Loss, Squared
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class MergedSamples:
     Attributes
     ----------
     X, y : ndarray
-        Distinct samples and their targets.
+        Distinct samples, with a column of ones where it was asked for, and their targets.
     weights : ndarray of shape (n_distinct,) or None
         Their weights; None where all are 1.
     constant : float
@@ -40,27 +41,32 @@ class MergedSamples:
 
 
 def merge_samples(
-    X: FloatArray, y: FloatArray, sample_weight: FloatArray | None, loss: str = "squared"
+    X: FloatArray, y: FloatArray, sample_weight: FloatArray | None, loss: Loss | None = None, *, bias: bool = False
 ) -> MergedSamples:
-    """Bring samples into the order of their bytes, merge equal ones, and drop those without weight."""
+    """Bring samples into the order of their bytes, merge equal ones, and drop those without weight.
+
+    With `bias` a column of ones is appended. The loss is by default the squared one.
+    """
+    loss = Squared() if loss is None else loss
     weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
     if not weights.all():
         present = weights > 0
         X, y, weights = X[present], y[present], weights[present]
-    X = np.ascontiguousarray(X) + 0.0  # turns -0.0 into 0.0
-    told_apart_by = np.column_stack([X, y]) + 0.0 if loss == "huber" else X
-    keys = told_apart_by.view(np.dtype((np.void, X.itemsize * told_apart_by.shape[1])))[:, 0]
-    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    # Equal are also 0.0 and -0.0; adding 0.0 leaves the former alone.
+    what_must_be_equal = X + 0.0 if loss.means_suffice else np.column_stack([X, y]) + 0.0
+    _, first, index = np.unique(row_keys(what_must_be_equal), return_index=True, return_inverse=True)
     constant, means, totals = 0.0, y[first], weights[first]
     if first.size < X.shape[0]:
         totals = np.bincount(index, weights=weights).astype(np.float64)
-        spread = (y - y[first][index]).reshape(y.shape[0], -1) * weights[:, None]
-        shift = np.stack([np.bincount(index, weights=column) for column in spread.T], axis=1) / totals[:, None]
+        deviations = (y - y[first][index]).reshape(y.shape[0], -1) * weights[:, None]
+        shift = np.stack([np.bincount(index, weights=column) for column in deviations.T], axis=1) / totals[:, None]
         means = y[first] + shift.reshape(y[first].shape)
-        if loss == "squared":
-            constant = float(weights @ sample_losses(loss, y, means[index]))
+        if loss.quadratic:
+            constant = float(weights @ loss.of_samples(y, means[index]))
         else:
             means = np.clip(means, y.min(axis=0), y.max(axis=0))  # rounding must not make a probability negative
             zero = np.zeros_like(y)
-            constant = float(weights @ sample_losses(loss, y, zero) - totals @ sample_losses(loss, means, zero[first]))
-    return MergedSamples(X[first], means, None if (totals == 1).all() else totals, constant, np.argsort(first))
+            constant = float(weights @ loss.of_samples(y, zero) - totals @ loss.of_samples(means, zero[first]))
+    design = np.ones((first.size, X.shape[1] + bias))
+    design[:, : X.shape[1]] = what_must_be_equal[first, : X.shape[1]]
+    return MergedSamples(design, means, None if (totals == 1).all() else totals, constant, np.argsort(first))

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 
-from ..base.arrays import FloatArray, as_count, as_generator, as_penalties, as_scalar
+from ..base.arrays import FloatArray, as_count, as_penalties, as_scalar
 from ..exceptions import ConvergenceWarning
 from ..gated.solve import beta_max, gated_path
 from ..kernels.gates import require_evaluation
@@ -23,7 +22,7 @@ from ..patterns.patterns import ActivationPatterns
 from ..patterns.sampling import sample_patterns
 from .callbacks import FitTasks
 from .certificate import certificate_of
-from .fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
+from .fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, generator_of
 from .merging import MergedSamples
 
 _GATES = """\
@@ -39,8 +38,8 @@ _GATES = """\
 _PENALTY = """\
     beta : float, optional
         Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
-    beta_ratio : float, default {beta_ratio}
-        Penalty relative to that smallest one; ignored where `beta` is given.
+    beta_ratio : float, optional
+        Penalty relative to that smallest one, by default {beta_ratio}; ignored where `beta` is given.
     init : {{"ntk", "uniform"}} or array_like, default "ntk"
         Weights to start the reweighting from.
     max_iter : int, default 10
@@ -114,9 +113,6 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
     random_state: Any
     callback: Callback | None
 
-    def _generator(self) -> np.random.Generator:
-        return as_generator(check_random_state(None) if self.random_state is None else self.random_state)
-
     def _patterns(self, X: FloatArray, rng: np.random.Generator) -> ActivationPatterns:
         n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
         patterns = sample_patterns(X, n_gates, gates=self.gates, random_state=rng, n_threads=self.n_threads)
@@ -188,6 +184,8 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
 
 
 class _MKL(_MKLBase):
+    _BETA_RATIO = 1e-3  # where `beta_ratio` is None
+
     def __init__(
         self,
         *,
@@ -195,7 +193,7 @@ class _MKL(_MKLBase):
         gates: str | npt.ArrayLike = "mixed",
         at: str = "cell-average",
         beta: float | None = None,
-        beta_ratio: float = 1e-3,
+        beta_ratio: float | None = None,
         init: str | npt.ArrayLike = "ntk",
         max_iter: int = 10,
         finish: bool = True,
@@ -220,9 +218,10 @@ class _MKL(_MKLBase):
         self.callback = callback
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
-        patterns = self._patterns(X, self._generator())
+        patterns = self._patterns(X, generator_of(self.random_state))
         settings = {"init": self.init, "max_iter": self.max_iter, "finish": self.finish}
-        self._solve(samples, X, patterns, self.beta, self.beta_ratio, tasks, **settings)
+        ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
+        self._solve(samples, X, patterns, self.beta, ratio, tasks, **settings)
 
 
 class _MKLCV(_MKLBase):
@@ -259,7 +258,7 @@ class _MKLCV(_MKLBase):
             ratios = np.geomspace(0.5, 1e-4, 12)
         else:
             ratios = np.sort(as_penalties(self.beta_ratios, "beta_ratios"))[::-1]
-        rng = self._generator()
+        rng = generator_of(self.random_state)
         weights = np.ones(n) if samples.weights is None else samples.weights
         folds = np.array_split(rng.permutation(n), min(as_count(self.n_folds, "n_folds", minimum=2), n))
         errors = np.zeros(ratios.size)
@@ -340,38 +339,7 @@ class MKLClassifier(ClassificationMixin, _MKL):
 {_FITTED}
     """
 
-    def __init__(
-        self,
-        *,
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        at: str = "cell-average",
-        beta: float | None = None,
-        beta_ratio: float = 3e-2,
-        init: str | npt.ArrayLike = "ntk",
-        max_iter: int = 10,
-        finish: bool = True,
-        fit_bias: bool = True,
-        tol: float = 1e-6,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        callback: Callback | None = None,
-    ) -> None:
-        super().__init__(
-            n_gates=n_gates,
-            gates=gates,
-            at=at,
-            beta=beta,
-            beta_ratio=beta_ratio,
-            init=init,
-            max_iter=max_iter,
-            finish=finish,
-            fit_bias=fit_bias,
-            tol=tol,
-            n_threads=n_threads,
-            random_state=random_state,
-            callback=callback,
-        )
+    _BETA_RATIO = 3e-2
 
 
 class MKLRegressorCV(RegressionMixin, _MKLCV):

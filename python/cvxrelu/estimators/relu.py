@@ -21,8 +21,7 @@ from ..relu.solution import ReLUSolution, balanced_layers
 from ..rows.rows import is_dask
 from .callbacks import FitTasks
 from .certificate import TrainingCertificate
-from .fitting import ClassificationMixin, Model, RegressionMixin
-from .gated import generator_of
+from .fitting import ClassificationMixin, Model, RegressionMixin, generator_of
 from .merging import MergedSamples
 from .rows import evaluate_on_rows
 
@@ -30,8 +29,8 @@ _PARAMETERS = """\
     beta : float, optional
         Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero, ``max_u |y . (X u)_+|`` over
         unit vectors u, as far as walks from random starts find it (the largest over the outputs).
-    beta_ratio : float, default {beta_ratio}
-        Penalty relative to that; ignored where `beta` is given.
+    beta_ratio : float, optional
+        Penalty relative to that, by default {beta_ratio}; ignored where `beta` is given.
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
     certificate : {{"all patterns", "given patterns"}}, default "all patterns"
@@ -171,11 +170,13 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
 
 
 class _ReLU(ReLUModel):
+    _BETA_RATIO = 1e-2  # where `beta_ratio` is None
+
     def __init__(
         self,
         *,
         beta: float | None = None,
-        beta_ratio: float = 1e-2,
+        beta_ratio: float | None = None,
         fit_bias: bool = True,
         certificate: str = "all patterns",
         tol: float = 1e-4,
@@ -203,7 +204,8 @@ class _ReLU(ReLUModel):
         if self.beta is not None:
             beta = as_scalar(self.beta, "beta", strict=True)
         else:
-            beta = as_scalar(self.beta_ratio, "beta_ratio", strict=True) * largest_penalty(samples, X, rng)
+            ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
+            beta = as_scalar(ratio, "beta_ratio", strict=True) * largest_penalty(samples, X, rng)
         self._solve(samples, X, beta, rng, tasks)
 
 
@@ -320,31 +322,4 @@ class ReLUClassifier(ClassificationMixin, _ReLU):
     ['same', 'other', 'other', 'same']
     """
 
-    def __init__(
-        self,
-        *,
-        beta: float | None = None,
-        beta_ratio: float = 3e-2,
-        fit_bias: bool = True,
-        certificate: str = "all patterns",
-        tol: float = 1e-4,
-        max_rounds: int = 200,
-        max_nodes: int = 1_000_000,
-        max_seconds: float | None = 10.0,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        callback: Callback | None = None,
-    ) -> None:
-        super().__init__(
-            beta=beta,
-            beta_ratio=beta_ratio,
-            fit_bias=fit_bias,
-            certificate=certificate,
-            tol=tol,
-            max_rounds=max_rounds,
-            max_nodes=max_nodes,
-            max_seconds=max_seconds,
-            n_threads=n_threads,
-            random_state=random_state,
-            callback=callback,
-        )
+    _BETA_RATIO = 3e-2

@@ -17,8 +17,7 @@ from ..exceptions import ConvergenceWarning
 from ..relu.generation import train_relu
 from ..relu.solution import ReLUSolution
 from .callbacks import FitTasks, folds_in_parallel
-from .fitting import ClassificationMixin, RegressionMixin, checked_weights, require_weighted_folds
-from .gated import generator_of
+from .fitting import ClassificationMixin, RegressionMixin, checked_weights, generator_of, require_weighted_folds
 from .labels import decide
 from .merging import MergedSamples, merge_samples
 from .relu import N_STARTS, ReLUModel, in_order_of_appearance, joined_networks, largest_penalty, scaled_samples

@@ -10,15 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, append_ones, as_scalar
+from ..base.arrays import FloatArray, as_scalar, as_threads
+from ..gated.losses import Loss, Squared
+from ..gated.pose import pose
+from ..gated.problem import GatedData, Penalty, Stopping
+from ..gated.program import Program
 from ..gated.solution import GatedPath, GatedSolution
-from ..gated.solve import beta_max, gated_path, solve_gated
+from ..gated.solve import warn_of_gaps
 from ..networks.network import Network, network_from_blocks
 from ..patterns.patterns import ActivationPatterns
-from ..patterns.sampling import sample_patterns
+from ..patterns.sampling import sample_of_design
+from ..patterns.sampling_rows import sample_of_rows
+from ..rows.rows import Rows
 from .merging import MergedSamples, merge_samples
 
 logger = logging.getLogger("cvxrelu")
+
+Listener = Callable[[dict[str, Any]], Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,189 +57,160 @@ class GatedFit:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class GatedProblem:
-    """A gated program over merged samples, ready for any penalty.
+class GateDraw:
+    """How gates are drawn.
 
     Attributes
     ----------
-    samples : MergedSamples
-        The samples.
-    X : ndarray
-        Their features, with the ones column where there is a bias.
-    patterns : ActivationPatterns
-        Patterns of the gates on `X`.
+    n_gates : int or None
+        Draws; None where `gates` is an array.
+    gates : str or array_like
+        Law of the gates, or the gates.
+    random_state : Generator or int
+        Source of the draws.
+    bias : bool
+        Whether a column of ones is appended to the samples.
+    """
+
+    n_gates: int | None
+    gates: str | npt.ArrayLike
+    random_state: Any = None
+    bias: bool = True
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GatedProblem:
+    """A gated program, posed once and ready for any penalty.
+
+    Attributes
+    ----------
+    program : Program
+        The program.
     beta_max : float
         Smallest penalty whose optimum is zero.
     bias : bool
-        Whether the last column of `X` is the ones column.
-    loss, delta
-        The loss, as in :func:`solve_gated`.
+        Whether the last feature is the ones column.
+    loss : Loss
+        The loss.
+    samples : MergedSamples or None
+        The samples; None where rows are elsewhere, which are not merged.
     """
 
-    samples: MergedSamples
-    X: FloatArray
-    patterns: ActivationPatterns
+    program: Program
     beta_max: float
     bias: bool
-    loss: str = "squared"
-    delta: float = 1.0
+    loss: Loss
+    samples: MergedSamples | None = None
+
+    @property
+    def unexplained(self) -> float:
+        """The part of the loss over all samples that no network changes."""
+        return 0.0 if self.samples is None else self.samples.constant
 
     def beta_of(self, ratio: Any) -> float:
         """Return a penalty relative to `beta_max`; where the targets are zero every penalty gives the zero network."""
         return as_scalar(ratio, "beta_ratio", strict=True) * (self.beta_max or 1.0)
 
+    def network_of(self, active: npt.NDArray[np.int64], blocks: npt.NDArray[np.floating[Any]]) -> Network:
+        """Return blocks behind the gates of the active patterns as a network."""
+        return network_from_blocks(self.program.patterns.gates[active], blocks, bias=self.bias)
+
+    def fit(self, beta: float, stopping: Stopping, start: FloatArray | None = None) -> GatedFit:
+        """Solve for one penalty. The callback hears of the network, and of the objective over all samples."""
+        telling = dataclasses.replace(stopping, callback=self._telling(stopping.callback))
+        solutions, _ = self.program.path(np.array([beta]), start, telling)
+        warn_of_gaps(solutions, stopping)
+        return self.fit_of(solutions[0])
+
+    def path(self, ratios: FloatArray, stopping: Stopping) -> GatedPath:
+        """Solve for penalties relative to `beta_max`, decreasing, each from the solution before."""
+        solutions, _ = self.program.path(ratios * (self.beta_max or 1.0), None, stopping)
+        warn_of_gaps(solutions, stopping)
+        return GatedPath(tuple(solutions), complete=len(solutions) == ratios.size)
+
     def fit_of(self, solution: GatedSolution) -> GatedFit:
         """Return a solution as a network, in the order in which the samples appeared."""
+        patterns = self.program.patterns
         logger.info(
             "gated network: %d samples, %d patterns, beta %.6g, objective %.9g, gap %.3g (relative %.3g), %d active",
-            *(self.X.shape[0], len(self.patterns), solution.beta, solution.objective + self.samples.constant),
+            *(patterns.n_samples, len(patterns), solution.beta, solution.objective + self.unexplained),
             *(solution.gap, solution.relative_gap, len(solution.active)),
         )
-        network = network_from_blocks(self.patterns.gates[solution.active], solution.blocks, bias=self.bias)
-        solution = dataclasses.replace(
-            solution,
-            patterns=self.patterns.reorder_samples(self.samples.appearance),
-            dual=solution.dual[self.samples.appearance],
-        )
-        return GatedFit(network, solution, solution.beta, self.beta_max, self.samples.constant)
+        network = self.network_of(solution.active, solution.blocks)
+        if self.samples is not None:
+            order = self.samples.appearance
+            reordered = patterns.reorder_samples(order)
+            solution = dataclasses.replace(solution, patterns=reordered, dual=solution.dual[order])
+        return GatedFit(network, solution, solution.beta, self.beta_max, self.unexplained)
+
+    def _telling(self, callback: Listener | None) -> Listener | None:
+        if callback is None:
+            return None
+
+        def told(state: dict[str, Any]) -> Any:
+            network = self.network_of(state.pop("support"), state.pop("blocks"))
+            return callback(state | {"objective": state["objective"] + self.unexplained, "network": network})
+
+        return told
 
 
 def pose_gated(
     X: FloatArray,
     y: FloatArray,
+    draw: GateDraw,
     *,
-    n_gates: int | None,
-    gates: str | npt.ArrayLike,
-    fit_bias: bool,
-    random_state: Any,
-    sample_weight: FloatArray | None,
-    n_threads: int | None,
-    loss: str = "squared",
-    delta: float = 1.0,
+    sample_weight: FloatArray | None = None,
+    n_threads: int | None = None,
+    loss: Loss | None = None,
 ) -> GatedProblem:
     """Merge validated samples, draw gates, and find the largest useful penalty."""
-    samples = merge_samples(X, y, sample_weight, loss)
-    X = append_ones(samples.X) if fit_bias else samples.X
-    patterns = sample_patterns(X, n_gates, gates=gates, random_state=random_state, n_threads=n_threads)
-    return _posed(samples, X, patterns, fit_bias, n_threads, loss, delta)
+    loss = Squared() if loss is None else loss
+    samples = merge_samples(X, y, sample_weight, loss, bias=draw.bias)
+    threads = as_threads(n_threads)
+    patterns = sample_of_design(samples.X, draw.n_gates, draw.gates, draw.random_state, threads)
+    return _posed(samples, patterns, draw.bias, threads, loss)
 
 
-def _posed(
-    samples: MergedSamples,
-    X: FloatArray,
-    patterns: ActivationPatterns,
-    bias: bool,
-    n_threads: int | None,
-    loss: str,
-    delta: float,
-) -> GatedProblem:
-    largest = beta_max(
-        X, samples.y, patterns, sample_weight=samples.weights, loss=loss, delta=delta, n_threads=n_threads
-    )
-    return GatedProblem(samples, X, patterns, largest, bias, loss, delta)
-
-
-def telling_networks(
-    callback: Callable[[dict[str, Any]], Any] | None, gates: FloatArray, bias: bool, unexplained: float = 0.0
-) -> Callable[[dict[str, Any]], Any] | None:
-    """Return a callback for the solver that tells `callback` of the network, and of the objective over all samples."""
-    if callback is None:
-        return None
-
-    def told(state: dict[str, Any]) -> Any:
-        network = network_from_blocks(gates[state.pop("support")], state.pop("blocks"), bias=bias)
-        return callback(state | {"objective": state["objective"] + unexplained, "network": network})
-
-    return told
-
-
-def fit_gated(
+def pose_again(
+    previous: GatedFit,
     X: FloatArray,
     y: FloatArray,
     *,
-    n_gates: int | None,
-    gates: str | npt.ArrayLike,
-    beta: float | None,
-    beta_ratio: float,
-    fit_bias: bool,
-    tol: float,
-    max_iter: int,
-    random_state: Any = None,
     sample_weight: FloatArray | None = None,
-    previous: GatedFit | None = None,
     n_threads: int | None = None,
-    callback: Callable[[dict[str, Any]], Any] | None = None,
-    loss: str = "squared",
-    delta: float = 1.0,
-) -> GatedFit:
-    """Train on validated arrays; `beta` None means `beta_ratio` times the smallest penalty with a zero optimum.
-
-    With `previous` the gates of that fit are kept, and its coefficients are where the solver starts.
-    """
-    start = None
-    if previous is None:
-        problem = pose_gated(
-            X,
-            y,
-            n_gates=n_gates,
-            gates=gates,
-            fit_bias=fit_bias,
-            random_state=random_state,
-            sample_weight=sample_weight,
-            n_threads=n_threads,
-            loss=loss,
-            delta=delta,
-        )
-    else:
-        samples = merge_samples(X, y, sample_weight, loss)
-        X = append_ones(samples.X) if fit_bias else samples.X
-        patterns, start = _restart(X, samples.y, previous, n_threads)
-        problem = _posed(samples, X, patterns, fit_bias, n_threads, loss, delta)
-    solution = solve_gated(
-        problem.X,
-        problem.samples.y,
-        problem.patterns,
-        problem.beta_of(beta_ratio) if beta is None else as_scalar(beta, "beta", strict=True),
-        tol=tol,
-        max_iter=max_iter,
-        sample_weight=problem.samples.weights,
-        warm_start=start,
-        loss=loss,
-        delta=delta,
-        n_threads=n_threads,
-        callback=telling_networks(callback, problem.patterns.gates, fit_bias, problem.samples.constant),
-    )
-    return problem.fit_of(solution)
+    loss: Loss | None = None,
+) -> tuple[GatedProblem, FloatArray | None]:
+    """Pose the problem of new samples with the gates of a fit; also return its coefficients to start from."""
+    loss = Squared() if loss is None else loss
+    samples = merge_samples(X, y, sample_weight, loss, bias=previous.network.bias)
+    threads = as_threads(n_threads)
+    patterns, start = _restart(samples, previous, threads)
+    return _posed(samples, patterns, previous.network.bias, threads, loss), start
 
 
-def fit_gated_path(
-    problem: GatedProblem, ratios: FloatArray, *, tol: float, max_iter: int, n_threads: int | None
-) -> GatedPath:
-    """Solve a problem for penalties relative to its `beta_max`, decreasing, each from the solution before."""
-    return gated_path(
-        problem.X,
-        problem.samples.y,
-        problem.patterns,
-        betas=ratios * (problem.beta_max or 1.0),
-        tol=tol,
-        max_iter=max_iter,
-        sample_weight=problem.samples.weights,
-        loss=problem.loss,
-        delta=problem.delta,
-        n_threads=n_threads,
-    )
+def pose_rows(rows: Rows, y: Any, draw: GateDraw, *, sample_weight: Any = None, n_threads: int | None) -> GatedProblem:
+    """As :func:`pose_gated`, for rows that are elsewhere, whose equal samples are not merged."""
+    design = rows.with_ones() if draw.bias else rows
+    patterns = sample_of_rows(design, draw.n_gates, draw.gates, draw.random_state)
+    data = GatedData.checked(design, y, patterns, sample_weight, n_threads)
+    program = pose(data, Penalty(), Squared())
+    return GatedProblem(program, program.beta_max(), draw.bias, Squared())
 
 
-def _restart(
-    X: FloatArray, y: FloatArray, previous: GatedFit, n_threads: int | None
-) -> tuple[ActivationPatterns, FloatArray | None]:
+def _posed(samples: MergedSamples, patterns: ActivationPatterns, bias: bool, threads: int, loss: Loss) -> GatedProblem:
+    data = GatedData(samples.X, samples.y, patterns, samples.weights, threads, own_patterns=True)
+    program = pose(data, Penalty(), loss)
+    return GatedProblem(program, program.beta_max(), bias, loss, samples)
+
+
+def _restart(samples: MergedSamples, previous: GatedFit, threads: int) -> tuple[ActivationPatterns, FloatArray | None]:
     """Patterns of the previous gates on new samples, and the previous coefficients added up over them."""
     old = previous.solution.patterns
-    patterns = sample_patterns(X, gates=old.gates, n_threads=n_threads)
+    patterns = sample_of_design(samples.X, None, old.gates, None, threads)
     coef = previous.solution.coef
-    if coef.shape[1:] != (X.shape[1], *y.shape[1:]):
+    if coef.shape[1:] != (samples.X.shape[1], *samples.y.shape[1:]):
         return patterns, None
-    kept = old.activations(X, n_threads=n_threads).any(axis=0)
+    kept = old.activations(samples.X, n_threads=threads).any(axis=0)
     start = np.zeros((len(patterns), *coef.shape[1:]))
     assert patterns.draw_pattern is not None
     np.add.at(start, patterns.draw_pattern, coef[kept])

@@ -13,9 +13,12 @@ from ..base.checkpoint_file import CheckpointFile
 from ..patterns.patterns import ActivationPatterns
 from .solution import GatedSolution
 
-_NUMBERS = ("objective", "gap", "relative_gap", "converged", "n_iter", "n_sweeps", "n_newton", "n_cg", "n_direct")
+_NUMBERS = (
+    *("objective", "gap", "relative_gap", "converged"),
+    *("n_iter", "n_sweeps", "n_newton", "n_cg", "n_direct", "n_subsampled"),
+)
 
-_ELSEWHERE = np.zeros(0)  # for a dual point that was in blocks
+_ELSEWHERE = np.zeros(0)  # stands for a dual point that lay in blocks of rows, and is not in the file
 
 
 class PathCheckpoint:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray
-from .sums import SparseBlocks
+from .sums import Iterate, SparseBlocks, group_lasso_bound
 
 _MAX_STEPS = 100
 
@@ -67,7 +67,8 @@ class GramModel:
             if program.gap(squares) <= gap or not program.newton():
                 break
         used = np.flatnonzero(program.W.any(axis=1))
-        used = used[np.argsort(self.groups[used])]  # sums over patterns are in their order, whoever proposes
+        # Sums over patterns are taken in this order: the same bits whichever model proposed the blocks.
+        used = used[np.argsort(self.groups[used])]
         return SparseBlocks(self.groups[used], np.asfortranarray(program.W[used].T))
 
 
@@ -135,16 +136,10 @@ class _Quadratic:
         return float(smooth + penalties)
 
     def gap(self, squares: float) -> float:
-        """Return the duality gap over these blocks, with ||R||^2 as given."""
-        lengths, sizes = np.linalg.norm(self.W, axis=1), np.linalg.norm(self.C, axis=1)
-        fit = np.einsum("ik,ik->i", self.W, self.C)
-        if self.ridge > 0:
-            conjugate = 0.5 * np.maximum(sizes - self.threshold, 0) ** 2 / self.ridge
-            return float(
-                np.maximum(self.threshold * lengths + 0.5 * self.ridge * lengths**2 - fit + conjugate, 0).sum()
-            )
-        scale = min(1.0, 1 / max(float((sizes / self.threshold).max()), 1e-300))
-        return float(np.maximum(self.threshold * lengths - scale * fit, 0).sum() + 0.5 * (1 - scale) ** 2 * squares)
+        """Return the duality gap over these blocks, with ||R||^2 as given, at the largest feasible part of R."""
+        coef = SparseBlocks(np.arange(len(self.W)), np.asfortranarray(self.W.T))
+        point = Iterate(coef, np.asfortranarray(self.C.T), squares, squares, squares)
+        return group_lasso_bound(point, self.threshold, self.ridge).gap
 
 
 def _block_minimum(values: FloatArray, right: FloatArray, threshold: float) -> FloatArray:

@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray
-from ..base.callbacks import Callback
-from ..base.columns import to_core
+from ..base.columns import blocks_of, columns_of
 from ..base.native import core
-from ..patterns.patterns import ActivationPatterns
-from .program import GatedProgram
+from .problem import GatedData, Penalty, Stopping
+from .program import ExactProgram, Point
 
 _START_TOL = 1e-3  # of the program under the Frobenius norm, which gives the first neurons
 
@@ -64,25 +63,15 @@ def _balanced(active: npt.NDArray[np.int64], blocks: FloatArray) -> _Neurons:
     return _Neurons(active[kept], of, root * left[kept[of], :, triple], root * right[kept[of], triple])
 
 
-class NuclearProgram(GatedProgram):
+class NuclearProgram(ExactProgram):
     """As its base, with the nuclear norm of the blocks in the penalty."""
 
     block_norm = "nuclear"
 
-    def __init__(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        patterns: ActivationPatterns,
-        sample_weight: npt.ArrayLike | None,
-        group_weights: npt.ArrayLike | None,
-        ridge: float,
-        unpenalised: npt.ArrayLike | None,
-        n_threads: int | None,
-    ) -> None:
-        super().__init__(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
+    def __init__(self, data: GatedData, penalty: Penalty) -> None:
+        super().__init__(data, penalty)
         if self.ridge != 0:
-            raise ValueError(f'block_norm="nuclear" needs ridge=0, not {ridge}')
+            raise ValueError(f'block_norm="nuclear" needs ridge=0, not {penalty.ridge}')
 
     def beta_max(self) -> float:
         return float((self._spectral_norms(self._correlations(self.targets)) / self.omega).max()) * self.beta_scale
@@ -91,13 +80,7 @@ class NuclearProgram(GatedProgram):
         """X' D_i R for the active patterns or all: (m, d, c)."""
         words = self.patterns.words if active is None else self.patterns.words[active]
         columns = core.masked_correlations(self.design, words, R, self.threads)
-        return np.asarray(columns.T.reshape(len(words), R.shape[1], self.design.shape[1]).swapaxes(1, 2))
-
-    def _fitted(self, blocks: FloatArray, active: npt.NDArray[np.int64]) -> FloatArray:
-        """What blocks of active patterns fit, without its part in the unpenalised columns: (n, c)."""
-        words, n_outputs = self.patterns.words[active], self.targets.shape[1]
-        fit = core.masked_fitted(self.design, words, to_core(blocks), n_outputs, self.threads)
-        return np.asfortranarray(fit - self.basis @ (self.basis.T @ fit))
+        return blocks_of(columns, R.shape[1])
 
     @staticmethod
     def _spectral_norms(blocks: FloatArray) -> FloatArray:
@@ -120,7 +103,7 @@ class NuclearProgram(GatedProgram):
         limits = beta * (self.omega if among is None else self.omega[among])
         with np.errstate(divide="ignore"):
             scale = min(1.0, float((limits / self._spectral_norms(correlations)).min(initial=np.inf)))
-        R = self.targets - self._fitted(blocks, active)
+        R = self.targets - self._fitted(columns_of(blocks), active)
         norms = np.linalg.svd(blocks, compute_uv=False).sum(axis=1)
         chosen = correlations[active] if among is None else correlations
         aligned = np.einsum("idc,idc->i", blocks, scale * chosen)
@@ -130,30 +113,31 @@ class NuclearProgram(GatedProgram):
         return objective, gap, scale
 
     def _gap(self, beta: float, coef: FloatArray, dual: FloatArray) -> tuple[float, float, float]:
-        active = np.flatnonzero(coef.any(axis=(1, 2)))
-        return self._certified(beta, active, coef[active], dual, self._correlations(np.asfortranarray(dual)))
+        active = np.flatnonzero(coef.any(axis=0))
+        blocks = blocks_of(coef[:, active], self.targets.shape[1])
+        return self._certified(beta, active, blocks, dual, self._correlations(np.asfortranarray(dual)))
 
-    def _path(self, betas: list[float], *settings: Any) -> tuple[list[dict[str, Any]], bool]:
-        start, tol, max_iter, solver, _, callback, keep = settings
-        if solver != "auto":
-            raise ValueError(f'block_norm="nuclear" has one solver: it needs solver="auto", not {solver!r}')
-        points: list[dict[str, Any]] = []
+    def _path(self, betas: list[float], start: FloatArray, stopping: Stopping) -> tuple[list[Point], bool]:
+        if stopping.solver != "auto":
+            raise ValueError(f'block_norm="nuclear" has one solver: it needs solver="auto", not {stopping.solver!r}')
+        points: list[Point] = []
         try:
             # The gap of the zero solution, relative to its objective, is (1 - beta / beta_max)^2 below beta_max.
-            zero_from = self.beta_max() / self.beta_scale * (1 - min(1.0, tol**0.5))
+            zero_from = self.beta_max() / self.beta_scale * (1 - min(1.0, stopping.tol**0.5))
             neurons = self._neurons(start) if start.size else None
             for beta in betas:
                 if beta >= zero_from:
                     neurons = self._neurons(np.zeros((self.design.shape[1] * self.targets.shape[1], 0)))
                 elif neurons is None:
-                    rough, _ = super()._path([beta], start, _START_TOL, max_iter, "auto", self.threads, None, False)
-                    neurons = self._neurons(rough[0]["blocks"], rough[0]["active"])
-                point, neurons, stopped = self._point(beta, neurons, tol, max_iter, callback)
+                    loose = Stopping(_START_TOL, stopping.max_iter)
+                    (rough,), _ = super()._path([beta], start, loose)
+                    neurons = self._neurons(rough.blocks, rough.active)
+                point, neurons, stopped = self._point(beta, neurons, stopping)
                 points.append(point)
                 if stopped:
                     break
         except KeyboardInterrupt:
-            if not keep:
+            if not stopping.keep:
                 raise
             return points, True
         return points, False
@@ -163,44 +147,51 @@ class NuclearProgram(GatedProgram):
         if active is None:
             active = np.flatnonzero(columns.any(axis=0))
             columns = columns[:, active]
-        shape = (active.size, self.targets.shape[1], self.design.shape[1])
-        return _balanced(active, columns.T.reshape(shape).swapaxes(1, 2))
+        return _balanced(active, blocks_of(columns, self.targets.shape[1]))
 
-    def _point(
-        self, beta: float, neurons: _Neurons, tol: float, max_iter: int, callback: Callback | None
-    ) -> tuple[dict[str, Any], _Neurons, bool]:
+    def _point(self, beta: float, neurons: _Neurons, stopping: Stopping) -> tuple[Point, _Neurons, bool]:
         """Solve for one penalty; also say whether the callback asked to stop."""
         at_zero = self._at_zero()
-        best: dict[str, Any] = {"gap": np.inf}
-        idle = 0
-        counts = {"n_newton": 0, "n_cg": 0}
+        best: Point | None = None
+        idle = n_newton = n_cg = 0
         newton: list[str] = []
         stopped = False
-        for iteration in range(1, max_iter + 1):
+        for iteration in range(1, stopping.max_iter + 1):
             blocks = neurons.blocks()
-            R = np.asfortranarray(self.targets - self._fitted(blocks, neurons.active))
+            R = np.asfortranarray(self.targets - self._fitted(columns_of(blocks), neurons.active))
             correlations = self._correlations(R)
             objective, gap, scale = self._certified(beta, neurons.active, blocks, R, correlations)
             relative_gap = gap / at_zero if at_zero > 0 else 0.0
             idle += 1
-            if gap < best["gap"]:
+            if best is None or gap < best.gap:
                 idle = 0
-                best = {"active": neurons.active, "blocks": to_core(blocks), "dual": scale * R} | {
-                    "objective": objective,
-                    "gap": gap,
-                    "relative_gap": relative_gap,
-                }
-            if callback is not None:
+                columns, reached = columns_of(blocks), relative_gap <= stopping.tol
+                best = Point(
+                    beta=beta,
+                    active=neurons.active,
+                    blocks=columns,
+                    dual=scale * R,
+                    objective=objective,
+                    gap=gap,
+                    relative_gap=relative_gap,
+                    converged=reached,
+                    n_iter=iteration,
+                )
+            if stopping.callback is not None:
                 told = {"beta": beta, "iteration": iteration, "objective": objective, "gap": gap}
                 told |= {"relative_gap": relative_gap, "active": int(neurons.active.size)}
-                stopped = bool(callback(told | {"support": neurons.active, "blocks": to_core(blocks)}))
-            if stopped or relative_gap <= tol or iteration == max_iter or idle == _MOST_IDLE_PASSES:
+                stopped = bool(stopping.callback(told | {"support": neurons.active, "blocks": columns_of(blocks)}))
+            converged = relative_gap <= stopping.tol
+            if stopped or converged or iteration == stopping.max_iter or idle == _MOST_IDLE_PASSES:
                 break
             neurons = self._with_violators(beta, neurons, R, correlations)
-            neurons = self._newton(beta, neurons, max(_INNER_SHARE * gap, 0.3 * tol * at_zero), counts)
+            goal = max(_INNER_SHARE * gap, 0.3 * stopping.tol * at_zero)
+            neurons, steps, cg = self._newton(beta, neurons, goal)
+            n_newton, n_cg = n_newton + steps, n_cg + cg
             newton.append("newton")
-        best |= {"beta": beta, "converged": best["relative_gap"] <= tol, "n_iter": iteration, "n_sweeps": 0}
-        return best | counts | {"n_direct": 0, "inner_solvers": tuple(newton)}, neurons, stopped
+        assert best is not None
+        best = dataclasses.replace(best, n_iter=iteration, n_newton=n_newton, n_cg=n_cg, inner_solvers=tuple(newton))
+        return best, neurons, stopped
 
     def _with_violators(self, beta: float, neurons: _Neurons, R: FloatArray, correlations: FloatArray) -> _Neurons:
         """Add neurons with the singular vectors of correlations above the penalty, by an exact line search."""
@@ -214,7 +205,7 @@ class NuclearProgram(GatedProgram):
         above = np.maximum(s - beta * self.omega[violating, None], 0.0)
         # Along this direction the objective falls with slope sum above^2, and has the curvature of its fit.
         direction = np.einsum("idk,ik,ikc->idc", left, above, right)
-        fit = self._fitted(direction, violating)
+        fit = self._fitted(columns_of(direction), violating)
         curvature = float((fit**2).sum())
         step = float((above**2).sum()) / curvature if curvature > 0 else 0.0
         active = np.union1d(neurons.active, violating)
@@ -223,15 +214,16 @@ class NuclearProgram(GatedProgram):
         blocks[np.searchsorted(active, violating)] += step * direction
         return _balanced(active, blocks)
 
-    def _newton(self, beta: float, neurons: _Neurons, goal: float, counts: dict[str, int]) -> _Neurons:
-        """Minimise over the neurons until their gap, over their own gates, is within the goal."""
+    def _newton(self, beta: float, neurons: _Neurons, goal: float) -> tuple[_Neurons, int, int]:
+        """Minimise over the neurons until their gap, over their own gates, is within the goal; also count the steps."""
+        steps = cg_steps = 0
         beta_of = beta * self.omega[neurons.active][neurons.of][:, None]
         squares = self.patterns[neurons.active].to_dense().astype(np.float64).T @ self.design**2
         split = neurons.a.size
         d, c = neurons.a.shape[1], neurons.b.shape[1]
 
         def value(at: _Neurons) -> tuple[float, FloatArray]:
-            R = np.asfortranarray(self.targets - self._fitted(at.blocks(), at.active))
+            R = np.asfortranarray(self.targets - self._fitted(columns_of(at.blocks()), at.active))
             penalty = float((beta_of * at.a**2).sum() + (beta_of * at.b**2).sum())
             return 0.5 * (float((R**2).sum()) + penalty), R
 
@@ -251,7 +243,7 @@ class NuclearProgram(GatedProgram):
 
             def curved(v: FloatArray, at: _Neurons = neurons, C: FloatArray = C) -> FloatArray:
                 da, db = v[:split].reshape(-1, d), v[split:].reshape(-1, c)
-                fit = self._fitted(at.blocks(da, db), at.active)
+                fit = self._fitted(columns_of(at.blocks(da, db)), at.active)
                 change = self._correlations(fit, at.active)[at.of]
                 on_a = beta_of * da + np.einsum("kdc,kc->kd", change, at.b) - np.einsum("kdc,kc->kd", C, db)
                 on_b = beta_of * db + np.einsum("kdc,kd->kc", change, at.a) - np.einsum("kdc,kd->kc", C, da)
@@ -263,8 +255,8 @@ class NuclearProgram(GatedProgram):
             diagonal = np.concatenate([on_a.ravel(), np.repeat(on_b, c, axis=1).ravel()])
             forcing = min(0.1, np.sqrt(size / (1 + abs(objective))))
             step, predicted, bounded, n_cg = _steihaug(curved, gradient, diagonal, radius, forcing)
-            counts["n_newton"] += 1
-            counts["n_cg"] += n_cg
+            steps += 1
+            cg_steps += n_cg
             trial = dataclasses.replace(
                 neurons,
                 a=neurons.a + step[:split].reshape(-1, d),
@@ -282,7 +274,7 @@ class NuclearProgram(GatedProgram):
                 radius = 2 * length
             if ratio > 1e-4:
                 neurons, objective, R = trial, reached, residual
-        return _balanced(neurons.active, neurons.blocks())
+        return _balanced(neurons.active, neurons.blocks()), steps, cg_steps
 
 
 def _steihaug(

@@ -1,142 +1,212 @@
-"""The gated-ReLU program in the core's terms, between the public functions and the native solver."""
+"""The gated program in the core's terms: what every kind of it offers, and the one that C++ solves over all rows."""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import (
-    FloatArray,
-    as_count,
-    as_design,
-    as_real,
-    as_scalar,
-    as_targets,
-    as_threads,
-    as_weights,
-    result_dtype,
-)
+from ..base.arrays import FloatArray, as_design, as_real
 from ..base.callbacks import Callback
-from ..base.columns import to_core
+from ..base.columns import blocks_of, columns_of
 from ..base.native import core
 from ..base.scaling import rescaled
-from ..patterns.checks import as_patterns
 from ..patterns.patterns import ActivationPatterns
+from .problem import GatedData, Penalty, Stopping
 from .solution import GatedSolution
+from .sums import Iterate, SparseBlocks
 
-_LEAST_PENALTY = 1e-30  # relative to ||X|| ||y||; its products must stay within the range of float32
+Start = GatedSolution | npt.ArrayLike | None
+
+_LEAST_PENALTY = 1e-30  # relative to ||X|| ||y||; products with it must stay within the range of float32
 
 
-class GatedProgram:
-    """The program in the core's terms: weights folded into the rows, powers of two taken out of X and y."""
+class Program(Protocol):
+    """A gated program, posed once for any penalty (:func:`cvxrelu.gated.pose.pose`)."""
+
+    @property
+    def patterns(self) -> ActivationPatterns:
+        """The patterns."""
+        ...
+
+    @property
+    def at_zero(self) -> float:
+        """Objective of zero coefficients."""
+        ...
+
+    def beta_max(self) -> float:
+        """The smallest penalty whose solution is zero."""
+        ...
+
+    def path(self, betas: FloatArray, start: Start, stopping: Stopping) -> tuple[list[GatedSolution], bool]:
+        """Solve for one penalty after the other; also say whether Ctrl-C ended the path."""
+        ...
+
+    def iterate(self, coef: npt.NDArray[np.floating[Any]]) -> Iterate:
+        """Return coefficients (p, d[, c]) with what a pass over all rows says of them; for the squared loss."""
+        ...
+
+    def dual(self, point: Iterate, scale: float) -> Any:
+        """Return a multiple of the residual of an iterate, as a dual point."""
+        ...
+
+
+@dataclasses.dataclass(eq=False)
+class Point:
+    """A solution in the units of a program, as the core returns it; columns of `blocks` are vec(W_i) of `active`."""
+
+    beta: float
+    active: npt.NDArray[np.int64]
+    blocks: FloatArray
+    dual: FloatArray
+    objective: float
+    gap: float
+    relative_gap: float
+    converged: bool
+    n_iter: int
+    n_sweeps: int = 0
+    n_newton: int = 0
+    n_cg: int = 0
+    n_direct: int = 0
+    inner_solvers: tuple[str, ...] = ()
+
+
+class ExactProgram:
+    """The program with the squared loss over arrays: weights folded into the rows, powers of two out of X and y.
+
+    With X = a X', y = b y' the blocks are W = (b / a) W', and penalties belong to a b, ridges to a^2.
+    """
 
     loss = "squared"
     block_norm = "frobenius"
 
-    def __init__(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        patterns: ActivationPatterns,
-        sample_weight: npt.ArrayLike | None,
-        group_weights: npt.ArrayLike | None,
-        ridge: float,
-        unpenalised: npt.ArrayLike | None,
-        n_threads: int | None,
-    ) -> None:
-        self.dtype = result_dtype(X, y)
-        design = as_design(X)
-        targets = as_targets(y, design.shape[0])
-        self.patterns = as_patterns(patterns, design)
-        self.threads = as_threads(n_threads)
-        self.one_output = targets.ndim == 1
-        self.omega = (
-            np.ones(len(patterns))
-            if group_weights is None
-            else as_weights(group_weights, len(patterns), "group_weights", positive=True)
-        )
-        targets = targets.reshape(targets.shape[0], -1)
-
+    def __init__(self, data: GatedData, penalty: Penalty) -> None:
+        assert isinstance(data.X, np.ndarray)
+        self.dtype = data.dtype
+        self.patterns = data.patterns
+        self.threads = data.threads
+        self.one_output = data.y.ndim == 1
+        self.omega = penalty.omega(len(data.patterns))
+        design, targets = data.X, data.y.reshape(data.y.shape[0], -1)
         self.root: FloatArray | None = None
-        if sample_weight is not None:
-            self.root = np.sqrt(as_weights(sample_weight, design.shape[0], "sample_weight"))[:, None]
+        if data.sample_weight is not None:
+            self.root = np.sqrt(data.sample_weight)[:, None]
             design, targets = self.root * design, self.root * targets
         self.design, self.X_scale = rescaled(design)
         self.targets, self.y_scale = rescaled(np.asfortranarray(targets))
-        # With X = a X', y = b y' the blocks are W = (b / a) W', and the penalties belong to a b and a^2.
         self.beta_scale = self.X_scale * self.y_scale
         self.objective_scale = self.y_scale**2
         self.dual_scale = self.y_scale
-        self.ridge = as_scalar(ridge, "ridge") / self.X_scale**2
-
+        self.ridge = penalty.ridge / self.X_scale**2
         self.extra: FloatArray | None = None
         self.basis = np.zeros((design.shape[0], 0), order="F")
-        if unpenalised is not None:
-            self.extra = as_design(unpenalised, "unpenalised")
-            if self.extra.shape[0] != design.shape[0]:
-                raise ValueError(f"unpenalised has {self.extra.shape[0]} rows, but X has {design.shape[0]} samples")
-            if self.root is not None:
-                self.extra = self.root * self.extra
-            left, values, _ = np.linalg.svd(self.extra, full_matrices=False)
-            rank = int((values > values[0] * max(self.extra.shape) * np.finfo(float).eps).sum())
-            self.basis = np.asfortranarray(left[:, :rank])
-            self._unprojected = self.targets
-            rest = self.targets - self.basis @ (self.basis.T @ self.targets)
-            # What rounding leaves of targets in the span of the columns is nothing to fit.
-            rounding = 16 * np.finfo(float).eps * np.linalg.norm(self.targets, axis=0)
-            self.targets = np.asfortranarray(np.where(np.linalg.norm(rest, axis=0) > rounding, rest, 0.0))
+        if penalty.unpenalised is not None:
+            self._project_out(as_design(penalty.unpenalised, "unpenalised"))
+
+    def _project_out(self, extra: FloatArray) -> None:
+        """Take the part in the span of unpenalised columns out of the targets."""
+        if extra.shape[0] != self.design.shape[0]:
+            raise ValueError(f"unpenalised has {extra.shape[0]} rows, but X has {self.design.shape[0]} samples")
+        self.extra = extra if self.root is None else self.root * extra
+        left, values, _ = np.linalg.svd(self.extra, full_matrices=False)
+        rank = int((values > values[0] * max(self.extra.shape) * np.finfo(float).eps).sum())
+        self.basis = np.asfortranarray(left[:, :rank])
+        self._unprojected = self.targets
+        rest = self.targets - self.basis @ (self.basis.T @ self.targets)
+        # What rounding leaves of targets in the span of the columns is nothing to fit.
+        rounding = 16 * np.finfo(float).eps * np.linalg.norm(self.targets, axis=0)
+        self.targets = np.asfortranarray(np.where(np.linalg.norm(rest, axis=0) > rounding, rest, 0.0))
+
+    @property
+    def at_zero(self) -> float:
+        return self._at_zero() * self.objective_scale
 
     def beta_max(self) -> float:
-        correlations = core.masked_correlations(self.design, self.patterns.words, self.targets, self.threads)
+        correlations = core.masked_correlations(self.design, self.patterns.words, self._gradient(), self.threads)
         return float((np.linalg.norm(correlations, axis=0) / self.omega).max()) * self.beta_scale
 
-    def solve(
-        self,
-        betas: FloatArray,
-        warm_start: GatedSolution | npt.ArrayLike | None,
-        tol: float,
-        max_iter: int,
-        solver: str,
-        callback: Callback | None,
-        keep: bool = False,
-    ) -> tuple[list[GatedSolution], bool]:
-        if solver not in ("auto", "newton", "dual", "bcd"):
-            raise ValueError(f'solver must be "auto", "newton", "dual" or "bcd", not {solver!r}')
-        tol = as_scalar(tol, "tol", strict=True)
+    def path(self, betas: FloatArray, start: Start, stopping: Stopping) -> tuple[list[GatedSolution], bool]:
         least = _LEAST_PENALTY * self.beta_scale * _norm(self.design) * _norm(self.targets)
         if (betas < least).any():
             raise ValueError(
                 f"beta = {betas.min():.3g} is too small beside X and y: "
                 f"below {least:.3g} floating point takes it for zero"
             )
-        points, interrupted = self._path(
-            [float(beta) for beta in betas / self.beta_scale],
-            self._start(warm_start),
-            tol,
-            as_count(max_iter, "max_iter"),
-            solver,
-            self.threads,
-            self._in_user_units(callback),
-            keep,
-        )
-        return [
-            self._solution(point, beta, tol, solver) for point, beta in zip(points, betas, strict=False)
-        ], interrupted
+        scaled = dataclasses.replace(stopping, callback=self._in_user_units(stopping.callback))
+        points, interrupted = self._path([float(beta) for beta in betas / self.beta_scale], self._start(start), scaled)
+        solutions = [self._solution(point, float(beta), stopping) for point, beta in zip(points, betas, strict=False)]
+        return solutions, interrupted
 
-    def _path(self, betas: list[float], *settings: Any) -> tuple[list[dict[str, Any]], bool]:
-        problem = (self.design, self.patterns.words, self.targets, betas, self.omega, self.ridge, self.basis)
-        path: tuple[list[dict[str, Any]], bool] = core.solve_group_lasso(*problem, *settings)
-        return path
+    def iterate(self, coef: npt.NDArray[np.floating[Any]]) -> Iterate:
+        """Return coefficients (p, d[, c]) with what a pass over all rows says of them, in the user's units."""
+        columns = self._start(coef)
+        active = np.flatnonzero(columns.any(axis=0))
+        residual = self.targets - self._fitted(columns[:, active], active)
+        correlations = core.masked_correlations(self.design, self.patterns.words, residual, self.threads)
+        scalars = [float(np.vdot(a, b)) for a, b in ((residual, residual), (self.targets, residual))]
+        rr, yr, yy = (self.objective_scale * value for value in (*scalars, 2 * self._at_zero()))
+        blocks = np.asfortranarray(self.y_scale / self.X_scale * columns[:, active])
+        return Iterate(SparseBlocks(active, blocks), self.beta_scale * correlations, rr, yr, yy)
 
-    def _gap(self, beta: float, coef: FloatArray, dual: FloatArray) -> tuple[float, float, float]:
-        problem = (self.design, self.patterns.words, self.targets, beta, self.omega, self.ridge, self.basis)
-        gap: tuple[float, float, float] = core.group_lasso_gap(*problem, to_core(coef), dual, self.threads)
-        return gap
+    def dual(self, point: Iterate, scale: float) -> FloatArray:
+        """Return the dual point of an iterate."""
+        columns = np.asfortranarray(self.X_scale / self.y_scale * point.coef.blocks)
+        residual = scale * (self.targets - self._fitted(columns, point.coef.active))
+        return self._user_dual(residual)
+
+    def _fitted(self, columns: FloatArray, active: npt.NDArray[np.int64]) -> FloatArray:
+        words, n_outputs = self.patterns.words[active], self.targets.shape[1]
+        fitted: FloatArray = core.masked_fitted(self.design, words, np.asfortranarray(columns), n_outputs, self.threads)
+        return np.asfortranarray(fitted - self.basis @ (self.basis.T @ fitted)) if self.basis.size else fitted
+
+    def _gradient(self) -> FloatArray:
+        """Minus the gradient of the loss at zero."""
+        return self.targets
 
     def _at_zero(self) -> float:
         return 0.5 * float(np.vdot(self.targets, self.targets))
+
+    def _path(self, betas: list[float], start: FloatArray, stopping: Stopping) -> tuple[list[Point], bool]:
+        points, interrupted = core.solve_group_lasso(
+            self.design,
+            self.patterns.words,
+            self.targets,
+            betas,
+            group_weights=self.omega,
+            ridge=self.ridge,
+            unpenalised=self.basis,
+            start=start,
+            **self._settings(stopping),
+        )
+        return [Point(**point) for point in points], interrupted
+
+    def _settings(self, stopping: Stopping) -> dict[str, Any]:
+        return {
+            "tol": stopping.tol,
+            "max_iter": stopping.max_iter,
+            "solver": stopping.solver,
+            "n_threads": self.threads,
+            "callback": stopping.callback,
+            "keep": stopping.keep,
+        }
+
+    def _gap(self, beta: float, coef: FloatArray, dual: FloatArray) -> tuple[float, float, float]:
+        """Return objective, gap and the factor that makes `dual` feasible, for columns of all patterns."""
+        gap: tuple[float, float, float] = core.group_lasso_gap(
+            self.design,
+            self.patterns.words,
+            self.targets,
+            beta,
+            group_weights=self.omega,
+            ridge=self.ridge,
+            unpenalised=self.basis,
+            coef=coef,
+            dual=dual,
+            n_threads=self.threads,
+        )
+        return gap
 
     def _in_user_units(self, callback: Callback | None) -> Callback | None:
         if callback is None:
@@ -150,82 +220,86 @@ class GatedProgram:
 
         return scaled
 
-    def _start(self, warm_start: GatedSolution | npt.ArrayLike | None) -> FloatArray:
-        n_outputs = self.targets.shape[1]
-        if warm_start is None:
+    def _start(self, start: Start) -> FloatArray:
+        if start is None:
             return np.zeros((0, 0), order="F")
-        if isinstance(warm_start, GatedSolution):
-            warm_start = warm_start.coef
-        shape: tuple[int, ...] = (len(self.patterns), self.design.shape[1])
-        if not self.one_output:
-            shape = (*shape, n_outputs)
-        coef = as_real(warm_start, "warm_start")
-        if coef.shape != shape:
-            raise ValueError(f"warm_start must have shape {shape}, not {coef.shape}")
-        if not np.isfinite(coef).all():
-            raise ValueError("warm_start must be finite")
-        coef = coef * (self.X_scale / self.y_scale)
-        return to_core(coef.reshape(shape[0], shape[1], n_outputs))
+        coef = checked_start(start, self.patterns, None if self.one_output else self.targets.shape[1])
+        return columns_of(coef * (self.X_scale / self.y_scale))
 
-    def _user_blocks(self, columns: FloatArray) -> npt.NDArray[np.floating[Any]]:
-        """From the core's columns vec(W_i) to blocks (k, d, c) in the user's units."""
-        blocks = columns.T.reshape(-1, self.targets.shape[1], self.design.shape[1]).swapaxes(1, 2)
-        return (self.y_scale / self.X_scale) * blocks
+    def _user_blocks(self, columns: FloatArray) -> FloatArray:
+        """From the core's columns to blocks (k, d, c) in the user's units."""
+        return (self.y_scale / self.X_scale) * blocks_of(columns, self.targets.shape[1])
 
-    def _solution(self, point: dict[str, Any], beta: float, tol: float, solver: str) -> GatedSolution:
-        n_outputs = self.targets.shape[1]
-        objective, gap = point["objective"], point["gap"]
-        relative_gap, converged = point["relative_gap"], point["converged"]
-        dual = point["dual"]
-        columns = point["blocks"]
-        blocks = self._user_blocks(columns)
+    def _user_dual(self, dual: FloatArray) -> FloatArray:
+        dual = self.dual_scale * (dual if self.root is None else self.root * dual)
+        return dual[:, 0] if self.one_output else dual
+
+    def _rounded(self, point: Point, tol: float) -> Point:
+        """Return the point whose coefficients are float32 in the user's units, certified by the dual point at hand."""
+        factor = self.y_scale / self.X_scale
+        columns = np.asfortranarray((factor * point.blocks).astype(np.float32).astype(np.float64) / factor)
+        coef = np.zeros((columns.shape[0], len(self.patterns)), order="F")
+        coef[:, point.active] = columns
+        objective, gap, scale = self._gap(point.beta, coef, point.dual)
+        zero = self._at_zero()
+        relative_gap = gap / zero if zero > 0 else 0.0
+        return dataclasses.replace(
+            point,
+            blocks=columns,
+            dual=scale * point.dual,
+            objective=objective,
+            gap=gap,
+            relative_gap=relative_gap,
+            converged=relative_gap <= tol,
+        )
+
+    def _solution(self, point: Point, beta: float, stopping: Stopping) -> GatedSolution:
         if self.dtype == np.float32:
-            # What is returned is what is certified: the rounded coefficients, by the dual point found with the others.
-            factor = self.y_scale / self.X_scale
-            blocks = blocks.astype(np.float32)
-            coef = np.zeros((len(self.patterns), *blocks.shape[1:]))
-            coef[point["active"]] = blocks.astype(np.float64) / factor
-            columns = to_core(coef[point["active"]])
-            objective, gap, scale = self._gap(point["beta"], coef, dual)
-            dual = scale * dual
-            zero = self._at_zero()
-            relative_gap = gap / zero if zero > 0 else 0.0
-            converged = relative_gap <= tol
+            point = self._rounded(point, stopping.tol)
+        blocks = self._user_blocks(point.blocks).astype(self.dtype)
         extra_coef: npt.NDArray[np.floating[Any]] | None = None
         if self.extra is not None:
             # The fit's part in the unpenalised columns is what the projection took from y and from the blocks' fit.
-            fitted = core.masked_fitted(
-                self.design,
-                self.patterns.words[point["active"]],
-                columns,
-                n_outputs,
-                self.threads,
-            )
-            rest = self._unprojected - fitted
+            words = self.patterns.words[point.active]
+            fitted = core.masked_fitted(self.design, words, point.blocks, self.targets.shape[1], self.threads)
             # Not rounded to float32: an offset of the targets may be large beside what the blocks fit.
-            extra_coef = np.linalg.lstsq(self.extra, rest * self.y_scale, rcond=None)[0]
-        dual = self.dual_scale * (dual if self.root is None else self.root * dual)
+            extra_coef = np.linalg.lstsq(self.extra, (self._unprojected - fitted) * self.y_scale, rcond=None)[0]
         return GatedSolution(
-            beta=float(beta),
-            active=point["active"],
+            beta=beta,
+            active=point.active,
             blocks=np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks),
-            objective=objective * self.objective_scale,
-            gap=gap * self.objective_scale,
-            relative_gap=relative_gap,
-            dual=dual[:, 0] if self.one_output else dual,
-            converged=bool(converged),
-            n_iter=point["n_iter"],
-            n_sweeps=point["n_sweeps"],
-            n_newton=point["n_newton"],
-            n_cg=point["n_cg"],
-            n_direct=point["n_direct"],
-            solver=solver,
+            objective=point.objective * self.objective_scale,
+            gap=point.gap * self.objective_scale,
+            relative_gap=point.relative_gap,
+            dual=self._user_dual(point.dual),
+            converged=bool(point.converged),
+            n_iter=point.n_iter,
+            n_sweeps=point.n_sweeps,
+            n_newton=point.n_newton,
+            n_cg=point.n_cg,
+            n_direct=point.n_direct,
+            solver=stopping.solver,
             unpenalised_coef=extra_coef if extra_coef is None or not self.one_output else extra_coef[:, 0],
             patterns=self.patterns,
             loss=self.loss,
-            inner_solvers=point["inner_solvers"],
+            inner_solvers=point.inner_solvers,
             block_norm=self.block_norm,
         )
+
+
+def checked_start(
+    start: GatedSolution | npt.ArrayLike, patterns: ActivationPatterns, n_outputs: int | None
+) -> FloatArray:
+    """Return coefficients to start from as blocks (p, d, c), checked; `n_outputs` None is a vector of targets."""
+    coef = as_real(start.coef if isinstance(start, GatedSolution) else start, "warm_start")
+    shape: tuple[int, ...] = (len(patterns), patterns.n_features)
+    if n_outputs is not None:
+        shape = (*shape, n_outputs)
+    if coef.shape != shape:
+        raise ValueError(f"warm_start must have shape {shape}, not {coef.shape}")
+    if not np.isfinite(coef).all():
+        raise ValueError("warm_start must be finite")
+    return coef.reshape(*shape[:2], -1)
 
 
 def _norm(array: FloatArray) -> float:

@@ -59,8 +59,10 @@ class GatedSolution:
         The patterns that were given.
     inner_solvers : tuple of str
         What ended each working set, in their order: "newton", "dual" or "bcd"; for steps between passes over many rows
-        "sample" or "gram" (a sample of the rows, or Gram statistics of all). Where `solver` is "auto" this is what was
-        chosen.
+        "sample" or "gram" (a subsample of the rows, or Gram statistics of all). Where `solver` is "auto" this is what
+        was chosen.
+    n_subsampled : int
+        Rows of the last subsample that steps were taken on; 0 where there was none.
     """
 
     beta: float
@@ -82,6 +84,7 @@ class GatedSolution:
     loss: str = "squared"
     inner_solvers: tuple[str, ...] = ()
     block_norm: str = "frobenius"
+    n_subsampled: int = 0
 
     @property
     def dual_objective(self) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +11,15 @@ import numpy.typing as npt
 from ..base.arrays import as_scalar
 from ..base.callbacks import Callback, as_callback
 from ..exceptions import ConvergenceWarning
-from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
-from ..rows.rows import is_rows
-from . import solve_rows
+from ..rows.open import as_rows
+from .checkpoint import PathCheckpoint
 from .grid import path_grid
-from .program import GatedProgram
+from .losses import as_loss
+from .passes import PassesProgram
+from .pose import pose
+from .problem import GatedData, Penalty, Stopping
 from .solution import GatedPath, GatedSolution
-
-Result = TypeVar("Result")
 
 
 def beta_max(
@@ -56,21 +55,9 @@ def beta_max(
     ValueError, TypeError
         As :func:`solve_gated`.
     """
-    if is_rows(X):
-        require_squared(loss, block_norm)
-        return solve_rows.beta_max(
-            X,
-            y,
-            patterns,
-            sample_weight=sample_weight,
-            group_weights=group_weights,
-            unpenalised=unpenalised,
-            n_threads=n_threads,
-        )
-    program = _program(
-        X, y, patterns, sample_weight, group_weights, 0.0, unpenalised, block_norm, loss, delta, n_threads
-    )
-    return program.beta_max()
+    penalty = Penalty(group_weights, block_norm=block_norm, unpenalised=unpenalised)
+    data = GatedData.checked(X, y, patterns, sample_weight, n_threads)
+    return pose(data, penalty, as_loss(loss, delta)).beta_max()
 
 
 def solve_gated(
@@ -205,30 +192,13 @@ def solve_gated(
     (True, True)
     """
     as_callback(callback)
-    if is_rows(X):
-        require_squared(loss, block_norm)
-        return solve_rows.solve_gated(
-            X,
-            y,
-            patterns,
-            beta,
-            sample_weight=sample_weight,
-            group_weights=group_weights,
-            ridge=ridge,
-            unpenalised=unpenalised,
-            warm_start=warm_start,
-            tol=tol,
-            max_iter=max_iter,
-            solver=solver,
-            n_threads=n_threads,
-            callback=callback,
-        )
-    program = _program(
-        X, y, patterns, sample_weight, group_weights, ridge, unpenalised, block_norm, loss, delta, n_threads
-    )
+    penalty = Penalty(group_weights, ridge, block_norm, unpenalised)
+    data = GatedData.checked(X, y, patterns, sample_weight, n_threads)
+    program = pose(data, penalty, as_loss(loss, delta))
     betas = np.array([as_scalar(beta, "beta", strict=True)])
-    solutions, _ = program.solve(betas, warm_start, tol, max_iter, solver, callback)
-    _warn(solutions, tol, callback)
+    stopping = Stopping(tol, max_iter, solver, callback)
+    solutions, _ = program.path(betas, warm_start, stopping)
+    warn_of_gaps(solutions, stopping)
     return solutions[0]
 
 
@@ -292,95 +262,33 @@ def gated_path(
         As :func:`solve_gated`, and for `betas` that are no list of positive numbers.
     """
     as_callback(callback)
-    if is_rows(X) or checkpoint is not None:
-        require_squared(loss, block_norm)
-        return solve_rows.gated_path(
-            X,
-            y,
-            patterns,
-            betas=betas,
-            n_betas=n_betas,
-            beta_min_ratio=beta_min_ratio,
-            sample_weight=sample_weight,
-            group_weights=group_weights,
-            ridge=ridge,
-            unpenalised=unpenalised,
-            warm_start=warm_start,
-            tol=tol,
-            max_iter=max_iter,
-            solver=solver,
-            n_threads=n_threads,
-            callback=callback,
-            on_interrupt=on_interrupt,
-            checkpoint=checkpoint,
-        )
-    program = _program(
-        X, y, patterns, sample_weight, group_weights, ridge, unpenalised, block_norm, loss, delta, n_threads
-    )
-    grid = path_grid(betas, n_betas, beta_min_ratio, program.beta_max)
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
-    solutions, interrupted = program.solve(
-        grid, warm_start, tol, max_iter, solver, callback, keep=on_interrupt == "return"
-    )
-    _warn(solutions, tol, callback)
+    penalty = Penalty(group_weights, ridge, block_norm, unpenalised)
+    rows = X if checkpoint is None else as_rows(X, n_threads)
+    data = GatedData.checked(rows, y, patterns, sample_weight, n_threads)
+    program = pose(data, penalty, as_loss(loss, delta))
+    grid = path_grid(betas, n_betas, beta_min_ratio, program.beta_max)
+    stopping = Stopping(tol, max_iter, solver, callback, keep=on_interrupt == "return")
+    if checkpoint is None:
+        solutions, interrupted = program.path(grid, warm_start, stopping)
+    else:
+        assert isinstance(program, PassesProgram)
+        file = PathCheckpoint(checkpoint, data.patterns, program.signature(tol), grid)
+        solutions, interrupted = program.path(grid, warm_start, stopping, file)
+    warn_of_gaps(solutions, stopping)
     return GatedPath(tuple(solutions), complete=not interrupted and len(solutions) == grid.size)
 
 
-def _warn(solutions: list[GatedSolution], tol: float, callback: Callback | None) -> None:
+def warn_of_gaps(solutions: list[GatedSolution], stopping: Stopping) -> None:
+    """Warn of solutions that did not reach the tolerance, with the caller's caller as the place."""
     # A callback may stop on purpose, and then it is the last point that is unfinished.
-    for solution in solutions if callback is None else solutions[:-1]:
+    for solution in solutions if stopping.callback is None else solutions[:-1]:
         if not solution.converged:
             warnings.warn(
                 f"the duality gap at beta={solution.beta:.4g} is {solution.relative_gap:.1e} relative to the objective "
-                f"at zero, above tol={tol:.1e}, after {solution.n_iter} passes: raise max_iter or tol",
+                f"at zero, above tol={stopping.tol:.1e}, after {solution.n_iter} passes over the rows: raise max_iter "
+                "or tol",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-
-
-def require_squared(loss: str, block_norm: str) -> None:
-    """Refuse what rows in chunks have no program for."""
-    if block_norm != "frobenius":
-        raise ValueError(f'rows in chunks need block_norm="frobenius", not {block_norm!r}')
-    if loss != "squared":
-        raise ValueError(f'rows in chunks need loss="squared", not {loss!r}')
-
-
-def _program(
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
-    patterns: ActivationPatterns,
-    sample_weight: npt.ArrayLike | None,
-    group_weights: npt.ArrayLike | None,
-    ridge: float,
-    unpenalised: npt.ArrayLike | None,
-    block_norm: str,
-    loss: str,
-    delta: float,
-    n_threads: int | None,
-) -> GatedProgram:
-    if block_norm not in ("frobenius", "nuclear"):
-        raise ValueError(f'block_norm must be "frobenius" or "nuclear", not {block_norm!r}')
-    program: GatedProgram
-    if block_norm == "nuclear":
-        from .nuclear_norm import NuclearProgram
-
-        if loss != "squared":
-            raise ValueError(f'block_norm="nuclear" needs loss="squared", not {loss!r}')
-        program = NuclearProgram(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
-    elif loss == "squared":
-        from .subsampled import SampledProgram, sample_suffices
-
-        sampled = isinstance(patterns, ActivationPatterns) and unpenalised is None and sample_suffices(patterns)
-        kind = SampledProgram if sampled else GatedProgram
-        program = kind(X, y, patterns, sample_weight, group_weights, ridge, unpenalised, n_threads)
-    else:
-        from .losses import LossProgram
-
-        if unpenalised is not None:
-            raise ValueError(f'unpenalised columns need loss="squared", not {loss!r}')
-        program = LossProgram(X, y, patterns, sample_weight, group_weights, ridge, n_threads, loss=loss, delta=delta)
-    # The rows are scaled, by their weights too, which leaves signs as they are.
-    checked_patterns(patterns, program.design, program.threads)
-    return program

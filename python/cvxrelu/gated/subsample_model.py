@@ -1,15 +1,15 @@
-"""A sample of the rows as a model of the program over all of them.
+"""A subsample of the rows as a model of the program over all of them.
 
-The program over a sample of n_S of n rows, its penalties shrunk by n_S / n, has nearly the curvature of the whole
+The program over a subsample of n_S of n rows, its penalties shrunk by n_S / n, has nearly the curvature of the whole
 one. Its gradient is off by the sampling error l at the point where the model is built, which a linear term takes out:
 then every solution of the whole program is that of the model built at it, and models built one after the other at
 their predecessors' solutions converge at a rate that depends on m d / n_S, m non-zero blocks, however many rows there
 are (Shamir, Srebro and Zhang, "Communication-efficient distributed optimization using an approximate Newton-type
-method", ICML 2014, with a sample in the place of a machine's own rows).
+method", ICML 2014, with a subsample in the place of a machine's own rows).
 
 The linear term is rows like others, so that any solver of the program solves the model: for block i the d rows
 e I, which pattern i alone has, with targets e V_i + l_i / e, V the point. They add e^2/2 ||W_i - V_i||^2 - <l_i, W_i>
-and a constant. The first of these keeps steps short where the sample has too little curvature.
+and a constant. The first of these keeps steps short where the subsample has too little curvature.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, WordArray
+from ..base.columns import blocks_of, columns_of
 from ..base.native import core
 from ..patterns.patterns import ActivationPatterns
-from .program import GatedProgram
+from .problem import GatedData, Penalty, Stopping
+from .program import ExactProgram
 from .solution import GatedSolution
 from .sums import SparseBlocks
 
 _DAMPING = 0.03  # e^2 relative to the mean curvature of a block
 
 
-class SampleModel:
-    """The program over sampled rows.
+class SubsampleModel:
+    """The program over a subsample of the rows.
 
     Parameters
     ----------
@@ -64,40 +66,37 @@ class SampleModel:
         self,
         centre: FloatArray,
         gradient: FloatArray | None,
-        groups: npt.NDArray[np.int64],
         beta: float,
-        omega: FloatArray,
-        ridge: float,
+        penalty: Penalty,
         gap: float,
+        *,
+        groups: npt.NDArray[np.int64] | None = None,
     ) -> tuple[SparseBlocks, GatedSolution]:
-        """Solve the model over some groups, to a gap in the units of the whole program.
+        """Solve the model over some groups or all, to a gap in the units of the whole program.
 
         Columns of `centre` and `gradient` (d c, m) are vec(W_i) and vec(A_i' R) of the groups at the point where the
-        model's gradient is to be that of all rows; without `gradient` it is the sample as it is.
+        model's gradient is to be that of all rows; without `gradient` it is the subsample as it is.
         """
+        groups = np.arange(len(self._words)) if groups is None else groups
         X, Y, words = self._X, self._Y, np.ascontiguousarray(self._words[groups])
         n_outputs, d = Y.shape[1], X.shape[1]
-        start = _blocks(centre, n_outputs)
+        start = blocks_of(centre, n_outputs)
         if gradient is not None:
             residual = Y - core.masked_fitted(X, words, np.asfortranarray(centre), n_outputs, self._threads)
             sampled = core.masked_correlations(X, words, np.asfortranarray(residual), self._threads)
-            shift = _blocks(self.share * gradient - sampled, n_outputs)
+            shift = blocks_of(self.share * gradient - sampled, n_outputs)
             X = np.vstack([X, np.tile(self._unit * np.eye(d), (groups.size, 1))])
             Y = np.vstack([Y, (self._unit * start + shift / self._unit).reshape(-1, n_outputs)])
             words = np.hstack([words, _own_rows(groups.size, d)])
         at_zero = 0.5 * float(np.vdot(Y, Y))
         patterns = ActivationPatterns(gates=self._gates[groups], words=words, n_samples=X.shape[0])
-        # Not by way of solve_gated, which would take a sample of this sample where that is long.
-        program = GatedProgram(X, Y, patterns, None, omega[groups], self.share * ridge, None, self._threads)
+        # Not the kind that takes a subsample, of this one, where rows are many.
+        data = GatedData(X, Y, patterns, None, self._threads, own_patterns=True)
+        omega = penalty.omega(len(self._words))[groups]
+        program = ExactProgram(data, Penalty(omega, self.share * penalty.ridge))
         tol = max(self.share * gap / at_zero, 1e-13) if at_zero > 0 else 1.0
-        (solution,), _ = program.solve(np.array([self.share * beta]), start, tol, 200, "auto", None)
-        blocks = solution.blocks.swapaxes(1, 2).reshape(solution.active.size, -1).T
-        return SparseBlocks(groups[solution.active], np.asfortranarray(blocks)), solution
-
-
-def _blocks(columns: FloatArray, n_outputs: int) -> FloatArray:
-    """From columns vec(W_i) to blocks (m, d, c)."""
-    return columns.T.reshape(columns.shape[1], n_outputs, -1).swapaxes(1, 2)
+        (solution,), _ = program.path(np.array([self.share * beta]), start, Stopping(tol))
+        return SparseBlocks(groups[solution.active], columns_of(solution.blocks)), solution
 
 
 def _own_rows(n_groups: int, d: int) -> WordArray:

@@ -1,61 +1,53 @@
-"""The gated program of many rows in memory, solved like that of rows elsewhere: passes over all, steps on a sample.
+"""The gated program of many rows in memory, solved like that of rows elsewhere: passes over all, steps on a subsample.
 
 A solution in memory goes over all rows for every sweep and every product of its Newton steps. Where rows are many
-beside the coefficients that can be non-zero, a sample of them has the same curvature, and only passes see them all.
+beside the coefficients that can be non-zero, a subsample of them has the same curvature, and only passes see them all.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
+from ..base.arrays import FloatArray
+from ..base.columns import blocks_of, columns_of
 from ..patterns.patterns import ActivationPatterns
 from ..rows.in_memory import ArrayRows
-from .passes import BlockProgram
-from .program import GatedProgram
+from .passes import PassesProgram
+from .problem import GatedData, Penalty, Stopping
+from .program import ExactProgram, Point
 
 _MIN_ROWS = 50_000
+_ROWS_PER_COEFFICIENT = 8  # a subsample has four: at most half of the rows, even if all patterns were active
 
-_ROWS_PER_COEFFICIENT = 8  # a sample has four: at most half of the rows, even if all patterns were active
 
-
-def sample_suffices(patterns: ActivationPatterns) -> bool:
+def subsample_suffices(patterns: ActivationPatterns) -> bool:
     """Say whether rows are many beside coefficients."""
     return patterns.n_samples >= max(_MIN_ROWS, _ROWS_PER_COEFFICIENT * patterns.n_features * len(patterns))
 
 
-class SampledProgram(GatedProgram):
+class SubsampledProgram(ExactProgram):
     """As its base, with solver "auto" going by passes."""
 
-    def _path(self, betas: list[float], *settings: Any) -> tuple[list[dict[str, Any]], bool]:
-        start, tol, max_iter, solver, threads, callback, keep = settings
-        if solver != "auto":
-            return super()._path(betas, *settings)
-        rows = ArrayRows(self.design, self.patterns.words, threads)
-        program = BlockProgram(
-            rows, self.targets, self.patterns, group_weights=self.omega, ridge=self.ridge, n_threads=threads
-        )
-        d, c = self.design.shape[1], self.targets.shape[1]
-        at = program.start(start.T.reshape(-1, c, d).swapaxes(1, 2) if start.size else None)
-        points: list[dict[str, Any]] = []
-        stopped = False
+    def _path(self, betas: list[float], start: FloatArray, stopping: Stopping) -> tuple[list[Point], bool]:
+        if stopping.solver != "auto":
+            return super()._path(betas, start, stopping)
+        rows = ArrayRows(self.design, self.patterns.words, self.threads)
+        data = GatedData(rows, self.targets, self.patterns, None, self.threads, own_patterns=True)
+        program = PassesProgram(data, Penalty(self.omega, self.ridge))
+        blocks = blocks_of(start, self.targets.shape[1]) if start.size else None
+        callback = stopping.callback
+        if callback is not None:
 
-        def stop(progress: dict[str, Any]) -> bool:
-            nonlocal stopped
-            stopped = bool(callback(progress))
-            return stopped
+            def told(progress: dict[str, Any]) -> bool | None:
+                return callback(progress | {"blocks": columns_of(progress["blocks"])})
 
-        try:
-            for beta in betas:
-                solution = program.solve(beta, at, tol, max_iter, None if callback is None else stop)
-                at = program.history[-1]
-                blocks = solution.blocks.swapaxes(1, 2).reshape(solution.active.size, c * d).T
-                points.append(vars(solution) | {"blocks": np.asfortranarray(blocks)})
-                if stopped:
-                    break
-        except KeyboardInterrupt:
-            if not keep:
-                raise
-            return points, True
-        return points, False
+            stopping = dataclasses.replace(stopping, callback=told)
+        solutions, interrupted = program.path(np.array(betas), blocks, stopping)
+        names = {field.name for field in dataclasses.fields(Point)} - {"blocks"}
+        return [
+            Point(blocks=columns_of(solution.blocks), **{name: getattr(solution, name) for name in names})
+            for solution in solutions
+        ], interrupted

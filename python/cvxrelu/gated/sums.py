@@ -1,4 +1,8 @@
-"""What the gated program sums over blocks of rows: functions that travel to where the rows lie."""
+"""What the gated program sums over blocks of rows, and the certificate that these sums give.
+
+The functions of a block travel to where the rows lie; what comes back is a number for each coefficient, and three
+scalars.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy.typing as npt
 
 from ..base.arrays import FloatArray
 from ..base.native import core
-from ..rows.passes import Block, uniform_of_rows
+from ..rows.passes import RowBlock, uniform_of_rows
 
 _SLAB_BYTES = 1 << 24  # of the explicit matrix of some patterns
 
@@ -22,7 +26,70 @@ class SparseBlocks:
     blocks: FloatArray
 
 
-def residual(block: Block, coef: SparseBlocks, n_threads: int) -> FloatArray:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Iterate:
+    """Coefficients with what a pass over all rows says of them.
+
+    Attributes
+    ----------
+    coef : SparseBlocks
+        Coefficients.
+    correlations : ndarray of shape (d c, p)
+        vec(A_i' R) of the residual R, A_i = D_i X.
+    rr, yr, yy : float
+        ||R||^2, <Y, R> and ||Y||^2.
+    """
+
+    coef: SparseBlocks
+    correlations: FloatArray
+    rr: float
+    yr: float
+    yy: float
+
+    def dense(self) -> FloatArray:
+        """Coefficients of all patterns as columns (d c, p)."""
+        coef = np.zeros_like(self.correlations)
+        if self.coef.active.size:
+            coef[:, self.coef.active] = self.coef.blocks
+        return coef
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """Objective, duality gap, and the factor s of the dual point s R."""
+
+    objective: float
+    gap: float
+    scale: float
+
+
+def group_lasso_bound(point: Iterate, threshold: FloatArray, ridge: float) -> Bound:
+    """Objective and gap of the group lasso, a sum of non-negative terms; `threshold` is beta omega_i."""
+    coef = point.coef
+    return Bound(
+        *core.group_lasso_bound(
+            point.correlations, coef.active.tolist(), coef.blocks, point.rr, point.yr, threshold=threshold, ridge=ridge
+        )
+    )
+
+
+def simplex_bound(point: Iterate, beta: float) -> Bound:
+    """Objective and gap of ``1/2 ||R||^2 + beta/2 (sum_i ||W_i||)^2``, a sum of non-negative terms.
+
+    The dual is max <Y, T> - 1/2 ||T||^2 - max_i ||A_i' T||^2 / (2 beta), here at T = s R with the best s.
+    """
+    active, blocks = point.coef.active, point.coef.blocks
+    norms = np.linalg.norm(blocks, axis=0)
+    largest = float(np.linalg.norm(point.correlations, axis=0).max())
+    fit = np.einsum("km,km->m", blocks, point.correlations[:, active]) if active.size else norms
+    total = float(norms.sum())
+    scale = point.yr / (point.rr + largest**2 / beta) if point.rr > 0 else 1.0
+    gap = 0.5 * point.rr * (1 - scale) ** 2 + scale * float(np.maximum(largest * norms - fit, 0).sum())
+    gap += 0.5 * beta * (total - scale * largest / beta) ** 2
+    return Bound(0.5 * point.rr + 0.5 * beta * total**2, gap, scale)
+
+
+def residual(block: RowBlock, coef: SparseBlocks, n_threads: int) -> FloatArray:
     """Return Y - sum_i D_i X W_i, with the roots of the weights."""
     if coef.active.size == 0:
         return block.Y
@@ -31,20 +98,20 @@ def residual(block: Block, coef: SparseBlocks, n_threads: int) -> FloatArray:
     return np.asarray(block.Y - fitted, order="F")
 
 
-def gradients(block: Block, coef: SparseBlocks, n_threads: int) -> tuple[FloatArray, FloatArray]:
+def gradients(block: RowBlock, coef: SparseBlocks, n_threads: int) -> tuple[FloatArray, FloatArray]:
     """Return vec(X' D_i R) for every pattern, (d c, p), and the scalars ||R||^2, <Y, R>, ||Y||^2."""
     R = residual(block, coef, n_threads)
     correlations = core.masked_correlations(block.X, block.words, R, n_threads)
     return correlations, np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y)])
 
 
-def dual_rows(block: Block, coef: SparseBlocks, scale: float, n_threads: int) -> FloatArray:
+def dual_rows(block: RowBlock, coef: SparseBlocks, scale: float, n_threads: int) -> FloatArray:
     """Return the block's entries of the dual point, in the units of unweighted rows."""
     R = scale * residual(block, coef, n_threads)
     return R if block.root is None else block.root * R
 
 
-def gram_columns(block: Block, groups: npt.NDArray[np.int64], n_added: int) -> tuple[FloatArray]:
+def gram_columns(block: RowBlock, groups: npt.NDArray[np.int64], n_added: int) -> tuple[FloatArray]:
     """Return A' A_added, (m d, k d), for A = [D_i X] over `groups`, the last k of which are added."""
     m, d = groups.size, block.X.shape[1]
     octets = block.words[groups].astype("<u8", copy=False).view(np.uint8)
@@ -59,7 +126,7 @@ def gram_columns(block: Block, groups: npt.NDArray[np.int64], n_added: int) -> t
     return (total,)
 
 
-def sample_rows(block: Block, share: float) -> tuple[FloatArray, FloatArray, npt.NDArray[np.uint8]]:
+def subsample(block: RowBlock, share: float) -> tuple[FloatArray, FloatArray, npt.NDArray[np.uint8]]:
     """Return X, Y and masks of a pseudo-random share of the rows; smaller shares are subsets of larger ones.
 
     Masks are packed along patterns: (k, ceil(p / 8)).

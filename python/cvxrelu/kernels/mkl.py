@@ -10,12 +10,13 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray, as_count, as_scalar, as_weights
 from ..base.callbacks import Callback, as_callback
 from ..exceptions import ConvergenceWarning
+from ..gated.problem import GatedData
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_rows
 from .kernels import ntk_weights
 from .mkl_program import MKLProgram
-from .mkl_rows import solve_over_rows
 from .mkl_solution import MKLSolution
+from .reweighting import Reweighting, reweight
 
 
 def solve_mkl(
@@ -120,30 +121,24 @@ def solve_mkl(
     True
     """
     as_callback(callback)
-    if is_rows(X):
-        return solve_over_rows(
-            X,
-            y,
-            patterns,
-            beta,
-            form=form,
-            sample_weight=sample_weight,
-            finish=finish,
-            tol=tol,
-            n_threads=n_threads,
-            callback=callback,
-        )
     if form not in ("beta", "simplex"):
         raise ValueError(f'form must be "beta" or "simplex", not {form!r}')
-    program = MKLProgram(X, y, patterns, as_scalar(beta, "beta", strict=True), form, sample_weight, tol, n_threads)
-    eta = _initial_weights(init, program.X, patterns)
+    beta = as_scalar(beta, "beta", strict=True)
     max_iter = as_count(max_iter, "max_iter", minimum=0)
     relaxation = as_scalar(relaxation, "relaxation", minimum=0.5)
     if relaxation > 1:
         raise ValueError(f"relaxation must be at most 1, not {relaxation}")
+    if is_rows(X) and not finish:
+        raise ValueError("finish=False asks for reweighting alone, which needs the kernels of all rows in memory")
     if max_iter == 0 and not finish:
         raise ValueError("max_iter is 0 and finish is False: nothing would be done")
-    solution, stopped = program.reweight(eta, max_iter, relaxation, callback)
+    data = GatedData.checked(X, y, patterns, sample_weight, n_threads)
+    program = MKLProgram(data, beta, form, tol)
+    coef, stopped = None, False
+    if max_iter > 0 and isinstance(data.X, np.ndarray):  # the kernels of rows elsewhere have too many entries
+        how = Reweighting(_initial_weights(init, data.X, patterns), max_iter, relaxation)
+        coef, program.history, stopped = reweight(data, beta, form, how, program.tol, callback)
+    solution = program.at(coef)
     if finish and not stopped:
         solution, stopped = program.finish(solution, callback)
     if not (solution.converged or stopped):

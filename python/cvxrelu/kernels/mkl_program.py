@@ -1,65 +1,55 @@
-"""Multiple kernel learning in the core's terms."""
+"""Multiple kernel learning in the terms of the gated program, whose solution it is."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, as_design, as_scalar, as_targets, as_threads, as_weights, result_dtype
-from ..base.callbacks import Callback, Stop
-from ..base.columns import to_core
-from ..base.native import core
-from ..base.scaling import rescaled
-from ..exceptions import ConvergenceWarning
-from ..gated.solve import beta_max, solve_gated
-from ..patterns.checks import checked_patterns
-from ..patterns.patterns import ActivationPatterns
-from .closed_form import require_memory
+from ..base.arrays import as_scalar
+from ..base.callbacks import Callback, Stop, shifted_callback
+from ..gated.losses import Squared
+from ..gated.pose import pose
+from ..gated.problem import GatedData, Penalty, Stopping
+from ..gated.program import Program
+from ..gated.sums import group_lasso_bound, simplex_bound
 from .mkl_solution import MKLHistory, MKLSolution, block_norms
+
+_MOST_PASSES = 10_000
+_MOST_PENALTIES = 60  # of the group lasso, in the search for the one of the simplex form
 
 
 class MKLProgram:
-    """The program for both forms; `beta` is the penalty of the form at hand."""
+    """The program for both forms, over arrays or rows that are elsewhere; `beta` is the penalty of the form at hand."""
 
-    def __init__(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        patterns: ActivationPatterns,
-        beta: float,
-        form: str,
-        sample_weight: npt.ArrayLike | None,
-        tol: float,
-        n_threads: int | None,
-    ) -> None:
-        self.dtype = result_dtype(X, y)
-        self.X = self.design = as_design(X)
-        self.y = as_targets(y, self.X.shape[0])
-        self.threads = as_threads(n_threads)
-        self.patterns = checked_patterns(patterns, self.X, self.threads)
-        self.root: FloatArray | None = None
-        if sample_weight is not None:
-            # Weights are scaled rows; the masks stay those of X.
-            self.root = np.sqrt(as_weights(sample_weight, self.X.shape[0], "sample_weight"))
-            self.design = self.root[:, None] * self.X
-            self.y = self.root.reshape(-1, *[1] * (self.y.ndim - 1)) * self.y
+    def __init__(self, data: GatedData, beta: float, form: str, tol: float) -> None:
+        self.data = data
         self.beta = beta
         self.form = form
         self.tol = as_scalar(tol, "tol", strict=True)
-        self.at_zero = 0.5 * float(np.vdot(self.y, self.y))
+        self.program: Program = pose(data, Penalty(), Squared())
         self.history = MKLHistory(np.zeros(0), np.zeros(0), np.zeros(0))
 
-    def solution(self, coef: Any, objective: float, gap: float, dual: FloatArray) -> MKLSolution:
-        if self.root is not None:
-            dual = self.root.reshape(-1, *[1] * (dual.ndim - 1)) * dual
+    def at(self, coef: npt.NDArray[np.floating[Any]] | None) -> MKLSolution:
+        """Return coefficients, by default of zero, with objective and gap of the form at hand."""
+        if coef is None:
+            outputs = np.shape(self.data.y)[1:] if not hasattr(self.data.y, "shape") else self.data.y.shape[1:]
+            coef = np.zeros((*self.data.patterns.gates.shape, *outputs), dtype=self.data.dtype)
+        point = self.program.iterate(coef)
+        if self.form == "beta":
+            bound = group_lasso_bound(point, np.full(len(self.data.patterns), self.beta), 0.0)
+        else:
+            bound = simplex_bound(point, self.beta)
+        return self._solution(coef, bound.objective, bound.gap, self.program.dual(point, bound.scale))
+
+    def _solution(self, coef: npt.NDArray[np.floating[Any]], objective: float, gap: float, dual: Any) -> MKLSolution:
         eta = block_norms(coef)
         if self.form == "simplex":
             total = eta.sum()
             eta = eta / total if total > 0 else np.full(eta.size, 1 / eta.size)
-        relative_gap = gap / self.at_zero if self.at_zero > 0 else 0.0
+        at_zero = self.program.at_zero
+        relative_gap = gap / at_zero if at_zero > 0 else 0.0
         return MKLSolution(
             eta=eta,
             coef=coef,
@@ -71,81 +61,37 @@ class MKLProgram:
             dual=dual,
             converged=relative_gap <= self.tol,
             history=self.history,
-            X=self.X,
-            patterns=self.patterns,
+            X=self.data.X,
+            patterns=self.data.patterns,
         )
-
-    def reweight(
-        self, eta: FloatArray, max_iter: int, relaxation: float, callback: Callback | None
-    ) -> tuple[MKLSolution, bool]:
-        if max_iter == 0:
-            shape = (len(self.patterns), self.X.shape[1], *self.y.shape[1:])
-            return self.certified(np.zeros(shape)), False
-        require_memory(self.X.shape[0], self.X.shape[0], 2)
-        # Powers of two are taken out: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
-        design, a = rescaled(self.design)
-        targets, b = rescaled(np.asfortranarray(self.y.reshape(self.y.shape[0], -1)))
-        simplex = self.form == "simplex"
-        out = core.reweight_kernels(
-            design,
-            self.patterns.words,
-            targets,
-            self.beta / (a * a) if simplex else self.beta / (a * b),
-            eta / eta.sum() if simplex else eta * (a / b),
-            self.tol,
-            max_iter,
-            simplex,
-            relaxation,
-            self.threads,
-            shifted_callback(callback, 0, b * b),
-        )
-        if not out["positive_definite"]:
-            raise ValueError(
-                f"beta = {self.beta:.3g} is too small: K(eta) + beta I is not positive definite in floating point; "
-                "raise beta, or give max_iter=0 to leave the kernels out"
-            )
-        self.history = MKLHistory(*(b * b * out["history"]))
-        n_outputs = targets.shape[1]
-        coef = (b / a) * out["coef"].T.reshape(len(self.patterns), n_outputs, -1).swapaxes(1, 2)
-        coef = np.ascontiguousarray(coef[..., 0] if self.y.ndim == 1 else coef)
-        return self.certified(coef.astype(self.dtype, copy=False)), bool(out["stopped"])
 
     def finish(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
-        callback = shifted_callback(callback, len(self.history), 1.0)
+        """Go on from a start to the optimum; also say whether the callback asked to stop."""
+        callback = shifted_callback(callback, len(self.history))
         if self.form == "beta":
             # From beta_max on zero is the solution; what reweighting left could pass as one within the tolerance.
-            zero = self.beta >= beta_max(self.design, self.y, self.patterns, n_threads=self.threads)
-            return self.at_beta(self.beta, None if zero else self.likely_support(start), callback)
-        return self.simplex_solution(start, callback)
+            zero = self.beta >= self.program.beta_max()
+            return self._at_penalty(self.beta, None if zero else self._likely_support(start), callback)
+        return self._simplex_solution(start, callback)
 
-    def at_beta(self, beta: float, warm_start: Any, callback: Callback | None) -> tuple[MKLSolution, bool]:
-        """The solution of the group lasso with penalty `beta`, certified for the form at hand."""
+    def _at_penalty(self, beta: float, start: Any, callback: Callback | None) -> tuple[MKLSolution, bool]:
+        """The solution of the group lasso with a penalty, certified for the form at hand."""
         stop = Stop(callback)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # solve_mkl says so itself
-            group = solve_gated(
-                self.design.astype(self.dtype, copy=False),
-                self.y.astype(self.dtype, copy=False),
-                self.patterns,
-                beta,
-                tol=self.tol if self.form == "beta" else 0.1 * self.tol,
-                max_iter=10_000,
-                warm_start=warm_start,
-                n_threads=self.threads,
-                callback=None if callback is None else stop,
-            )
+        tol = self.tol if self.form == "beta" else 0.1 * self.tol
+        stopping = Stopping(tol, _MOST_PASSES, callback=None if callback is None else stop)
+        (group,), _ = self.program.path(np.array([beta]), start, stopping)
         if self.form == "simplex":
-            return self.certified(group.coef), stop.stopped
-        return self.solution(group.coef, group.objective, group.gap, group.dual), stop.stopped
+            return self.at(group.coef), stop.stopped
+        return self._solution(group.coef, group.objective, group.gap, group.dual), stop.stopped
 
-    def simplex_solution(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
+    def _simplex_solution(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
         """Find the penalty b with b = beta S(b), S the sum of norms at the solution of the group lasso.
 
         S does not increase with b, so b and beta S(b) enclose the root from the first solution on; the gap of the
         simplex form, quadratic in their difference, tells when it is close enough.
         """
-        if self.at_zero == 0 or start.penalty_sum == 0:
-            largest = beta_max(self.design, self.y, self.patterns, n_threads=self.threads)
+        if self.program.at_zero == 0 or start.penalty_sum == 0:
+            largest = self.program.beta_max()
             if largest == 0:
                 return start, False
             group_beta = 0.1 * largest
@@ -154,9 +100,9 @@ class MKLProgram:
         low, high = 0.0, np.inf
         previous: tuple[float, float] | None = None
         solution, stopped = start, False
-        for _ in range(60):
-            warm_start = self.likely_support(start) if solution is start else solution.coef
-            solution, stopped = self.at_beta(group_beta, warm_start, callback)
+        for _ in range(_MOST_PENALTIES):
+            warm_start = self._likely_support(start) if solution is start else solution.coef
+            solution, stopped = self._at_penalty(group_beta, warm_start, callback)
             image = self.beta * solution.penalty_sum
             if solution.converged or stopped:
                 break
@@ -171,7 +117,7 @@ class MKLProgram:
             group_beta = step
         return solution, stopped
 
-    def likely_support(self, start: MKLSolution) -> Any:
+    def _likely_support(self, start: MKLSolution) -> Any:
         """Coefficients of reweighting without those of patterns that are about to vanish.
 
         Reweighting makes no coefficient zero. It multiplies those outside the support by about
@@ -179,49 +125,8 @@ class MKLProgram:
         """
         if not self.history:
             return None
-        dual = np.asfortranarray(start.dual.reshape(self.X.shape[0], -1))
-        sizes = np.linalg.norm(core.masked_correlations(self.X, self.patterns.words, dual, self.threads), axis=0)
+        # At any multiple of the dual point: only the sizes beside each other count.
+        sizes = np.linalg.norm(self.program.iterate(start.coef).correlations, axis=0)
         coef = start.coef.copy()
         coef[sizes < 0.95 * sizes.max()] = 0
         return coef
-
-    def certified(self, coef: Any) -> MKLSolution:
-        """Coefficients with objective and gap of the form at hand, the gap a sum of non-negative terms."""
-        targets = np.asfortranarray(self.y.reshape(self.y.shape[0], -1))
-        n_outputs = targets.shape[1]
-        blocks = to_core(coef.reshape(coef.shape[0], coef.shape[1], n_outputs).astype(np.float64))
-        fitted = core.masked_fitted(self.design, self.patterns.words, blocks, n_outputs, self.threads)
-        residual = np.asfortranarray(targets - fitted)
-        correlations = core.masked_correlations(self.design, self.patterns.words, residual, self.threads)
-        sizes = np.linalg.norm(correlations, axis=0)
-        largest, norms = float(sizes.max()), np.linalg.norm(blocks, axis=0)
-        total, square = float(norms.sum()), float(np.vdot(residual, residual))
-        fit = np.einsum("ki,ki->i", blocks, correlations)
-        slope = float(np.vdot(targets, residual))
-        if self.form == "simplex":
-            # The dual is max <y, t> - 1/2 ||t||^2 - max_i ||X' D_i t||^2 / (2 beta), here at t = scale * residual.
-            objective = 0.5 * square + 0.5 * self.beta * total**2
-            scale = slope / (square + largest**2 / self.beta) if square > 0 else 1.0
-            off = scale * np.maximum(largest * norms - fit, 0).sum()
-            off += 0.5 * self.beta * (total - scale * largest / self.beta) ** 2
-        else:
-            objective = 0.5 * square + self.beta * total
-            scale = slope / square if square > 0 else 0.0
-            if largest > 0:
-                scale = float(np.clip(scale, -self.beta / largest, self.beta / largest))
-            off = np.maximum(self.beta * norms - scale * fit, 0).sum()
-        gap = 0.5 * square * (1 - scale) ** 2 + off
-        dual = scale * residual
-        return self.solution(coef, objective, float(gap), dual[:, 0] if self.y.ndim == 1 else dual)
-
-
-def shifted_callback(callback: Callback | None, iterations: int, factor: float) -> Callback | None:
-    """Count iterations on from those before, and bring objectives to the user's units."""
-    if callback is None:
-        return None
-
-    def shifted(progress: dict[str, Any]) -> bool | None:
-        scaled = {key: factor * progress[key] for key in ("objective", "gap")}
-        return callback(progress | scaled | {"iteration": progress["iteration"] + iterations})
-
-    return shifted

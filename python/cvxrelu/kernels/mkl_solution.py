@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, as_design, as_threads
-from ..base.columns import to_core
+from ..base.columns import columns_of
 from ..base.native import core
 from ..networks.network import Network, network_from_blocks
 from ..patterns.patterns import ActivationPatterns
@@ -68,7 +68,7 @@ class MKLSolution:
         Whether the relative gap is within the tolerance.
     history : MKLHistory
         The iterations of the reweighting.
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features), or Rows
         The training samples, which :meth:`kernel` needs.
     patterns : ActivationPatterns
         The patterns that were given.
@@ -84,7 +84,7 @@ class MKLSolution:
     dual: FloatArray
     converged: bool
     history: MKLHistory
-    X: FloatArray
+    X: Any
     patterns: ActivationPatterns
 
     @property
@@ -194,7 +194,7 @@ def masked_values(
     else:
         blocks = coef.reshape(*coef.shape[:2], n_outputs)[pattern] * shares[:, None, None]
         words, _ = core.pack_patterns(Z, gates, threads)
-        values = core.masked_fitted(Z, words, to_core(blocks.astype(np.float64)), n_outputs, threads)
+        values = core.masked_fitted(Z, words, columns_of(blocks), n_outputs, threads)
     return (values[:, 0] if coef.ndim == 2 else values).astype(coef.dtype, copy=False)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..base.arrays import FloatArray, as_scalar
-from ..base.bounds import proved
+from ..base.bounds import masked_norm_bound, proved, sums_of_rows
 from ..base.native import core
 from ..base.scaling import row_lengths
 from ..patterns.checks import as_patterns
 from ..patterns.patterns import ActivationPatterns
-from ..rows.passes import Block, Chunk
+from ..rows.passes import Chunk, RowBlock
 from ..rows.rows import Rows, is_dask
 from .layers import as_relu_layers
 from .solution import Certificate
@@ -75,12 +75,11 @@ def certify_by_sums(
     if not all(np.isfinite(part).all() for part in sums):
         return None
     correlations, total, spread, scalars, fits = sums
-    rr, yr, yy, lengths = (float(value) for value in scalars)
+    rr, yr, yy, length = (float(value) for value in scalars)
     if patterns is None:
-        nu = 0.5 * (float(row_lengths(total[None])[0]) + np.sqrt(lengths) * np.sqrt(np.linalg.norm(spread, 2)))
+        nu = masked_norm_bound(total, spread, length)
     else:
-        nu = float(row_lengths(correlations.T).max())
-    nu *= 1 + 1e-12
+        nu = float(row_lengths(correlations.T).max()) * (1 + 1e-12)
     scale = yr / rr if rr > 0 else 0.0
     if nu > 0:
         scale = float(np.clip(scale, -beta / nu, beta / nu))
@@ -105,15 +104,12 @@ def certify_by_sums(
     )
 
 
-_SHORT = 1e-100  # of lengths, whose squares vanish not far below
-
-
-def network_residual(block: Block, W1: FloatArray, w2: FloatArray, bias: bool, scale: float = 1.0) -> FloatArray:
+def network_residual(block: RowBlock, W1: FloatArray, w2: FloatArray, bias: bool, scale: float = 1.0) -> FloatArray:
     """Return the scaled residual (m, 1) of a ReLU network with one output."""
     return scale * (block.Y - (_hidden(block, W1, bias) @ w2)[:, None])
 
 
-def network_sums(block: Block, W1: FloatArray, w2: FloatArray, bias: bool, n_threads: int) -> tuple[FloatArray, ...]:
+def network_sums(block: RowBlock, W1: FloatArray, w2: FloatArray, bias: bool, n_threads: int) -> tuple[FloatArray, ...]:
     """Return what a certificate of a ReLU network sums over rows, with residual R and rows a_j = r_j x_j.
 
     These are vec(X' D_i R) for every pattern, sum a_j, sum a_j a_j' / ||a_j||, the scalars (||R||^2, <Y, R>, ||Y||^2,
@@ -126,14 +122,11 @@ def network_sums(block: Block, W1: FloatArray, w2: FloatArray, bias: bool, n_thr
         if block.words.shape[0]:
             correlations = core.masked_correlations(block.X, block.words, R, n_threads)
         rows = R * (np.hstack([block.X, np.ones((block.X.shape[0], 1))]) if bias else block.X)
-        lengths = np.linalg.norm(rows, axis=1)
-        if not _SHORT < lengths.max(initial=0.0) < np.inf:
-            lengths = row_lengths(rows)
-        scaled = rows / np.sqrt(np.where(lengths > 0, lengths, 1))[:, None]
-        scalars = np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y), lengths.sum()])
-        return correlations, rows.sum(axis=0), scaled.T @ scaled, scalars, R[:, 0] @ hidden
+        total, spread, length = sums_of_rows(rows)
+        scalars = np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y), length])
+        return correlations, total, spread, scalars, R[:, 0] @ hidden
 
 
-def _hidden(block: Block, W1: FloatArray, bias: bool) -> FloatArray:
+def _hidden(block: RowBlock, W1: FloatArray, bias: bool) -> FloatArray:
     weights, offset = (W1[:, :-1], W1[:, -1]) if bias else (W1, 0.0)
     return np.maximum(block.X @ weights.T + offset, 0)

@@ -12,6 +12,7 @@ import numpy as np
 from ..arrangement.cells import pattern_bound
 from ..arrangement.enumerate import iter_patterns
 from ..base.arrays import FloatArray, WordArray
+from ..base.bounds import masked_norm_bound, sums_of_rows
 from ..base.native import core
 from ..base.scaling import binary_order, shifted
 from ..patterns.patterns import ActivationPatterns
@@ -122,7 +123,7 @@ class Pricer:
         return shifted(theta, -own), shifted(level, -order), order
 
     def _over_all(self, theta: FloatArray, level: float, until_violated: bool) -> DualNorm:
-        cheap = masked_norm_bound(self.design, theta)
+        cheap = masked_norm_bound(*sums_of_rows(theta[:, None] * self.design))
         if cheap <= level:
             return DualNorm(cheap, True, "closed form")
         # Two projections for each sample, in a node.
@@ -192,20 +193,3 @@ def as_pricing(pricing: str) -> str:
     if pricing not in ("auto", "enumeration", "branch and bound"):
         raise ValueError(f'pricing must be "auto", "enumeration" or "branch and bound", not {pricing!r}')
     return pricing
-
-
-def masked_norm_bound(X: FloatArray, theta: FloatArray) -> float:
-    """Return an upper bound on max over 0/1 masks D of ||X' D t||, so on max_u |t . (X u)_+|, in O(n d^2).
-
-    With D = (I + S) / 2 and S a diagonal of signs, ||X' D t|| <= ||X't|| / 2 + max_S ||sum_j S_j a_j|| / 2 for
-    a_j = t_j x_j, and by the Cauchy-Schwarz inequality with weights ||a_j|| the maximum is at most
-    sqrt(sum_j ||a_j|| * sigma_max(sum_j a_j a_j' / ||a_j||)).
-    """
-    rows = theta[:, None] * X
-    lengths = np.linalg.norm(rows, axis=1)
-    keep = lengths > 0
-    if not keep.any():
-        return 0.0
-    scaled = rows[keep] / np.sqrt(lengths[keep])[:, None]
-    spread = np.sqrt(lengths[keep].sum()) * np.linalg.norm(scaled, 2)
-    return float(0.5 * (np.linalg.norm(rows.sum(axis=0)) + spread)) * (1 + 1e-12)

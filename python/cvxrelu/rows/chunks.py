@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..base.arrays import FloatArray, WordArray, as_count, as_targets, as_threads, as_weights
 from .in_memory import _BLOCK_BYTES
-from .passes import Block, Chunk, checked_chunk, masked_block, pack_chunk
+from .passes import Chunk, RowBlock, checked_chunk, masked_block, pack_chunk
 from .rows import LocalParts, Parts, Rows
 
 _READ_RATE = 2e9  # bytes a second, from a disk or the system's cache
@@ -123,13 +123,13 @@ class RowChunks(Rows):
         if isinstance(source, np.memmap) and source.mode in ("r", "r+") and hasattr(mmap, "MADV_DONTNEED"):
             source._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
-    def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[Block]:
+    def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[RowBlock]:
         n = self.shape[0]
         targets = as_targets(y, n).reshape(n, -1)
         weights = None if sample_weight is None else as_weights(sample_weight, n, "sample_weight")
         words = self._words(gates)
 
-        def blocks() -> Iterator[Block]:
+        def blocks() -> Iterator[RowBlock]:
             for index in range(len(self._pieces)):
                 rows = slice(int(self._starts[index]), int(self._starts[index + 1]))
                 chunk = self._load(index)

@@ -15,7 +15,7 @@ import dask.array as da
 import numpy as np
 
 from ..base.arrays import FloatArray, as_count, as_threads
-from .passes import Block, Chunk, checked_chunk, masked_block, pack_chunk
+from .passes import Chunk, RowBlock, checked_chunk, masked_block, pack_chunk
 from .rows import Arrays, Part, Parts, Rows, add
 
 _TASK_SECONDS = 1e-3  # of the scheduler for a task
@@ -96,7 +96,7 @@ class DaskRows(Rows):
         rows.chunks = DaskParts(rows._chunks)
         return rows
 
-    def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[Block]:
+    def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[RowBlock]:
         targets = self._aligned(y, "y")
         weights = None if sample_weight is None else self._aligned(sample_weight, "sample_weight")
         shared = dask.delayed(gates, pure=False)
@@ -135,7 +135,7 @@ def _append_ones(chunk: Chunk) -> Chunk:
     return Chunk(np.hstack([chunk.X, np.ones((chunk.X.shape[0], 1))]), chunk.first)
 
 
-def _make_block(chunk: Chunk, targets: Any, weights: Any, gates: FloatArray, n_threads: int) -> Block:
+def _make_block(chunk: Chunk, targets: Any, weights: Any, gates: FloatArray, n_threads: int) -> RowBlock:
     Y = _checked_rows(targets, "y", chunk.first)
     s = None if weights is None else _checked_rows(weights, "sample_weight", chunk.first)
     if s is not None and (s < 0).any():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..base.arrays import FloatArray, WordArray
-from .passes import Block, Chunk
+from .passes import Chunk, RowBlock
 from .rows import LocalParts, Parts, Rows
 
 _BLOCK_BYTES = 1 << 25  # long enough for the kernels, short beside what a machine has
@@ -44,13 +44,13 @@ class ArrayRows(Rows):
     def with_ones(self) -> ArrayRows:
         return ArrayRows(np.hstack([self._X, np.ones((self.shape[0], 1))]), self._words, self.n_threads)
 
-    def masked(self, y: FloatArray, sample_weight: None, gates: FloatArray) -> Parts[Block]:
+    def masked(self, y: FloatArray, sample_weight: None, gates: FloatArray) -> Parts[RowBlock]:
         targets = y.reshape(self.shape[0], -1)
 
-        def blocks() -> Iterator[Block]:
+        def blocks() -> Iterator[RowBlock]:
             for rows in self._slices():
                 words = np.ascontiguousarray(self._words[:, rows.start // 64 : -(-rows.stop // 64)])
-                yield Block(self._X[rows], np.asfortranarray(targets[rows]), words, rows.start, None)
+                yield RowBlock(self._X[rows], np.asfortranarray(targets[rows]), words, rows.start, None)
 
         return LocalParts(blocks)
 

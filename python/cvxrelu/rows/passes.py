@@ -28,7 +28,7 @@ class Chunk:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Block:
+class RowBlock:
     """Rows of the masked design; roots of the sample weights are folded into `X` and `Y`.
 
     Attributes
@@ -79,12 +79,12 @@ def pack_chunk(chunk: Chunk, gates: FloatArray, n_threads: int) -> WordArray:
     return words
 
 
-def masked_block(chunk: Chunk, targets: FloatArray, weights: FloatArray | None, words: WordArray) -> Block:
+def masked_block(chunk: Chunk, targets: FloatArray, weights: FloatArray | None, words: WordArray) -> RowBlock:
     """Return a chunk with its targets (m, c) and masks as a block of the masked design."""
     if weights is None:
-        return Block(chunk.X, np.asfortranarray(targets), words, chunk.first, None)
+        return RowBlock(chunk.X, np.asfortranarray(targets), words, chunk.first, None)
     root = np.sqrt(weights)[:, None]
-    return Block(root * chunk.X, np.asfortranarray(root * targets), words, chunk.first, root)
+    return RowBlock(root * chunk.X, np.asfortranarray(root * targets), words, chunk.first, root)
 
 
 def uniform_of_rows(first: int, size: int) -> FloatArray:

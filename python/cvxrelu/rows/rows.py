@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray
-from .passes import Block, Chunk
+from .passes import Chunk, RowBlock
 
 Part = TypeVar("Part")
 
@@ -68,7 +68,7 @@ class Rows(ABC):
         """Return the rows with a column of ones appended."""
 
     @abstractmethod
-    def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[Block]:
+    def masked(self, y: Any, sample_weight: Any, gates: FloatArray) -> Parts[RowBlock]:
         """Return the blocks of the masked design of the gates, with validated targets and weights."""
 
     @abstractmethod

@@ -1,0 +1,64 @@
+"""Iterative reweighting of masking kernels, in the core."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.arrays import FloatArray
+from ..base.callbacks import Callback, shifted_callback
+from ..base.columns import blocks_of
+from ..base.native import core
+from ..base.scaling import rescaled
+from ..gated.problem import GatedData
+from .closed_form import require_memory
+from .mkl_solution import MKLHistory
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reweighting:
+    """How weights are changed: ``eta_i <- eta_i kappa_i^relaxation``, at most `max_iter` times, from `eta` on."""
+
+    eta: FloatArray
+    max_iter: int
+    relaxation: float
+
+
+def reweight(
+    data: GatedData, beta: float, form: str, how: Reweighting, tol: float, callback: Callback | None
+) -> tuple[npt.NDArray[np.floating[Any]], MKLHistory, bool]:
+    """Return the coefficients of the best weights, what the iterations did, and whether the callback asked to stop."""
+    assert isinstance(data.X, np.ndarray)
+    require_memory(data.X.shape[0], data.X.shape[0], 2)
+    design, targets = data.X, data.y.reshape(data.y.shape[0], -1)
+    if data.sample_weight is not None:  # weights are scaled rows; the masks stay those of X
+        root = np.sqrt(data.sample_weight)[:, None]
+        design, targets = root * design, root * targets
+    # Powers of two are taken out: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
+    design, a = rescaled(design)
+    targets, b = rescaled(np.asfortranarray(targets))
+    simplex = form == "simplex"
+    out = core.reweight_kernels(
+        design,
+        data.patterns.words,
+        targets,
+        beta / (a * a) if simplex else beta / (a * b),
+        how.eta / how.eta.sum() if simplex else how.eta * (a / b),
+        tol=tol,
+        max_iter=how.max_iter,
+        simplex=simplex,
+        relaxation=how.relaxation,
+        n_threads=data.threads,
+        callback=shifted_callback(callback, 0, b * b),
+    )
+    if not out["positive_definite"]:
+        raise ValueError(
+            f"beta = {beta:.3g} is too small: K(eta) + beta I is not positive definite in floating point; "
+            "raise beta, or give max_iter=0 to leave the kernels out"
+        )
+    blocks = (b / a) * blocks_of(out["coef"], targets.shape[1])
+    coef: npt.NDArray[np.floating[Any]] = np.ascontiguousarray(blocks[..., 0] if data.y.ndim == 1 else blocks)
+    return coef.astype(data.dtype), MKLHistory(*(b * b * out["history"])), bool(out["stopped"])
