@@ -86,7 +86,7 @@ def _be_killed(problem, file):
 
 def test_a_process_that_is_killed(problem, tmp_path, monkeypatch):
     file = tmp_path / "file"
-    # NumPy's BLAS sums in an order that depends on its threads, and another test may have changed those of this process.
+    # NumPy's BLAS sums in an order that depends on its threads; another test may have changed those of this process.
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     process = multiprocessing.get_context("spawn").Process(target=_be_killed, args=(problem, file))
     process.start()
