@@ -12,10 +12,7 @@ __all__: list[str] = [
     "build_info",
     "cone_measure",
     "default_threads",
-    "exact_dot_sign",
-    "group_lasso_bound",
     "group_lasso_gap",
-    "group_lasso_survivors",
     "least_distance",
     "loss_gap",
     "loss_residual",
@@ -26,7 +23,6 @@ __all__: list[str] = [
     "pack_patterns",
     "price_by_tree",
     "price_patterns",
-    "project_cone",
     "reweight_kernels",
     "search_gates",
     "solid_angles",
@@ -34,7 +30,6 @@ __all__: list[str] = [
     "solve_spd",
     "solve_with_loss",
     "walk_cells",
-    "working_set",
 ]
 
 class Arrangement:
@@ -190,34 +185,11 @@ def default_threads() -> int:
     Threads used when none are asked for.
     """
 
-def exact_dot_sign(
-    a: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-    b: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-) -> int:
-    """
-    Sign of the exact dot product.
-    """
-
-def group_lasso_bound(
-    correlations: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    active: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    blocks: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    squared: typing.SupportsFloat | typing.SupportsIndex,
-    overlap: typing.SupportsFloat | typing.SupportsIndex,
-    *,
-    threshold: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-    ridge: typing.SupportsFloat | typing.SupportsIndex,
-) -> tuple[float, float, float]:
-    """
-    Objective, duality gap and the factor of the dual point, from vec(A_i' R), ||R||^2 and <Y, R>.
-    """
-
 def group_lasso_gap(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     beta: typing.SupportsFloat | typing.SupportsIndex,
-    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -227,19 +199,6 @@ def group_lasso_gap(
 ) -> tuple[float, float, float]:
     """
     Objective, duality gap and the factor that makes the dual point feasible.
-    """
-
-def group_lasso_survivors(
-    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
-    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
-    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    beta: typing.SupportsFloat | typing.SupportsIndex,
-    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-    coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    n_threads: typing.SupportsInt | typing.SupportsIndex,
-) -> list[int]:
-    """
-    Patterns that gap-safe screening keeps at these coefficients.
     """
 
 def least_distance(
@@ -259,7 +218,6 @@ def loss_gap(
     loss: str,
     delta: typing.SupportsFloat | typing.SupportsIndex,
     beta: typing.SupportsFloat | typing.SupportsIndex,
-    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -372,27 +330,12 @@ def price_patterns(
     A bound on max_i max_s ||P_{K_i}(s X' D_i theta)||, at least the threshold, and the patterns above it.
     """
 
-def project_cone(
-    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
-    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
-    points: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
-    threshold: typing.SupportsFloat | typing.SupportsIndex,
-) -> tuple[
-    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
-    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
-    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-]:
-    """
-    Projection of each point onto the cone of its pattern, multipliers of the unit rows, certified norms.
-    """
-
 def reweight_kernels(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     beta: typing.SupportsFloat | typing.SupportsIndex,
     eta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-    *,
     tol: typing.SupportsFloat | typing.SupportsIndex,
     max_iter: typing.SupportsInt | typing.SupportsIndex,
     simplex: bool,
@@ -436,7 +379,6 @@ def solve_group_lasso(
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     betas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
-    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -469,7 +411,6 @@ def solve_with_loss(
     loss: str,
     delta: typing.SupportsFloat | typing.SupportsIndex,
     betas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
-    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -499,14 +440,4 @@ def walk_cells(
 ]:
     """
     Patterns found by walks with the sign of each start (both for 0 or none given), the unit vectors that attain their norms, the norms, the largest.
-    """
-
-def working_set(
-    groups: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
-    violation: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-    nonzero: collections.abc.Sequence[bool],
-    n_added: typing.SupportsInt | typing.SupportsIndex,
-) -> list[int]:
-    """
-    Non-zero groups, those of `groups` that are not clearly inactive, and the worst violators of the others.
     """
