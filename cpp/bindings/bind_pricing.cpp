@@ -1,10 +1,59 @@
 #include "border.hpp"
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/cones/cell_walk.hpp"
 #include "cvxrelu/cones/cone_list.hpp"
+#include "cvxrelu/cones/direction_tree.hpp"
 #include "cvxrelu/cones/pricing_tree.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
+
+namespace {
+
+/// Says stop after some seconds.
+class TimedMonitor final : public Monitor {
+ public:
+  explicit TimedMonitor(double seconds)
+      : deadline_(std::chrono::steady_clock::now() +
+                  std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                      std::chrono::duration<double>(std::min(seconds, kMostSeconds)))) {}
+  bool report(const Progress&) override {
+    monitor_.poll();
+    return std::chrono::steady_clock::now() < deadline_;
+  }
+
+ private:
+  static constexpr double kMostSeconds = 1e9;  // that a clock can count
+  PyMonitor monitor_{py::none()};
+  std::chrono::steady_clock::time_point deadline_;
+};
+
+py::dict to_dict(const DirectionResult& result, Index n_features) {
+  const Index size = static_cast<Index>(result.found.size());
+  RowMatrix points(size, n_features);
+  Vector values(size);
+  std::vector<int> signs;
+  for (Index k = 0; k < size; ++k) {
+    const FoundDirection& found = result.found[static_cast<std::size_t>(k)];
+    points.row(k) = found.point.transpose();
+    values[k] = found.value;
+    signs.push_back(found.sign);
+  }
+  py::list rounds;
+  for (const DirectionRound& round : result.rounds)
+    rounds.append(py::make_tuple(round.tolerance, round.bound, round.n_nodes));
+  py::dict out;
+  out["bound"] = result.bound;
+  out["value"] = result.value;
+  out["points"] = std::move(points);
+  out["values"] = std::move(values);
+  out["signs"] = signs;
+  out["n_nodes"] = result.n_nodes;
+  out["complete"] = result.complete;
+  out["rounds"] = rounds;
+  return out;
+}
+
+}  // namespace
 
 void bind_pricing(py::module_& m) {
   m.def(
@@ -50,6 +99,21 @@ void bind_pricing(py::module_& m) {
       },
       py::arg("X").noconvert(), py::arg("theta").noconvert(), py::arg("threshold"), py::arg("enough"),
       py::arg("max_nodes"), py::arg("max_seconds"), "max theta.(X u)_+ over the unit ball by branch and bound.");
+  m.def(
+      "price_by_directions",
+      [](const RowMatrixView& X, const VectorView& theta, double threshold, double accuracy, bool until_found,
+         Index max_nodes, double max_seconds, int n_threads) {
+        TimedMonitor monitor(max_seconds);
+        DirectionResult result;
+        {
+          const py::gil_scoped_release release;
+          result = price_by_directions(X, theta, {threshold, accuracy, until_found, max_nodes, n_threads}, monitor);
+        }
+        return to_dict(result, X.cols());
+      },
+      py::arg("X").noconvert(), py::arg("theta").noconvert(), py::arg("threshold"), py::arg("accuracy") = 1e-9,
+      py::arg("until_found") = false, py::arg("max_nodes") = 1000000, py::arg("max_seconds") = 1e300,
+      py::arg("n_threads") = 1, "max |theta.(X u)_+| over the unit ball by subdivision of directions.");
   m.def(
       "walk_cells",
       [](const RowMatrixView& X, const VectorView& theta, const RowMatrixView& starts, double threshold,
