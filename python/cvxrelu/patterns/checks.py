@@ -26,9 +26,13 @@ def as_patterns(patterns: Any, X: FloatArray | Rows) -> ActivationPatterns:
     return patterns
 
 
-_GATES_CHECKED, _WORDS_CHECKED = 32, 8  # whose bits tell other data apart, and cost nothing beside a solve
+# Bits of so many gates on so many words of rows are computed again: enough to see that patterns are those of other
+# data, and little work beside a solve.
+_GATES_CHECKED, _WORDS_CHECKED = 32, 8
 
-_CLEAR = 1e-3  # of |x| . |g|: more than exact, decimal or float32 arithmetic differ by, less than most products
+# A product x . g is clearly not zero above this share of |x| . |g|: the gates may have been found for data rounded to
+# decimals or to float32, which moves products by less, and most products are larger.
+_CLEAR = 1e-3
 
 
 def checked_patterns(patterns: Any, X: FloatArray, n_threads: int, name: str = "patterns") -> ActivationPatterns:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, WordArray, as_count, as_targets, as_threads, as_weights
-from .in_memory import _BLOCK_BYTES
+from .in_memory import BLOCK_BYTES
 from .passes import Chunk, RowBlock, checked_chunk, masked_block, pack_chunk
 from .rows import LocalParts, Parts, Rows
 
@@ -65,7 +65,7 @@ class RowChunks(Rows):
                 wanted = "n_features" if n_features is None else n_features
                 raise ValueError(f"chunk {index} of X must have shape (m, {wanted}), not {array.shape}")
             n_features = array.shape[1]
-            step = max(64, _BLOCK_BYTES // (8 * n_features) // 64 * 64)
+            step = max(64, BLOCK_BYTES // (8 * n_features) // 64 * 64)
             if chunk_rows is not None:
                 step = as_count(chunk_rows, "chunk_rows")
             if callable(source):

@@ -11,7 +11,7 @@ from ..base.arrays import FloatArray, WordArray
 from .passes import Chunk, RowBlock
 from .rows import LocalParts, Parts, Rows
 
-_BLOCK_BYTES = 1 << 25  # long enough for the kernels, short beside what a machine has
+BLOCK_BYTES = 1 << 25  # so many that the kernels run at full speed, and few beside the memory of a machine
 
 
 class ArrayRows(Rows):
@@ -31,7 +31,7 @@ class ArrayRows(Rows):
         self.n_threads = self.n_parallel = n_threads
         self.overhead = 0.0
         self._X, self._words = X, words
-        self._step = max(64, _BLOCK_BYTES // (8 * X.shape[1]) // 64 * 64)
+        self._step = max(64, BLOCK_BYTES // (8 * X.shape[1]) // 64 * 64)
 
     @property
     def chunks(self) -> Parts[Chunk]:  # type: ignore[override]
