@@ -1,4 +1,4 @@
-"""What docs/development says of additions is true: a toy loss, a toy law of gates and a toy kind of rows work everywhere.
+"""What docs/development says of additions is true: a toy loss, a toy law of gates, a toy kind of rows work everywhere.
 
 None of them touches a file of the package.
 """

@@ -82,7 +82,7 @@ void sum_absolute(const LineVector<VertexParts>& parts, const std::vector<double
 }  // namespace
 
 template <int P>
-PaddedRows<P>::PaddedRows(const DirectionRows& from)
+LaneRows<P>::LaneRows(const DirectionRows& from)
     : dimension(static_cast<int>(from.dimension())),
       row(static_cast<std::size_t>(from.size()), Direction<P>::Zero()),
       square(row.size()),
@@ -97,7 +97,7 @@ PaddedRows<P>::PaddedRows(const DirectionRows& from)
 }
 
 template <int P>
-void DirectionNode<P>::place(const PaddedRows<P>& rows, const Row& row, bool is_convex) {
+void DirectionNode<P>::place(const LaneRows<P>& rows, const Row& row, bool is_convex) {
   if (row.middle <= -row.range) return;
   if (row.middle >= row.range)
     (is_convex ? convex_sum : concave_sum) += rows.row[static_cast<std::size_t>(row.id)];
@@ -106,7 +106,7 @@ void DirectionNode<P>::place(const PaddedRows<P>& rows, const Row& row, bool is_
 }
 
 template <int P>
-void DirectionNode<P>::load(const PaddedRows<P>& rows, const DirectionBox& box) {
+void DirectionNode<P>::load(const LaneRows<P>& rows, const DirectionBox& box) {
   face = box.face;
   sign = box.sign;
   n_axes = rows.axes();
@@ -136,14 +136,14 @@ void DirectionNode<P>::load(const PaddedRows<P>& rows, const DirectionBox& box) 
 }
 
 template <int P>
-void DirectionNode<P>::halfway(const PaddedRows<P>& rows, int k) {
+void DirectionNode<P>::halfway(const LaneRows<P>& rows, int k) {
   sum_slice(rows, k, 0);
 }
 
 // The convex sum where w_k = middle_k + side width_k, as half of sum_j z_j + |z_j|, of which the first is linear. The
 // vertices come in blocks whose sums stay in registers while all rows pass.
 template <int P>
-void DirectionNode<P>::sum_slice(const PaddedRows<P>& rows, int k, int side) {
+void DirectionNode<P>::sum_slice(const LaneRows<P>& rows, int k, int side) {
   int others[Frame::kMostAxes];
   int m = 0;
   for (int b = 0; b < n_axes; ++b)
@@ -191,7 +191,7 @@ void DirectionNode<P>::sum_slice(const PaddedRows<P>& rows, int k, int side) {
 }
 
 template <int P>
-void DirectionNode<P>::become_half(const PaddedRows<P>& rows, const DirectionNode& whole, int k, int side) {
+void DirectionNode<P>::become_half(const LaneRows<P>& rows, const DirectionNode& whole, int k, int side) {
   Frame::operator=(whole);
   width[k] *= 0.5;
   middle[k] += side * width[k];
@@ -215,7 +215,7 @@ void DirectionNode<P>::become_half(const PaddedRows<P>& rows, const DirectionNod
 }
 
 template <int P>
-void DirectionNode<P>::become_fixed(const PaddedRows<P>& rows, const DirectionNode& whole, std::size_t t, bool on) {
+void DirectionNode<P>::become_fixed(const LaneRows<P>& rows, const DirectionNode& whole, std::size_t t, bool on) {
   Frame::operator=(whole);
   convex = whole.convex;
   concave = whole.concave;
@@ -261,8 +261,8 @@ Direction<P> DirectionNode<P>::majorant() const {
   return form;
 }
 
-template struct PaddedRows<8>;
-template struct PaddedRows<12>;
+template struct LaneRows<8>;
+template struct LaneRows<12>;
 template struct DirectionNode<8>;
 template struct DirectionNode<12>;
 

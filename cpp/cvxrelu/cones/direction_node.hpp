@@ -20,8 +20,8 @@ namespace cvxrelu {
 
 /// The rows in the padded form that a search reads, shared by its threads.
 template <int P>
-struct PaddedRows {
-  explicit PaddedRows(const DirectionRows& from);
+struct LaneRows {
+  explicit LaneRows(const DirectionRows& from);
   int axes() const { return std::max(dimension - 1, 4); }  // of a box
 
   int dimension;
@@ -60,13 +60,13 @@ struct DirectionNode : DirectionFrame<P> {
   };
 
   /// Begins with a cell.
-  void load(const PaddedRows<P>& rows, const DirectionBox& box);
+  void load(const LaneRows<P>& rows, const DirectionBox& box);
   /// Becomes the lower or upper half of `whole` along axis k, with half-way values from `whole.halfway(k)`.
-  void become_half(const PaddedRows<P>& rows, const DirectionNode& whole, int k, int side);
+  void become_half(const LaneRows<P>& rows, const DirectionNode& whole, int k, int side);
   /// Becomes `whole` with its convex row number t replaced by z, or by 0: (z)_+ is the larger of the two.
-  void become_fixed(const PaddedRows<P>& rows, const DirectionNode& whole, std::size_t t, bool on);
+  void become_fixed(const LaneRows<P>& rows, const DirectionNode& whole, std::size_t t, bool on);
   /// The convex sum at the vertices of the slice through the middle across axis k.
-  void halfway(const PaddedRows<P>& rows, int k);
+  void halfway(const LaneRows<P>& rows, int k);
   /// The affine majorant of the convex sum whose slopes are a least-squares fit at the vertices: a form in u.
   Direction<P> majorant() const;
 
@@ -74,8 +74,8 @@ struct DirectionNode : DirectionFrame<P> {
   LineVector<double> at, between;  // the convex sum at vertices, bit b of whose number tells the side along axis[b]
 
  private:
-  void place(const PaddedRows<P>& rows, const Row& row, bool is_convex);
-  void sum_slice(const PaddedRows<P>& rows, int k, int side);
+  void place(const LaneRows<P>& rows, const Row& row, bool is_convex);
+  void sum_slice(const LaneRows<P>& rows, int k, int side);
 
   LineVector<VertexParts> parts_;  // of the convex rows, while they are summed
   std::vector<double> high_;

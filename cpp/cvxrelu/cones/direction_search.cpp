@@ -33,7 +33,7 @@ constexpr std::size_t kMostFixed = 10;  // undecided convex rows, from which on 
 }  // namespace
 
 template <int P>
-DirectionSearch<P>::DirectionSearch(const PaddedRows<P>& rows, std::function<bool()> stopped)
+DirectionSearch<P>::DirectionSearch(const LaneRows<P>& rows, std::function<bool()> stopped)
     : rows_(rows), stopped_(std::move(stopped)), nodes_(kMostDepth) {}
 
 template <int P>

@@ -54,7 +54,7 @@ template <int P>
 class DirectionSearch {
  public:
   /// `stopped` is asked every 1e6 additions or so.
-  DirectionSearch(const PaddedRows<P>& rows, std::function<bool()> stopped);
+  DirectionSearch(const LaneRows<P>& rows, std::function<bool()> stopped);
 
   /// Searches a cell for at most `max_nodes` nodes, but for the end of what is at work then.
   SearchOutcome run(const DirectionBox& box, const SearchLevels& levels, Index max_nodes);
@@ -75,7 +75,7 @@ class DirectionSearch {
   }
   double goal() const { return (1 + levels_.round) * level(); }
 
-  const PaddedRows<P>& rows_;
+  const LaneRows<P>& rows_;
   std::function<bool()> stopped_;
   SearchLevels levels_;
   SearchOutcome outcome_;

@@ -120,7 +120,7 @@ class DirectionTree {
     return most;
   }
 
-  const PaddedRows<P> rows_;
+  const LaneRows<P> rows_;
   DirectionSettings settings_;
   Monitor& monitor_;
   std::vector<std::unique_ptr<DirectionSearch<P>>> searches_;
