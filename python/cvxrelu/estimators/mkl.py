@@ -11,15 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, as_count, as_penalties, as_scalar
+from ..base.arrays import FloatArray, as_count, as_penalties, as_scalar, as_threads
 from ..exceptions import ConvergenceWarning
-from ..gated.solve import beta_max, gated_path
+from ..gated.losses import Squared
+from ..gated.pose import pose
+from ..gated.problem import GatedData, Penalty, Stopping
+from ..gated.program import Program
+from ..gated.solve import warn_of_gaps
 from ..kernels.gates import require_evaluation
-from ..kernels.mkl import solve_mkl
+from ..kernels.mkl import MKLSettings, learn_weights
 from ..kernels.mkl_solution import MKLSolution, masked_values
 from ..networks.network import network_from_blocks
-from ..patterns.patterns import ActivationPatterns
-from ..patterns.sampling import sample_patterns
+from ..patterns.sampling import sample_of_design
 from .callbacks import FitTasks
 from .certificate import certificate_of
 from .fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, generator_of
@@ -113,41 +116,41 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
     random_state: Any
     callback: Callback | None
 
-    def _patterns(self, X: FloatArray, rng: np.random.Generator) -> ActivationPatterns:
+    def _posed(
+        self, X: FloatArray, y: FloatArray, weights: FloatArray | None, rng: np.random.Generator
+    ) -> tuple[GatedData, Program]:
+        """Draw gates for validated samples, and pose the gated program on them."""
         n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
-        patterns = sample_patterns(X, n_gates, gates=self.gates, random_state=rng, n_threads=self.n_threads)
+        threads = as_threads(self.n_threads)
+        patterns = sample_of_design(X, n_gates, self.gates, rng, threads)
         require_evaluation(self.at, patterns)
-        return patterns
+        data = GatedData(X, y, patterns, weights, threads, own_patterns=True)
+        return data, pose(data, Penalty(), Squared())
 
     def _solve(
         self,
         samples: MergedSamples,
-        X: FloatArray,
-        patterns: ActivationPatterns,
-        beta: float | None,
-        ratio: float,
+        rng: np.random.Generator,
+        penalty: tuple[float | None, float],
         tasks: FitTasks,
         **settings: Any,
     ) -> None:
+        """Train with a penalty, or with one relative to the largest where it is None, and keep the result."""
+        data, program = self._posed(samples.X, samples.y, samples.weights, rng)
+        beta, ratio = penalty
         if beta is None:  # where y is zero every penalty gives zero weights
-            largest = beta_max(X, samples.y, patterns, sample_weight=samples.weights, n_threads=self.n_threads)
-            beta = as_scalar(ratio, "beta_ratio", strict=True) * (largest or 1.0)
+            beta = as_scalar(ratio, "beta_ratio", strict=True) * (program.beta_max() or 1.0)
         tasks.begin("iteration")
-        with warnings.catch_warnings():
-            if not settings.get("finish", True):
-                warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is what was asked for
-            solution = solve_mkl(
-                X,
-                samples.y,
-                patterns,
-                beta,
-                sample_weight=samples.weights,
-                tol=self.tol,
-                n_threads=self.n_threads,
-                callback=self._progress(tasks),
-                **settings,
+        how = MKLSettings(tol=self.tol, callback=self._progress(tasks), **settings)
+        solution, stopped = learn_weights(data, program, as_scalar(beta, "beta", strict=True), how)
+        if not (solution.converged or stopped) and how.finish:  # to stop early without is what was asked for
+            warnings.warn(
+                f"the duality gap is {solution.relative_gap:.1e} relative to the objective at zero, above "
+                f"tol={self.tol:.1e}: raise tol",
+                ConvergenceWarning,
+                stacklevel=2,
             )
-        self._keep(samples, X, solution)
+        self._keep(samples, samples.X, solution)
 
     def _progress(self, tasks: FitTasks) -> Callback | None:
         """Join the `callback` parameter and scikit-learn's callbacks, which see a fitted estimator only at the end."""
@@ -218,10 +221,9 @@ class _MKL(_MKLBase):
         self.callback = callback
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
-        patterns = self._patterns(X, generator_of(self.random_state))
-        settings = {"init": self.init, "max_iter": self.max_iter, "finish": self.finish}
         ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
-        self._solve(samples, X, patterns, self.beta, ratio, tasks, **settings)
+        settings = {"init": self.init, "max_iter": self.max_iter, "finish": self.finish}
+        self._solve(samples, generator_of(self.random_state), (self.beta, ratio), tasks, **settings)
 
 
 class _MKLCV(_MKLBase):
@@ -265,30 +267,29 @@ class _MKLCV(_MKLBase):
         for fold in folds:
             tasks.begin("fold")
             rest = np.setdiff1d(np.arange(n), fold)
-            errors += self._errors(X, samples.y, weights, rest, fold, ratios, rng)
+            errors += self._errors((X, samples.y, weights), rest, fold, ratios, rng)
             tasks.end()
         self.beta_ratios_, self.cv_errors_ = ratios, errors / weights.sum()
-        self._solve(samples, X, self._patterns(X, rng), None, float(ratios[errors.argmin()]), tasks)
+        self._solve(samples, rng, (None, float(ratios[errors.argmin()])), tasks)
 
     def _errors(
         self,
-        X: FloatArray,
-        y: FloatArray,
-        weights: FloatArray,
+        samples: tuple[FloatArray, FloatArray, FloatArray],
         train: npt.NDArray[np.intp],
         test: npt.NDArray[np.intp],
         ratios: FloatArray,
         rng: np.random.Generator,
     ) -> FloatArray:
         """Weighted sums of squared errors on the samples left out, for every penalty of the path."""
-        patterns = self._patterns(np.ascontiguousarray(X[train]), rng)
-        given: dict[str, Any] = {"sample_weight": weights[train], "n_threads": self.n_threads}
-        largest = beta_max(X[train], y[train], patterns, **given) or 1.0
-        path = gated_path(X[train], y[train], patterns, betas=ratios * largest, tol=self.tol, **given)
+        X, y, weights = samples
+        data, program = self._posed(X[train], y[train], weights[train], rng)
+        stopping = Stopping(self.tol)
+        path, _ = program.path(ratios * (program.beta_max() or 1.0), None, stopping)
+        warn_of_gaps(path, stopping)
         scale = weights[test].reshape(-1, *[1] * (y.ndim - 1))
         errors = []
         for point in path:
-            values = masked_values(patterns, point.coef, X[train], X[test], self.at, self.n_threads)
+            values = masked_values(data.patterns, point.coef, X[train], X[test], self.at, self.n_threads)
             errors.append((scale * (y[test] - values) ** 2).sum())
         return np.array(errors)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray, as_count, as_scalar, as_weights
 from ..base.callbacks import Callback, as_callback
 from ..exceptions import ConvergenceWarning
-from ..gated.problem import GatedData
+from ..gated.losses import Squared
+from ..gated.pose import pose
+from ..gated.problem import GatedData, Penalty
+from ..gated.program import Program
 from ..patterns.patterns import ActivationPatterns
-from ..rows.rows import is_rows
 from .kernels import ntk_weights
 from .mkl_program import MKLProgram
 from .mkl_solution import MKLSolution
@@ -120,27 +123,10 @@ def solve_mkl(
     >>> bool(solution.history.objective[0] > solution.objective)
     True
     """
-    as_callback(callback)
-    if form not in ("beta", "simplex"):
-        raise ValueError(f'form must be "beta" or "simplex", not {form!r}')
+    settings = MKLSettings(form, init, max_iter, relaxation, finish, tol, callback)
     beta = as_scalar(beta, "beta", strict=True)
-    max_iter = as_count(max_iter, "max_iter", minimum=0)
-    relaxation = as_scalar(relaxation, "relaxation", minimum=0.5)
-    if relaxation > 1:
-        raise ValueError(f"relaxation must be at most 1, not {relaxation}")
-    if is_rows(X) and not finish:
-        raise ValueError("finish=False asks for reweighting alone, which needs the kernels of all rows in memory")
-    if max_iter == 0 and not finish:
-        raise ValueError("max_iter is 0 and finish is False: nothing would be done")
     data = GatedData.checked(X, y, patterns, sample_weight, n_threads)
-    program = MKLProgram(data, beta, form, tol)
-    coef, stopped = None, False
-    if max_iter > 0 and isinstance(data.X, np.ndarray):  # the kernels of rows elsewhere have too many entries
-        how = Reweighting(_initial_weights(init, data.X, patterns), max_iter, relaxation)
-        coef, program.history, stopped = reweight(data, beta, form, how, program.tol, callback)
-    solution = program.at(coef)
-    if finish and not stopped:
-        solution, stopped = program.finish(solution, callback)
+    solution, stopped = learn_weights(data, pose(data, Penalty(), Squared()), beta, settings)
     if not (solution.converged or stopped):
         warnings.warn(
             f"the duality gap is {solution.relative_gap:.1e} relative to the objective at zero, above tol={tol:.1e}: "
@@ -151,11 +137,53 @@ def solve_mkl(
     return solution
 
 
-def _initial_weights(init: str | npt.ArrayLike, X: npt.ArrayLike, patterns: ActivationPatterns) -> FloatArray:
+@dataclasses.dataclass(frozen=True, eq=False)
+class MKLSettings:
+    """How weights are learned, as :func:`solve_mkl` states it."""
+
+    form: str = "beta"
+    init: str | npt.ArrayLike = "ntk"
+    max_iter: int = 10
+    relaxation: float = 0.75
+    finish: bool = True
+    tol: float = 1e-6
+    callback: Callback | None = None
+
+    def __post_init__(self) -> None:
+        as_callback(self.callback)
+        if self.form not in ("beta", "simplex"):
+            raise ValueError(f'form must be "beta" or "simplex", not {self.form!r}')
+        as_count(self.max_iter, "max_iter", minimum=0)
+        if as_scalar(self.relaxation, "relaxation", minimum=0.5) > 1:
+            raise ValueError(f"relaxation must be at most 1, not {self.relaxation}")
+        as_scalar(self.tol, "tol", strict=True)
+        if self.max_iter == 0 and not self.finish:
+            raise ValueError("max_iter is 0 and finish is False: nothing would be done")
+
+
+def learn_weights(data: GatedData, gated: Program, beta: float, settings: MKLSettings) -> tuple[MKLSolution, bool]:
+    """Learn the weights of a gated program's kernels; also say whether the callback asked to stop."""
+    in_memory = isinstance(data.X, np.ndarray)
+    if not (in_memory or settings.finish):
+        raise ValueError("finish=False asks for reweighting alone, which needs the kernels of all rows in memory")
+    program = MKLProgram(data, gated, beta, settings.form, settings.tol)
+    coef, stopped = None, False
+    if settings.max_iter > 0 and in_memory:  # the kernels of rows elsewhere have too many entries
+        eta = _initial_weights(settings.init, data)
+        how = Reweighting(eta, settings.max_iter, settings.relaxation)
+        coef, program.history, stopped = reweight(data, beta, settings.form, how, settings.tol, settings.callback)
+    solution = program.at(coef)
+    if settings.finish and not stopped:
+        solution, stopped = program.finish(solution, settings.callback)
+    return solution, stopped
+
+
+def _initial_weights(init: str | npt.ArrayLike, data: GatedData) -> FloatArray:
+    n_patterns = len(data.patterns)
     if not isinstance(init, str):
-        return as_weights(init, len(patterns), "init")
+        return as_weights(init, n_patterns, "init")
     if init == "ntk":
-        return ntk_weights(X, patterns, random_state=0)
+        return ntk_weights(np.asarray(data.X), data.patterns, random_state=0)
     if init == "uniform":
-        return np.full(len(patterns), 1 / len(patterns))
+        return np.full(n_patterns, 1 / n_patterns)
     raise ValueError(f'init must be "ntk", "uniform" or an array, not {init!r}')

@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import as_scalar
 from ..base.callbacks import Callback, Stop, shifted_callback
-from ..gated.losses import Squared
-from ..gated.pose import pose
-from ..gated.problem import GatedData, Penalty, Stopping
+from ..gated.problem import GatedData, Stopping
 from ..gated.program import Program
 from ..gated.sums import group_lasso_bound, simplex_bound
 from .mkl_solution import MKLHistory, MKLSolution, block_norms
@@ -23,12 +20,12 @@ _MOST_PENALTIES = 60  # of the group lasso, in the search for the one of the sim
 class MKLProgram:
     """The program for both forms, over arrays or rows that are elsewhere; `beta` is the penalty of the form at hand."""
 
-    def __init__(self, data: GatedData, beta: float, form: str, tol: float) -> None:
+    def __init__(self, data: GatedData, program: Program, beta: float, form: str, tol: float) -> None:
         self.data = data
         self.beta = beta
         self.form = form
-        self.tol = as_scalar(tol, "tol", strict=True)
-        self.program: Program = pose(data, Penalty(), Squared())
+        self.tol = tol
+        self.program = program
         self.history = MKLHistory(np.zeros(0), np.zeros(0), np.zeros(0))
 
     def at(self, coef: npt.NDArray[np.floating[Any]] | None) -> MKLSolution:
