@@ -1,4 +1,4 @@
-#include "cvxrelu/gated/losses.hpp"
+#include "cvxrelu/losses/losses.hpp"
 
 #include <algorithm>
 #include <cmath>

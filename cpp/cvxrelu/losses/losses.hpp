@@ -1,4 +1,4 @@
-// Losses of the gated program, each written as a divergence that is zero where a prediction is perfect:
+// Losses of the gated and of the ReLU program, each written as a divergence that is zero where a prediction is perfect:
 //
 //     squared   1/2 (y - f)^2
 //     logistic  KL(y || p) between Bernoulli laws, p = 1/(1 + e^-f);  log(1 + e^-f), log(1 + e^f) for y = 1, 0
