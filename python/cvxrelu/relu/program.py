@@ -44,7 +44,8 @@ class ReLUProgram:
         self.threads = as_threads(n_threads)
         self.problem = ScaledProblem(self.design, targets, self.user_beta, sample_weight)
         self.X, self.y, self.beta = self.problem.X, self.problem.y, self.problem.beta
-        self.core = core.ConeProgram(self.X, self.y, self.threads)
+        ones, no_columns = np.ones(len(self.y)), np.zeros((len(self.y), 0), order="F")
+        self.core = core.ConeProgram(self.X, self.y, ones, "squared", 1.0, no_columns, 0.0, self.threads)
         self.words: WordArray = np.zeros((0, (self.X.shape[0] + 63) // 64), dtype=np.uint64)
         self.gates: FloatArray = np.zeros((0, self.X.shape[1]))
         self.point: dict[str, Any] = {}
@@ -53,7 +54,7 @@ class ReLUProgram:
 
     def append(self, patterns: ActivationPatterns) -> None:
         words = np.ascontiguousarray(patterns.words)
-        self.core.append(words)
+        self.core.append(words, np.ones(len(words)))
         if not self.problem.root.all():
             # Rows without weight ask for nothing, and pricing does not know their bits.
             own, _ = core.pack_patterns(self.design, np.ascontiguousarray(patterns.gates), self.threads)
