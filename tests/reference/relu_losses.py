@@ -26,7 +26,7 @@ def optimum(name, X, y, masks, beta, *, weights=None, omega=None, ridge=0.0, del
 
 
 def objective(name, X, y, blocks, signs, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0, offset=0.0):
-    """sum_j s_j loss(y_j, f_j) + beta sum_k omega_k ||u_k|| + ridge/2 sum_k ||u_k||^2, omega_k of the block's pattern."""
+    """sum_j s_j loss(y_j, f_j) + beta sum_k omega_k ||u_k|| + ridge/2 sum_k ||u_k||^2, omega those of the blocks."""
     f = np.maximum(X @ blocks.T, 0) @ signs + offset
     norms = np.linalg.norm(blocks, axis=1)
     omega = np.ones(len(blocks)) if omega is None else omega

@@ -21,6 +21,11 @@ constexpr double kNewtonAccuracy = 0.1;    // of Newton's direction: the residua
 
 }  // namespace
 
+double ConeObjective::squares(const DualPoint& at) const {
+  const RowMatrixView& X = list.X();
+  return loss.straight() ? X.squaredNorm() : loss.majoriser(at).dot(X.rowwise().squaredNorm());
+}
+
 Vector network_output(const RowMatrixView& X, const std::vector<ConeBlock>& blocks) {
   Vector output = Vector::Zero(X.rows()), product(X.rows());
   for (const ConeBlock& block : blocks)
@@ -331,10 +336,9 @@ double ConeNewton::restricted_gap(const Vector& fit) {
 void ConeNewton::solve(ConeIterate& iterate, double gap_target, Index max_proximal, ConeWork& work) {
   gather(iterate.blocks);
   gamma_ = gamma_proposal_ = iterate.gamma;
-  const Vector roots = loss_.root_curvature(iterate.dual);
-  const double squares = roots.size() == 0 ? list_.X().squaredNorm() : (roots.asDiagonal() * list_.X()).squaredNorm();
-  const double curvature = squares / (2.0 * static_cast<double>(d_));  // of one block, typically
-  stiffness_ = kStiffness * curvature / (roots.size() == 0 ? 1.0 : roots.squaredNorm() / static_cast<double>(n_));
+  const double curvature =
+      objective_.squares(iterate.dual) / (2.0 * static_cast<double>(d_));  // of one block, typically
+  stiffness_ = kStiffness * curvature / loss_.majoriser(iterate.dual).mean();
   double best_gap = std::numeric_limits<double>::infinity();
   double& sigma = iterate.sigma;
   int stalls = 0;

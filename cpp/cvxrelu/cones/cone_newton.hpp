@@ -39,6 +39,9 @@ struct ConeObjective {
   double ridge = 0;
   const Matrix& unpenalised;  // Z (n, q) with orthonormal columns, of which there may be none
 
+  /// ||W^1/2 X||_F^2 with curvatures W that majorise the loss: a block's is typically this over 2 d.
+  double squares(const DualPoint& at) const;
+
   double penalty(const ConeBlock& block) const {
     const double norm = block.value.norm();
     return beta * list.weight(block.cone.pattern) * norm + 0.5 * ridge * norm * norm;

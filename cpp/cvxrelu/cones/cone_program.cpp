@@ -16,14 +16,6 @@ constexpr Index kProximalLate = 60;
 constexpr int kMostIdleRounds = 5;  // rounds in which nothing joins and the target is missed
 constexpr double kThresholdSlack = 1e-13;
 
-// A proximal step that is about the inverse of a block's curvature.
-double proximal_unit(const ConeObjective& problem, const DualPoint& at) {
-  const RowMatrixView& X = problem.list.X();
-  const Vector roots = problem.loss.root_curvature(at);
-  const double squares = roots.size() == 0 ? X.squaredNorm() : (roots.asDiagonal() * X).squaredNorm();
-  return 2.0 * static_cast<double>(X.cols()) / squares;
-}
-
 }  // namespace
 
 ConeProgram::ConeProgram(ConeList& list, std::unique_ptr<ConeLoss> loss, const MatrixView& unpenalised, double ridge)
@@ -87,7 +79,7 @@ ConeProgramResult ConeProgram::solve(double beta, const ConeProgramSettings& set
     at_.dual.theta = loss_->residual(at_.dual.output);
   }
   const ConeObjective problem{list_, *loss_, beta, ridge_, unpenalised_};
-  const double step_unit = proximal_unit(problem, at_.dual);
+  const double step_unit = 2.0 * static_cast<double>(d) / problem.squares(at_.dual);
   ConeNewton newton(problem);
   ConeProgramResult result;
   result.beta = beta;
