@@ -42,8 +42,8 @@ void solve(benchmark::State& state) {
   for (auto _ : state) {
     ConeList list(data.X, 1, data.monitor);
     list.append(data.words);
-    const double beta = cone_program_beta_max(list, y) / static_cast<double>(state.range(3));
-    result = ConeProgram(list, y).solve(beta, {}, data.monitor);
+    ConeProgram program(list, make_squared_cone_loss(y), Matrix(y.size(), 0), 0);
+    result = program.solve(program.beta_max() / static_cast<double>(state.range(3)), {}, data.monitor);
   }
   state.counters["gap"] = result.relative_gap;
   state.counters["neurons"] = static_cast<double>(result.cones.size());

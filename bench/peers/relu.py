@@ -85,8 +85,8 @@ def problem(name, seed):
         X, y, _ = gated.problem(name, seed)
         X, p = np.column_stack([X, np.ones(len(X))]), 500
     patterns = cvxrelu.sample_patterns(X, p, random_state=seed)
-    program = core.ConeProgram(X, y, 1)
-    program.append(patterns.words)
+    program = core.ConeProgram(X, y, np.ones(len(y)), "squared", 1.0, np.zeros((len(y), 0), order="F"), 0.0, 1)
+    program.append(patterns.words, np.ones(len(patterns)))
     return X, y, patterns, program.beta_max()
 
 

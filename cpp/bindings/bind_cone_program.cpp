@@ -24,12 +24,16 @@ py::dict to_dict(ConeProgramResult& result) {
   out["active"] = py::array_t<std::int64_t>(static_cast<py::ssize_t>(patterns.size()), patterns.data());
   out["signs"] = py::array_t<std::int64_t>(static_cast<py::ssize_t>(signs.size()), signs.data());
   out["blocks"] = std::move(result.blocks);
+  out["unpenalised"] = std::move(result.gamma);
+  out["output"] = std::move(result.output);
   out["residual"] = std::move(result.residual);
   out["dual"] = std::move(result.dual);
   out["objective"] = result.objective;
   out["gap"] = result.gap;
   out["relative_gap"] = result.relative_gap;
   out["dual_norm"] = result.dual_norm;
+  out["own_excess"] = py::array_t<double>(static_cast<py::ssize_t>(result.own_excess.size()), result.own_excess.data());
+  out["other_excess"] = result.other_excess;
   out["n_iter"] = result.n_iter;
   out["n_newton"] = result.work.n_newton;
   out["n_proximal"] = result.work.n_proximal;
@@ -38,15 +42,27 @@ py::dict to_dict(ConeProgramResult& result) {
   return out;
 }
 
+// The squared loss has its weights folded into the rows.
+std::unique_ptr<ConeLoss> cone_loss(const VectorView& y, const VectorView& weights, const std::string& name,
+                                    double delta) {
+  if (name != "squared") return make_cone_loss(make_loss(name, y, weights, delta));
+  require((weights.array() == 1).all(), "the squared loss takes its weights in the rows");
+  return make_squared_cone_loss(y);
+}
+
 // The program with its state, for column generation. Python keeps one for the length of a call, never in a result.
 class NativeConeProgram {
  public:
-  NativeConeProgram(const RowMatrixView& X, const VectorView& y, int n_threads)
-      : X_(X), y_(y), poll_(py::none()), list_(X_, n_threads, poll_), program_(list_, y_) {}
+  NativeConeProgram(const RowMatrixView& X, const VectorView& y, const VectorView& weights, const std::string& loss,
+                    double delta, const MatrixView& unpenalised, double ridge, int n_threads)
+      : X_(X),
+        poll_(py::none()),
+        list_(X_, n_threads, poll_),
+        program_(list_, cone_loss(y, weights, loss, delta), unpenalised, ridge) {}
 
-  void append(const WordMatrixView& words) {
+  void append(const WordMatrixView& words, const VectorView& weights) {
     const py::gil_scoped_release release;
-    list_.append(words);
+    list_.append(words, weights);
   }
   void start(const std::vector<Index>& patterns, const std::vector<int>& signs, const MatrixView& blocks) {
     const py::gil_scoped_release release;
@@ -63,12 +79,12 @@ class NativeConeProgram {
   }
   double beta_max() {
     const py::gil_scoped_release release;
-    return cone_program_beta_max(list_, y_);
+    return program_.beta_max();
   }
+  double at_zero() const { return program_.at_zero(); }
 
  private:
   RowMatrix X_;
-  Vector y_;
   PyMonitor poll_;
   ConeList list_;
   ConeProgram program_;
@@ -78,14 +94,30 @@ class NativeConeProgram {
 
 void bind_cone_program(py::module_& m) {
   py::class_<NativeConeProgram>(m, "ConeProgram", "The ReLU program over patterns that may be appended.")
-      .def(py::init<const RowMatrixView&, const VectorView&, int>(), py::arg("X").noconvert(), py::arg("y").noconvert(),
-           py::arg("n_threads"))
-      .def("append", &NativeConeProgram::append, py::arg("words").noconvert(), "Appends packed patterns.")
+      .def(py::init<const RowMatrixView&, const VectorView&, const VectorView&, const std::string&, double,
+                    const MatrixView&, double, int>(),
+           py::arg("X").noconvert(), py::arg("y").noconvert(), py::arg("sample_weight").noconvert(), py::arg("loss"),
+           py::arg("delta"), py::arg("unpenalised").noconvert(), py::arg("ridge"), py::arg("n_threads"))
+      .def("append", &NativeConeProgram::append, py::arg("words").noconvert(), py::arg("weights").noconvert(),
+           "Appends packed patterns with their weights.")
       .def("start", &NativeConeProgram::start, py::arg("patterns"), py::arg("signs"), py::arg("blocks").noconvert(),
            "Blocks, columns of `blocks`, to start from.")
       .def("solve", &NativeConeProgram::solve, py::arg("beta"), py::arg("tol"), py::arg("max_iter"),
            py::arg("callback"), "Solves from the last solution.")
-      .def("beta_max", &NativeConeProgram::beta_max, "The smallest penalty whose solution is zero.");
+      .def("beta_max", &NativeConeProgram::beta_max, "The smallest penalty whose solution is zero.")
+      .def("at_zero", &NativeConeProgram::at_zero, "The objective of the zero network.");
+  m.def(
+      "fit_unpenalised",
+      [](const VectorView& y, const VectorView& weights, const std::string& loss, double delta, const MatrixView& Z,
+         const VectorView& offset) {
+        const py::gil_scoped_release release;
+        Vector gamma = Vector::Zero(Z.cols());
+        fit_unpenalised(*cone_loss(y, weights, loss, delta), Z, offset, gamma);
+        return gamma;
+      },
+      py::arg("y").noconvert(), py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"),
+      py::arg("unpenalised").noconvert(), py::arg("offset").noconvert(),
+      "The best coefficients of columns that are added to given outputs.");
 }
 
 }  // namespace cvxrelu

@@ -55,6 +55,14 @@ void bind_losses(py::module_& m) {
       },
       py::arg("Y").noconvert(), py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"),
       py::arg("fitted").noconvert(), "Minus the gradient of a loss, and its value.");
+  m.def(
+      "loss_divergence",
+      [](const MatrixView& Y, const VectorView& sample_weight, const std::string& name, double delta,
+         const MatrixView& fitted,
+         const MatrixView& dual) { return make_loss(name, Y, sample_weight, delta)->fenchel_young(fitted, dual); },
+      py::arg("Y").noconvert(), py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"),
+      py::arg("fitted").noconvert(), py::arg("dual").noconvert(),
+      "The part of a duality gap that is the loss's; infinite where the dual point is outside its domain.");
 }
 
 }  // namespace cvxrelu

@@ -26,7 +26,8 @@ from .patterns.sampling import sample_patterns
 from .relu.certify import certify
 from .relu.decompose import decompose
 from .relu.generation import train_relu
-from .relu.solution import Certificate, ReLUSolution
+from .relu.path import relu_beta_max, relu_path
+from .relu.solution import Certificate, ReLUPath, ReLUSolution
 from .relu.solve import solve_relu
 from .rows.chunks import RowChunks
 
@@ -47,6 +48,7 @@ __all__ = [
     "MKLHistory",
     "MKLSolution",
     "Network",
+    "ReLUPath",
     "ReLUSolution",
     "RowChunks",
     "beta_max",
@@ -61,6 +63,8 @@ __all__ = [
     "ntk",
     "ntk_weights",
     "pattern_bound",
+    "relu_beta_max",
+    "relu_path",
     "sample_patterns",
     "show_versions",
     "solve_gated",

@@ -12,8 +12,10 @@ __all__: list[str] = [
     "build_info",
     "cone_measure",
     "default_threads",
+    "fit_unpenalised",
     "group_lasso_gap",
     "least_distance",
+    "loss_divergence",
     "loss_gap",
     "loss_residual",
     "masked_correlations",
@@ -133,13 +135,24 @@ class ConeProgram:
         self,
         X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
         y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+        sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+        loss: str,
+        delta: typing.SupportsFloat | typing.SupportsIndex,
+        unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+        ridge: typing.SupportsFloat | typing.SupportsIndex,
         n_threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> None: ...
     def append(
-        self, words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"]
+        self,
+        words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+        weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ) -> None:
         """
-        Appends packed patterns.
+        Appends packed patterns with their weights.
+        """
+    def at_zero(self) -> float:
+        """
+        The objective of the zero network.
         """
     def beta_max(self) -> float:
         """
@@ -185,6 +198,18 @@ def default_threads() -> int:
     Threads used when none are asked for.
     """
 
+def fit_unpenalised(
+    y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    offset: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]:
+    """
+    The best coefficients of columns that are added to given outputs.
+    """
+
 def group_lasso_gap(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
@@ -208,6 +233,18 @@ def least_distance(
 ) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
     """
     For each pattern the shortest z with s_j x_j.z >= bounds_ij; zero where none was found.
+    """
+
+def loss_divergence(
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    fitted: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    dual: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> float:
+    """
+    The part of a duality gap that is the loss's; infinite where the dual point is outside its domain.
     """
 
 def loss_gap(

@@ -1,4 +1,4 @@
-"""The losses of the gated program and their duals, by their definitions."""
+"""The losses of the gated and the ReLU program and their duals, by their definitions."""
 
 import warnings
 
@@ -20,6 +20,8 @@ def loss_of(name, Y, F, delta=1.0):
         return np.where(r <= delta, 0.5 * r**2, delta * r - 0.5 * delta**2).sum(axis=1)
     if name == "poisson":
         return (np.exp(F) - Y * F + xlogy(Y, Y) - Y).sum(axis=1)
+    if name == "squared":
+        return 0.5 * ((Y - F) ** 2).sum(axis=1)
     raise ValueError(name)
 
 
@@ -31,7 +33,7 @@ def residual(name, Y, F, delta=1.0):
         return Y - softmax(F, axis=1)
     if name == "huber":
         return np.clip(Y - F, -delta, delta)
-    return Y - np.exp(F)
+    return Y - F if name == "squared" else Y - np.exp(F)
 
 
 def dual_of(name, Y, T, delta=1.0):
@@ -43,6 +45,8 @@ def dual_of(name, Y, T, delta=1.0):
         value = entr(law) - entr(Y)
     elif name == "huber":
         value = np.where(np.abs(T) <= delta * (1 + 1e-12), Y * T - 0.5 * T**2, -np.inf)
+    elif name == "squared":
+        value = Y * T - 0.5 * T**2
     else:
         value = entr(law) + law + xlogy(Y, Y) - Y
     return value.sum(axis=1)
@@ -61,9 +65,19 @@ def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, del
     """The optimal value by a conic solver that knows nothing of this package."""
     A = masked_design.blocks(X, masks)
     W = [cp.Variable((X.shape[1], Y.shape[1])) for _ in range(len(A))]
-    s = np.ones(len(Y)) if weights is None else weights
     omega = np.ones(len(A)) if omega is None else omega
-    F = sum(block @ w for block, w in zip(A, W, strict=True))
+    loss, constant = conic_loss(name, Y, sum(block @ w for block, w in zip(A, W, strict=True)), weights, delta)
+    penalty = beta * sum(o * cp.norm(w, "fro") for o, w in zip(omega, W, strict=True))
+    if ridge:
+        penalty = penalty + 0.5 * ridge * sum(cp.sum_squares(w) for w in W)
+    return solved(loss + penalty, []) + constant
+
+
+def conic_loss(name, Y, F, weights=None, delta=1.0):
+    """The weighted loss of an expression F as a conic solver takes it, and the constant that it lacks."""
+    s = np.ones(len(Y)) if weights is None else weights
+    if name == "squared":
+        return 0.5 * cp.sum(cp.multiply(s[:, None], cp.square(F - Y))), 0.0
     constant = s @ loss_of(name, Y, np.zeros_like(Y), delta) - s @ _plain_at_zero(name, Y, delta)
     if name == "logistic":
         loss = cp.sum(cp.multiply(s[:, None], cp.logistic(F) - cp.multiply(Y, F)))
@@ -73,13 +87,15 @@ def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, del
         loss = 0.5 * cp.sum(cp.multiply(s[:, None], cp.huber(Y - F, delta)))
     else:
         loss = cp.sum(cp.multiply(s[:, None], cp.exp(F) - cp.multiply(Y, F)))
-    penalty = beta * sum(o * cp.norm(w, "fro") for o, w in zip(omega, W, strict=True))
-    if ridge:
-        penalty = penalty + 0.5 * ridge * sum(cp.sum_squares(w) for w in W)
+    return loss, constant
+
+
+def solved(objective, constraints):
+    """The minimum of a conic program."""
     tight = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Solution may be inaccurate")  # than 1e-10; 1e-6 is asked of it
-        return cp.Problem(cp.Minimize(loss + penalty)).solve(solver=cp.CLARABEL, **tight) + constant
+        return cp.Problem(cp.Minimize(objective), constraints).solve(solver=cp.CLARABEL, **tight)
 
 
 def _plain_at_zero(name, Y, delta):

@@ -57,11 +57,16 @@ void ConeHessian::set(const RestrictedDesign& design, std::vector<ConeFace> face
   design_ = &design;
   faces_ = std::move(faces);
   sigma_ = sigma;
-  columns_ = 0;
+  columns_ = unpenalised();
   for (const ConeFace& face : faces_) columns_ += free_directions(face, list_.X().cols());
 }
 
 Vector ConeHessian::product(const Vector& x) {
+  if (roots_.size() == 0) return blocks_product(x) + x;
+  return roots_.cwiseProduct(blocks_product(roots_.cwiseProduct(x))) + x;
+}
+
+Vector ConeHessian::blocks_product(const Vector& x) {
   const Index d = list_.X().cols();
   correlations_.resize(d, design_->size());
   coefficients_.setZero(d, design_->size());
@@ -77,7 +82,8 @@ Vector ConeHessian::product(const Vector& x) {
   }
   Vector result(x.size());
   design_->fitted<double>(coefficients_, result);
-  return result + x;
+  if (unpenalised() > 0) result += *Z_ * (tau_ * (Z_->transpose() * x));
+  return result;
 }
 
 template <class S>
@@ -85,7 +91,8 @@ void ConeHessian::form_columns(Factor<S>& factor) const {
   const Index d = list_.X().cols();
   if (factor.X.size() == 0) factor.X = list_.X().template cast<S>();
   Matrix spanned(d, d), basis(d, d);
-  MatrixOf<S> directions(d, columns_);
+  const Index in_cones = columns_ - unpenalised();
+  MatrixOf<S> directions(d, in_cones);
   Index column = 0;
   for (const ConeFace& face : faces_) {
     const Index free = free_directions(face, d);
@@ -96,13 +103,15 @@ void ConeHessian::form_columns(Factor<S>& factor) const {
     column += free;
   }
   factor.V.resize(factor.X.rows(), columns_);
-  factor.V.noalias() = factor.X * directions;
+  factor.V.leftCols(in_cones).noalias() = factor.X * directions;
   column = 0;
   for (const ConeFace& face : faces_) {
     const Word* pattern = list_.pattern(design_->patterns()[static_cast<std::size_t>(face.position)]);
     for (const Index end = column + free_directions(face, d); column < end; ++column)
       mask_column(pattern, factor.V.rows(), factor.V.col(column).data());
   }
+  if (unpenalised() > 0) factor.V.rightCols(unpenalised()) = (std::sqrt(tau_) * *Z_).template cast<S>();
+  if (roots_.size() > 0) factor.V = roots_.template cast<S>().asDiagonal() * factor.V;
 }
 
 template <class S>

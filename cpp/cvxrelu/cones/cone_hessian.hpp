@@ -1,10 +1,12 @@
 // The generalised Hessian of the augmented Lagrangian of cone_newton.hpp, and linear systems with it:
 //
-//     H = I + V V',   V V' = sigma sum_b A_b C_b A_b',   C_b = r_b r_b' + shrink_b (P_b - r_b r_b'),
+//     H = I + V V',   V V' = W^1/2 ( sigma sum_b A_b C_b A_b' + tau Z Z' ) W^1/2,
+//     C_b = r_b r_b' + shrink_b (P_b - r_b r_b'),
 //
 // over the non-zero blocks: P_b projects orthogonally onto the span of the face that block b lies on, r_b is the unit
-// vector along the block, and shrink_b = 1 - sigma beta / length. Products use bit tables (masked_design.hpp) and never
-// form V, which has K = sum_b dim(face_b) columns.
+// vector along the block, and shrink_b = 1 - sigma beta / length. W has the curvatures of the loss on its diagonal
+// (none for the squared loss), Z the unpenalised columns. Products use bit tables (masked_design.hpp) and never form V,
+// which has K columns: sum_b dim(face_b), and those of Z.
 //
 // Systems are solved by conjugate gradients in float64 with a factor of an earlier H, usually in float32, as the
 // preconditioner: of I + V V', (n, n), or of I + V'V, (K, K), by the identity of Woodbury, whichever is smaller. It
@@ -33,8 +35,18 @@ class ConeHessian {
  public:
   explicit ConeHessian(const ConeList& list) : list_(list) {}
 
-  /// Makes H the Hessian with these faces. Keeps references to the design and to the normals.
+  /// Makes H the Hessian with these faces, after Z is set. Keeps references to the design and to the normals.
   void set(const RestrictedDesign& design, std::vector<ConeFace> faces, double sigma);
+
+  /// The roots of W, empty where all are 1; and Z with tau. Keeps a reference to Z.
+  void set_curvature(Vector roots) { roots_ = std::move(roots); }
+  void set_unpenalised(const Matrix& Z, double tau) {
+    Z_ = &Z;
+    tau_ = tau;
+  }
+
+  /// sigma sum_b A_b C_b A_b' x + tau Z Z'x, without the curvatures.
+  Vector blocks_product(const Vector& x);
 
   /// x with ||H x - b|| <= tolerance ||b||.
   Vector solve(const VectorView& b, double tolerance);
@@ -46,6 +58,7 @@ class ConeHessian {
     bool valid = false;
   };
 
+  Index unpenalised() const { return Z_ == nullptr ? 0 : Z_->cols(); }
   Vector product(const Vector& x);
   template <class S>
   void form_columns(Factor<S>& factor) const;
@@ -62,6 +75,9 @@ class ConeHessian {
   std::vector<ConeFace> faces_;
   double sigma_ = 0;
   Index columns_ = 0;  // K
+  Vector roots_;
+  const Matrix* Z_ = nullptr;
+  double tau_ = 0;
   Factor<float> single_;
   Factor<double> double_;
   Matrix correlations_, coefficients_;

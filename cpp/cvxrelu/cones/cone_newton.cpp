@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 namespace cvxrelu {
 
@@ -14,9 +15,16 @@ constexpr double kCurvature = 0.5;         // part of the slope that a step on a
 constexpr int kMostStalls = 12;            // proximal steps that do not halve the gap
 constexpr double kProximalAccuracy = 0.5;  // of a proximal point, relative to the step that leads there
 constexpr double kLeastAccuracy = 5e-3;    // after steps that did not halve the gap
+constexpr double kStiffness = 100;         // of proximal steps on gamma, relative to those on a block
+constexpr double kFlat = 1e-100;           // root of a curvature that counts as none
 constexpr double kNewtonAccuracy = 0.1;    // of Newton's direction: the residual of its system
 
 }  // namespace
+
+double ConeObjective::squares(const DualPoint& at) const {
+  const RowMatrixView& X = list.X();
+  return loss.straight() ? X.squaredNorm() : loss.majoriser(at).dot(X.rowwise().squaredNorm());
+}
 
 Vector network_output(const RowMatrixView& X, const std::vector<ConeBlock>& blocks) {
   Vector output = Vector::Zero(X.rows()), product(X.rows());
@@ -28,30 +36,76 @@ Vector network_output(const RowMatrixView& X, const std::vector<ConeBlock>& bloc
   return output;
 }
 
-NetworkGap network_gap(const RowMatrixView& X, const VectorView& y, const std::vector<ConeBlock>& blocks,
-                       const VectorView& residual, double nu, double beta) {
-  NetworkGap result;
-  const double squared = residual.squaredNorm();
-  if (squared == 0) {
-    for (const ConeBlock& block : blocks) result.gap += beta * block.value.norm();
-    return result;
-  }
-  const double most = nu > 0 ? beta / nu : std::numeric_limits<double>::infinity();
-  result.scale = std::clamp(y.dot(residual) / squared, -most, most);
-  const double off = 1 - result.scale;
-  result.gap = 0.5 * off * off * squared;
-  Vector product(X.rows());
-  for (const ConeBlock& block : blocks)
-    if (block.nonzero()) {
-      product.noalias() = X * block.value;
-      const double earned = block.cone.sign * result.scale * residual.dot(product.cwiseMax(0.0));
-      result.gap += std::max(0.0, beta * block.value.norm() - earned);
+namespace {
+
+// What the ridge leaves of the constraints at the dual point `scale` r: a penalty for each cone in which that exceeds
+// its bound, for the cones of the non-zero blocks in their order, and summed over the others.
+struct RidgeExcess {
+  std::vector<double> own;
+  double others = 0;
+};
+
+RidgeExcess ridge_excess(const ConeObjective& objective, const std::vector<SignedCone>& cones, const Pricing& pricing,
+                         double scale) {
+  RidgeExcess result{std::vector<double>(cones.size(), 0.0), 0};
+  if (objective.ridge == 0) return result;
+  std::map<std::pair<Index, int>, std::size_t> blocks;
+  for (std::size_t b = 0; b < cones.size(); ++b) blocks[{cones[b].pattern, cones[b].sign}] = b;
+  for (const std::vector<Violation>* list : {&pricing.violations, &pricing.open})
+    for (const Violation& violation : *list) {
+      const Index i = violation.cone.pattern;
+      const double excess = objective.list.weight(i) * std::max(0.0, scale * violation.norm - objective.beta);
+      const auto block = blocks.find({i, violation.cone.sign});
+      double& sum = block == blocks.end() ? result.others : result.own[block->second];
+      sum += excess * excess / (2 * objective.ridge);
     }
   return result;
 }
 
-ConeNewton::ConeNewton(ConeList& list, const VectorView& y, double beta)
-    : list_(list), y_(y), beta_(beta), n_(list.X().rows()), d_(list.X().cols()), hessian_(list) {}
+}  // namespace
+
+NetworkGap network_gap(const ConeObjective& objective, const std::vector<ConeBlock>& blocks, const VectorView& output,
+                       const VectorView& residual, const Pricing& pricing) {
+  const RowMatrixView& X = objective.list.X();
+  std::vector<SignedCone> cones;
+  std::vector<double> penalties, earned;
+  Vector product(X.rows());
+  for (const ConeBlock& block : blocks)
+    if (block.nonzero()) {
+      product.noalias() = X * block.value;
+      cones.push_back(block.cone);
+      penalties.push_back(objective.penalty(block));
+      earned.push_back(block.cone.sign * residual.dot(product.cwiseMax(0.0)));
+    }
+  const auto at = [&](double scale, double divergence) {
+    NetworkGap result{divergence, scale, {}, 0};
+    RidgeExcess excess = ridge_excess(objective, cones, pricing, scale);
+    for (std::size_t b = 0; b < penalties.size(); ++b)
+      result.gap += std::max(0.0, penalties[b] - scale * earned[b] + excess.own[b]);
+    result.gap += excess.others;
+    result.own_excess = std::move(excess.own);
+    result.other_excess = excess.others;
+    return result;
+  };
+  const double most = pricing.bound > 0 ? objective.beta / pricing.bound : std::numeric_limits<double>::infinity();
+  const ScaledResidual best = objective.loss.scaled(output, residual, most);
+  NetworkGap result = at(best.scale, best.divergence);
+  // With a ridge every multiple is feasible: what exceeds the constraints is dear where the ridge is small.
+  for (int quarter = 0; objective.ridge > 0 && quarter < 4; ++quarter) {
+    const double scale = std::pow(std::min(1.0, most), 0.25 * quarter);
+    NetworkGap other = at(scale, objective.loss.divergence(output, residual, scale));
+    if (other.gap < result.gap) result = std::move(other);
+  }
+  return result;
+}
+
+ConeNewton::ConeNewton(const ConeObjective& objective)
+    : objective_(objective),
+      list_(objective.list),
+      loss_(objective.loss),
+      n_(list_.X().rows()),
+      d_(list_.X().cols()),
+      hessian_(list_) {}
 
 void ConeNewton::gather(const std::vector<ConeBlock>& blocks) {
   const Index size = static_cast<Index>(blocks.size());
@@ -89,14 +143,15 @@ Matrix ConeNewton::gradients(const VectorView& theta) const {
   return columns;
 }
 
-void ConeNewton::evaluate(const Matrix& correlations, const VectorView& theta, Evaluation& at) {
-  const double threshold = sigma_ * beta_;
+void ConeNewton::evaluate(const Matrix& correlations, const DualPoint& point, Evaluation& at) {
+  const double kept = 1 / (1 + sigma_ * objective_.ridge);
   double penalty = 0;
   Vector shifted(d_);
   for (Index b = 0; b < values_.cols(); ++b) {
     const std::size_t k = static_cast<std::size_t>(b);
     shifted = values_.col(b) + sigma_ * correlations.col(b);
     const Index i = cones_[k].pattern;
+    const double threshold = sigma_ * objective_.beta * list_.weight(i);
     ConeProjector& projector = projectors_[k];
     const double norm =
         projector.project(list_.pattern(i), list_.pool(i), shifted.data(), threshold, check_, faces_[k]);
@@ -107,70 +162,115 @@ void ConeNewton::evaluate(const Matrix& correlations, const VectorView& theta, E
     }
     lengths_[b] = norm;
     projected_.col(b) = projector.point();
-    proposal_.col(b) = (1 - threshold / norm) * projector.point();
+    proposal_.col(b) = kept * (1 - threshold / norm) * projector.point();
     penalty += (norm - threshold) * (norm - threshold);
   }
-  at.psi = 0.5 * theta.squaredNorm() - y_.dot(theta) + penalty / (2 * sigma_);
+  at.psi = loss_.conjugate(point) + kept * penalty / (2 * sigma_);
   Matrix coefficients = Matrix::Zero(d_, design_->size());
   for (std::size_t b = 0; b < cones_.size(); ++b)
     coefficients.col(position_[b]) += cones_[b].sign * proposal_.col(static_cast<Index>(b));
   at.fit.resize(n_);
   design_->fitted<double>(coefficients, at.fit);
+  add_unpenalised(point.theta, at);
   list_.monitor().poll();
 }
 
+void ConeNewton::add_unpenalised(const VectorView& theta, Evaluation& at) {
+  if (gamma_.size() == 0) return;
+  const double tau = stiffness_ * sigma_;
+  gamma_proposal_ = gamma_ + tau * (objective_.unpenalised.transpose() * theta);
+  at.psi += gamma_proposal_.squaredNorm() / (2 * tau);
+  at.fit += objective_.unpenalised * gamma_proposal_;
+}
+
 // An approximate solution of H direction = -gradient.
-Vector ConeNewton::newton_direction(const VectorView& gradient) {
+DualPoint ConeNewton::newton_direction(const DualPoint& point, const VectorView& gradient) {
   std::vector<ConeFace> faces;
   for (Index b = 0; b < lengths_.size(); ++b)
     if (lengths_[b] > 0) {
       const std::size_t k = static_cast<std::size_t>(b);
+      const double threshold = sigma_ * objective_.beta * list_.weight(cones_[k].pattern);
       faces.push_back(
-          {position_[k], &projectors_[k].normals(), projected_.col(b) / lengths_[b], 1 - sigma_ * beta_ / lengths_[b]});
+          {position_[k], &projectors_[k].normals(), projected_.col(b) / lengths_[b], 1 - threshold / lengths_[b]});
     }
-  hessian_.set(*design_, std::move(faces), sigma_);
-  return hessian_.solve(-gradient, kNewtonAccuracy);
+  if (gamma_.size() > 0) hessian_.set_unpenalised(objective_.unpenalised, stiffness_ * sigma_);
+  hessian_.set(*design_, std::move(faces), sigma_ / (1 + sigma_ * objective_.ridge));
+  const Vector roots = loss_.root_curvature(point);
+  if (roots.size() == 0) return {hessian_.solve(-gradient, kNewtonAccuracy), Vector()};
+  hessian_.set_curvature(roots);
+  const Vector scaled = hessian_.solve(-roots.cwiseProduct(gradient), kNewtonAccuracy);
+  DualPoint direction{roots.cwiseProduct(scaled), Vector(n_)};
+  // W d f = -d theta; where the loss is flat, outputs follow those that the other samples lead to.
+  if (roots.minCoeff() < kFlat) direction.output = gradient + hessian_.blocks_product(direction.theta);
+  for (Index j = 0; j < n_; ++j)
+    if (!(roots[j] < kFlat)) direction.output[j] = -scaled[j] / roots[j];
+  return direction;
 }
 
-// Minimises psi from theta; leaves the evaluation there, with all rows looked at. Returns the Newton steps taken.
-Index ConeNewton::minimise(Vector& theta, Evaluation& at, ConeWork& work) {
+// The norm of a gradient in which psi, near its minimum, is above it by at most half the square.
+double ConeNewton::size(const DualPoint& point, const VectorView& gradient) const {
+  const Vector roots = loss_.root_curvature(point);
+  return roots.size() == 0 ? gradient.norm() : roots.cwiseProduct(gradient).norm();
+}
+
+double ConeNewton::moved() const {
+  const double blocks = (proposal_ - values_).norm();
+  if (gamma_.size() == 0) return blocks;
+  return std::hypot(blocks, (gamma_proposal_ - gamma_).norm() / std::sqrt(stiffness_));
+}
+
+// Minimises psi from a point; leaves the evaluation there, with all rows looked at. Returns the Newton steps taken.
+Index ConeNewton::minimise(DualPoint& point, Evaluation& at, ConeWork& work) {
   check_ = ConeProjector::Check::all;
-  Matrix correlations = gradients(theta), along;
-  evaluate(correlations, theta, at);
-  Vector gradient = theta - y_ + at.fit, trial_theta;
+  Matrix correlations = gradients(point.theta), along, trial_correlations;
+  Vector gradient;
+  const auto look = [&] {
+    evaluate(correlations, point, at);
+    loss_.settle(point, at.fit);
+    gradient = at.fit - point.output;
+  };
+  look();
+  DualPoint trial_point;
   Evaluation trial;
   bool exhausted = false;  // rounding allows no further decrease
   int looks = 0;
   Index steps = 0;
   for (; steps < kMostNewton; ++steps) {
-    const double moved = (proposal_ - values_).norm();
-    const double accuracy = std::min(accuracy_ * moved / std::sqrt(sigma_), 1e-2 * theta.norm());
-    const bool converged = gradient.norm() <= std::max(accuracy, 1e-13 * y_.norm());
+    const double accuracy = std::min(accuracy_ * moved() / std::sqrt(sigma_), 1e-2 * point.theta.norm());
+    const bool converged = size(point, gradient) <= std::max(accuracy, 1e-13 * loss_.output_size(point));
     if (converged || exhausted) {
       if (check_ == ConeProjector::Check::all) break;
       // So far against the pools: psi with all rows is no larger, and where it differs the steps go on.
       check_ = ConeProjector::Check::all;
       const double before = at.psi;
-      evaluate(correlations, theta, at);
-      gradient = theta - y_ + at.fit;
+      look();
       exhausted = false;
       if ((std::abs(at.psi - before) <= 1e-16 * std::abs(at.psi) && converged) || ++looks > 20) break;
       continue;
     }
     check_ = ConeProjector::Check::pool;
     ++work.n_newton;
-    const Vector direction = newton_direction(gradient);
-    along = gradients(direction);
-    const double slope = gradient.dot(direction);
-    // psi is convex along the direction, with kinks: a bracket of its minimum shrinks by false position (Illinois
-    // variant), from Newton's step, until its slope is small enough.
+    const DualPoint direction = newton_direction(point, gradient);
+    if (loss_.straight()) along = gradients(direction.theta);
+    const double slope = gradient.dot(loss_.velocity(point, direction));
+    // psi falls along the way, with kinks: a bracket of its minimum shrinks by false position (Illinois variant), from
+    // Newton's step, until its slope is small enough.
     double step = 1, low = 0, high = 0, low_slope = slope, high_slope = 0;
     bool ended_high = false;
     for (int trials = 1;; ++trials) {
-      trial_theta = theta + step * direction;
-      evaluate(correlations + step * along, trial_theta, trial);
+      loss_.move(point, direction, step, trial_point);
+      if (loss_.straight())
+        trial_correlations = correlations + step * along;
+      else
+        trial_correlations = gradients(trial_point.theta);
+      evaluate(trial_correlations, trial_point, trial);
       if (std::abs(slope) * step < 1e-13 * std::abs(at.psi) || trials == kMostTrials) break;
-      const double steepness = (trial_theta - y_ + trial.fit).dot(direction);
+      if (!std::isfinite(trial.psi)) {  // an exponential is beyond the range of float64
+        high = step;
+        step = low + 0.1 * (high - low);
+        continue;
+      }
+      const double steepness = (trial.fit - trial_point.output).dot(loss_.velocity(trial_point, direction));
       const bool enough = trial.psi <= at.psi + 1e-4 * step * slope;
       if (enough && steepness <= -kCurvature * slope && (high == 0 || steepness >= kCurvature * slope)) break;
       if (steepness > 0 || !enough) {
@@ -187,54 +287,72 @@ Index ConeNewton::minimise(Vector& theta, Evaluation& at, ConeWork& work) {
       const double part = low_slope / (low_slope - high_slope);
       step = low + std::clamp(part, 0.05, 0.95) * (high - low);
     }
-    theta = trial_theta;
-    if (steps % 10 == 9)
-      correlations = gradients(theta);
-    else
-      correlations += step * along;
+    std::swap(point, trial_point);
     std::swap(at, trial);
-    gradient = theta - y_ + at.fit;
+    if (loss_.straight() && steps % 10 == 9)
+      correlations = gradients(point.theta);
+    else
+      std::swap(correlations, trial_correlations);
+    loss_.settle(point, at.fit);
+    gradient = at.fit - point.output;
     exhausted = std::abs(slope) < 1e-15 * std::abs(at.psi);
   }
   if (check_ == ConeProjector::Check::pool) {
     check_ = ConeProjector::Check::all;
-    evaluate(correlations, theta, at);
+    look();
   }
   return steps;
 }
 
-// The gap over the cones of the working set.
-double ConeNewton::restricted_gap(const Vector& residual) {
+// The gap over the cones of the working set, of the blocks as they are, which fit `fit`.
+double ConeNewton::restricted_gap(const Vector& fit) {
+  Vector output = fit;
+  if (gamma_.size() > 0) {
+    const Vector others = fit - objective_.unpenalised * gamma_;
+    Vector best = gamma_;
+    fit_unpenalised(loss_, objective_.unpenalised, others, best);
+    output = others + objective_.unpenalised * best;
+  }
+  const Vector residual = loss_.residual(output);
   const Matrix correlations = gradients(residual);
-  double nu = beta_;
+  Pricing pricing;
+  pricing.bound = objective_.beta;
   std::vector<ConeBlock> blocks;
   std::vector<Index> support;
   for (std::size_t b = 0; b < cones_.size(); ++b) {
     const Index column = static_cast<Index>(b), i = cones_[b].pattern;
     support = faces_[b];
-    nu = std::max(nu, projectors_[b].project(list_.pattern(i), list_.pool(i), correlations.col(column).data(), nu,
-                                             ConeProjector::Check::all, support));
+    const double least = objective_.ridge > 0 ? objective_.beta : pricing.bound, weight = list_.weight(i);
+    const double norm = projectors_[b].project(list_.pattern(i), list_.pool(i), correlations.col(column).data(),
+                                               least * weight, ConeProjector::Check::all, support) /
+                        weight;
+    pricing.bound = std::max(pricing.bound, norm);
+    if (objective_.ridge > 0) pricing.violations.push_back({cones_[b], norm});
     blocks.push_back({cones_[b], values_.col(column)});
   }
-  return network_gap(list_.X(), y_, blocks, residual, nu, beta_).gap;
+  return network_gap(objective_, blocks, output, residual, pricing).gap;
 }
 
-void ConeNewton::solve(std::vector<ConeBlock>& blocks, double gap_target, Index max_proximal, Vector& theta,
-                       double& sigma, ConeWork& work) {
-  gather(blocks);
-  const double curvature = list_.X().squaredNorm() / (2.0 * static_cast<double>(d_));  // of one block, typically
+void ConeNewton::solve(ConeIterate& iterate, double gap_target, Index max_proximal, ConeWork& work) {
+  gather(iterate.blocks);
+  gamma_ = gamma_proposal_ = iterate.gamma;
+  const double curvature =
+      objective_.squares(iterate.dual) / (2.0 * static_cast<double>(d_));  // of one block, typically
+  stiffness_ = kStiffness * curvature / loss_.majoriser(iterate.dual).mean();
   double best_gap = std::numeric_limits<double>::infinity();
+  double& sigma = iterate.sigma;
   int stalls = 0;
   accuracy_ = kProximalAccuracy;
   Evaluation at;
   for (Index outer = 0; outer < max_proximal; ++outer) {
     ++work.n_proximal;
     sigma_ = sigma;
-    const Index steps = minimise(theta, at, work);
-    const double moved = (proposal_ - values_).norm() / std::max(1e-300, proposal_.norm());
+    const Index steps = minimise(iterate.dual, at, work);
+    const double change = moved() / std::max(1e-300, proposal_.norm());
     values_ = proposal_;
-    const double gap = restricted_gap(y_ - at.fit);
-    if (gap <= gap_target || (moved < 1e-11 && outer > 0)) break;
+    gamma_ = gamma_proposal_;
+    const double gap = restricted_gap(at.fit);
+    if (gap <= gap_target || (change < 1e-11 && outer > 0)) break;
     const bool no_better = gap > 0.9 * best_gap;
     stalls = gap > 0.5 * best_gap ? stalls + 1 : 0;
     if (stalls > 0) accuracy_ = std::max(accuracy_ / 10, kLeastAccuracy);
@@ -247,9 +365,10 @@ void ConeNewton::solve(std::vector<ConeBlock>& blocks, double gap_target, Index 
     else
       sigma /= 2;
   }
-  for (std::size_t b = 0; b < blocks.size(); ++b) {
-    blocks[b].value = values_.col(static_cast<Index>(b));
-    blocks[b].face = faces_[b];
+  iterate.gamma = gamma_;
+  for (std::size_t b = 0; b < iterate.blocks.size(); ++b) {
+    iterate.blocks[b].value = values_.col(static_cast<Index>(b));
+    iterate.blocks[b].face = faces_[b];
   }
 }
 

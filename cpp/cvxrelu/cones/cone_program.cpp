@@ -18,9 +18,23 @@ constexpr double kThresholdSlack = 1e-13;
 
 }  // namespace
 
+ConeProgram::ConeProgram(ConeList& list, std::unique_ptr<ConeLoss> loss, const MatrixView& unpenalised, double ridge)
+    : list_(list), loss_(std::move(loss)), unpenalised_(unpenalised), ridge_(ridge) {
+  const Index n = list_.X().rows();
+  require(loss_->n_samples() == n, "y must have one entry per sample");
+  require(unpenalised_.rows() == n, "the unpenalised columns must have one entry per sample");
+  require(ridge >= 0, "the ridge must not be negative");
+  gamma_at_zero_ = Vector::Zero(unpenalised_.cols());
+  fit_unpenalised(*loss_, unpenalised_, Vector::Zero(n), gamma_at_zero_);
+  const Vector output = unpenalised_ * gamma_at_zero_;
+  residual_at_zero_ = loss_->residual(output);
+  at_zero_ = loss_->value(output, residual_at_zero_);
+  at_.gamma = gamma_at_zero_;
+}
+
 void ConeProgram::start(const std::vector<SignedCone>& cones, const MatrixView& blocks) {
   ConeProjector projector(list_.rows());
-  blocks_.clear();
+  at_.blocks.clear();
   for (std::size_t k = 0; k < cones.size(); ++k) {
     const Index i = cones[k].pattern;
     require(i >= 0 && i < list_.size(), "a block to start from has no pattern");
@@ -28,36 +42,45 @@ void ConeProgram::start(const std::vector<SignedCone>& cones, const MatrixView& 
     ConeBlock block{cones[k], given, {}};
     projector.project(list_.pattern(i), list_.pool(i), given.data(), 0, ConeProjector::Check::all, block.face);
     block.value = projector.point();
-    if (block.nonzero()) blocks_.push_back(std::move(block));
+    if (block.nonzero()) at_.blocks.push_back(std::move(block));
   }
-  theta_.resize(0);
+  at_.dual = {};
 }
 
 // The working set becomes the non-zero blocks and the worst violated cones.
 void ConeProgram::grow(const Pricing& pricing, Index limit, Index& added) {
-  blocks_.erase(std::remove_if(blocks_.begin(), blocks_.end(), [](const ConeBlock& b) { return !b.nonzero(); }),
-                blocks_.end());
+  std::vector<ConeBlock>& blocks = at_.blocks;
+  blocks.erase(std::remove_if(blocks.begin(), blocks.end(), [](const ConeBlock& b) { return !b.nonzero(); }),
+               blocks.end());
   std::set<std::pair<Index, int>> present;
-  for (const ConeBlock& block : blocks_) present.insert({block.cone.pattern, block.cone.sign});
+  for (const ConeBlock& block : blocks) present.insert({block.cone.pattern, block.cone.sign});
   added = 0;
   for (const Violation& violation : pricing.violations) {
     if (added == limit) break;
     if (!present.insert({violation.cone.pattern, violation.cone.sign}).second) continue;
-    blocks_.push_back({violation.cone, Vector::Zero(list_.rows().dimension()), list_.support(violation.cone)});
+    blocks.push_back({violation.cone, Vector::Zero(list_.rows().dimension()), list_.support(violation.cone)});
     ++added;
   }
 }
 
+// Of the network that the blocks are, with the best coefficients of the unpenalised columns.
+Vector ConeProgram::output() {
+  Vector output = network_output(list_.X(), at_.blocks);
+  if (at_.gamma.size() == 0) return output;
+  fit_unpenalised(*loss_, unpenalised_, output, at_.gamma);
+  return output + unpenalised_ * at_.gamma;
+}
+
 ConeProgramResult ConeProgram::solve(double beta, const ConeProgramSettings& settings, Monitor& monitor) {
   require(beta > 0, "beta must be positive");
-  require(y_.size() == list_.X().rows(), "y must have one entry per sample");
-  const RowMatrixView& X = list_.X();
-  const Index d = X.cols();
-  const double at_zero = 0.5 * y_.squaredNorm();
-  const double step_unit = 2.0 * static_cast<double>(d) / X.squaredNorm();
-  if (theta_.size() == 0) theta_ = y_ - network_output(X, blocks_);
-
-  ConeNewton newton(list_, y_, beta);
+  const Index d = list_.X().cols();
+  if (at_.dual.theta.size() == 0) {
+    at_.dual.output = output();
+    at_.dual.theta = loss_->residual(at_.dual.output);
+  }
+  const ConeObjective problem{list_, *loss_, beta, ridge_, unpenalised_};
+  const double step_unit = 2.0 * static_cast<double>(d) / problem.squares(at_.dual);
+  ConeNewton newton(problem);
   ConeProgramResult result;
   result.beta = beta;
   double best_gap = std::numeric_limits<double>::infinity();
@@ -66,55 +89,57 @@ ConeProgramResult ConeProgram::solve(double beta, const ConeProgramSettings& set
   for (Index round = 0;; ++round) {
     Index active = 0;
     double penalty = 0;
-    for (const ConeBlock& block : blocks_) {
+    for (const ConeBlock& block : at_.blocks) {
       active += block.nonzero();
-      penalty += beta * block.value.norm();
+      penalty += problem.penalty(block);
     }
-    const Vector residual = y_ - network_output(X, blocks_);
+    const Vector outputs = output(), residual = loss_->residual(outputs);
     const Index limit = std::max<Index>({kLeastGrowth, d, active});
     const Pricing pricing = list_.price(residual, beta * (1 + kThresholdSlack), 2 * limit + active);
-    const NetworkGap certified = network_gap(X, y_, blocks_, residual, pricing.bound, beta);
-    const double objective = 0.5 * residual.squaredNorm() + penalty;
+    const NetworkGap certified = network_gap(problem, at_.blocks, outputs, residual, pricing);
+    const double objective = loss_->value(outputs, residual) + penalty;
     if (certified.gap < best_gap) {
       best_gap = certified.gap;
       result.cones.clear();
       result.blocks.resize(d, active);
-      for (const ConeBlock& block : blocks_)
+      for (const ConeBlock& block : at_.blocks)
         if (block.nonzero()) {
           result.blocks.col(static_cast<Index>(result.cones.size())) = block.value;
           result.cones.push_back(block.cone);
         }
+      result.gamma = at_.gamma;
+      result.output = outputs;
       result.residual = residual;
       result.dual = certified.scale * residual;
       result.objective = objective;
       result.gap = certified.gap;
-      result.relative_gap = at_zero > 0 ? certified.gap / at_zero : 0;
+      result.relative_gap = at_zero_ > 0 ? certified.gap / at_zero_ : 0;
       result.dual_norm = pricing.bound;
+      result.own_excess = certified.own_excess;
+      result.other_excess = certified.other_excess;
     }
     result.n_iter = round + 1;
     result.converged = result.relative_gap <= settings.tol;
     result.stopped =
-        !monitor.report({round, objective, certified.gap, certified.gap / std::max(at_zero, 1e-300), active});
+        !monitor.report({round, objective, certified.gap, certified.gap / std::max(at_zero_, 1e-300), active});
     if (result.converged || result.stopped || round + 1 >= settings.max_iter) break;
 
     Index added = 0;
     grow(pricing, limit, added);
-    const double aim = 0.3 * settings.tol * at_zero * sharpness;
+    const double aim = 0.3 * settings.tol * at_zero_ * sharpness;
     if (added == 0) {
       sharpness *= 0.3;
       if (++idle > kMostIdleRounds) break;
     } else {
       idle = 0;
     }
-    const double target = added == 0 ? std::min(0.3 * settings.tol * at_zero, std::max(aim, 0.03 * certified.gap))
+    const double target = added == 0 ? std::min(0.3 * settings.tol * at_zero_, std::max(aim, 0.03 * certified.gap))
                                      : std::max(aim, 0.1 * certified.gap);
-    sigma_ = sigma_ == 0 ? 3 * step_unit : std::max(0.05 * sigma_, 10 * step_unit);
-    const bool settling = 10 * added > static_cast<Index>(blocks_.size()) && round < 30;
-    newton.solve(blocks_, target, settling ? kProximalEarly : kProximalLate, theta_, sigma_, result.work);
+    at_.sigma = at_.sigma == 0 ? 3 * step_unit : std::max(0.05 * at_.sigma, 10 * step_unit);
+    const bool settling = 10 * added > static_cast<Index>(at_.blocks.size()) && round < 30;
+    newton.solve(at_, target, settling ? kProximalEarly : kProximalLate, result.work);
   }
   return result;
 }
-
-double cone_program_beta_max(ConeList& list, const VectorView& y) { return list.price(y, 0.0, 2 * list.size()).bound; }
 
 }  // namespace cvxrelu

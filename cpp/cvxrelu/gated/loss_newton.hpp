@@ -9,7 +9,7 @@
 #pragma once
 
 #include "cvxrelu/gated/group_lasso.hpp"
-#include "cvxrelu/gated/losses.hpp"
+#include "cvxrelu/losses/losses.hpp"
 
 namespace cvxrelu {
 

@@ -19,7 +19,7 @@
 
 #include "cvxrelu/gated/duality.hpp"
 #include "cvxrelu/gated/group_lasso.hpp"
-#include "cvxrelu/gated/losses.hpp"
+#include "cvxrelu/losses/losses.hpp"
 
 namespace cvxrelu {
 

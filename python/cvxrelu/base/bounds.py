@@ -21,15 +21,14 @@ _SUM_ROUNDING = 1e-14  # of pairwise sums, relative to the sum of their terms' s
 _GAP_ROUNDING = 1e-12  # of a gap, relative to the objective
 
 
-def pricing_threshold(targets: FloatArray, theta: FloatArray, size: float, beta: float, tol: float) -> float:
+def pricing_threshold(at_zero: float, size: float, beta: float, tol: float) -> float:
     """Return how large max_u |t . (X u)_+| may be before it costs more than two thirds of `tol` in the relative gap.
 
     Scaling t by beta / nu costs about (nu / beta - 1) times beta times the size of the network in the gap, and at most
-    (nu / beta - 1)^2 times the objective of the zero network.
+    (nu / beta - 1)^2 times the objective `at_zero` of the zero network.
     """
     if beta == 0:
         return 0.0
-    at_zero = 0.5 * float(np.sum(targets**2))
     slack = 0.5 * tol * at_zero / max(beta * size, 1e-3 * at_zero, np.finfo(float).tiny)
     return beta * (1 + min(max(min(slack, 0.4 * float(np.sqrt(tol))), 1e-10), 0.1))
 

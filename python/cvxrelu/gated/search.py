@@ -108,7 +108,7 @@ def train_gated(
     solution = solve_gated(X, y, patterns, beta, tol=accuracy, n_threads=threads)
     for _ in range(max_rounds):
         size = float(np.sqrt(np.sum(solution.blocks**2, axis=tuple(range(1, solution.blocks.ndim)))).sum())
-        threshold = pricing_threshold(targets.ravel(), solution.dual.ravel(), size, beta, accuracy)
+        threshold = pricing_threshold(0.5 * float(np.sum(targets**2)), size, beta, accuracy)
         active = rng.permutation(solution.active)[:n_starts]
         starts = np.vstack([rng.standard_normal((n_starts, design.shape[1])), patterns.gates[active]])
         found, norms = core.search_gates(

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import as_count, as_design, as_scalar, as_targets, as_threads
-from ..base.bounds import dual_value, feasible_dual, pricing_threshold, proved
-from ..base.scaling import ScaledProblem, binary_order, shifted
+from ..base.scaling import binary_order, shifted
 from ..networks.network import Network
 from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
@@ -19,7 +18,8 @@ from ..rows.rows import is_rows
 from .certify_rows import certify_by_sums, gathered, has_one_output, may_be_gathered
 from .layers import as_columns, as_relu_layers, outputs_of
 from .pricer import Pricer, as_pricing
-from .program import network_gap, objective_of
+from .problem import pose_relu
+from .program import evaluate
 from .solution import Certificate
 
 
@@ -30,6 +30,10 @@ def certify(
     beta: float,
     *,
     sample_weight: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | None = None,
+    unpenalised_coef: npt.ArrayLike | None = None,
+    loss: str = "squared",
+    delta: float = 1.0,
     patterns: ActivationPatterns | None = None,
     dual: npt.ArrayLike | None = None,
     tol: float = 1e-6,
@@ -45,9 +49,11 @@ def certify(
     .. math::
         \tfrac12 \| \textstyle\sum_j (X w_j)_+ a_j - y \|^2 + \tfrac{\beta}{2} \sum_j (\|w_j\|^2 + a_j^2),
 
-    with no 1/n. By convex duality [1]_ every t with ``|t . (X u)_+| <= beta`` for all unit vectors u gives the lower
-    bound ``y . t - ||t||^2 / 2`` for every network of every width. Here t is the scaled residual of the network, or
-    the scaled y where that residual is above what float64 holds. The maximum over u is found cell by cell where
+    with no 1/n, or another loss. By convex duality [1]_ every t with ``|t . (X u)_+| <= beta`` for all unit vectors u
+    gives the lower bound ``y . t - ||t||^2 / 2`` for every network of every width; for another loss the bound is
+    ``-sum_j s_j loss*(-t_j / s_j)``, and with unpenalised columns Z it asks for ``Z't = 0``, too. Here t is the scaled
+    residual of the network, minus the gradient of the loss, or that at zero where that residual is above what float64
+    holds. The maximum over u is found cell by cell where
     enumerating them is cheap, and bounded by branch and bound without enumeration elsewhere; if that ends early, the
     bound is weaker, not wrong. With several outputs ``||a_j||^2`` is the decay of a neuron's second layer, and the
     constraint is ``||t' (X u)_+|| <= beta``; its maximum is bounded output by output in the principal axes of t, which
@@ -57,15 +63,23 @@ def certify(
     ----------
     X : array_like of shape (n_samples, n_features)
         Samples; without the ones column where `network` is a :class:`Network` with a bias.
-    y : array_like of shape (n_samples,) or (n_samples, noutputs_of)
+    y : array_like of shape (n_samples,) or (n_samples, n_outputs)
         Targets.
     network : Network, (W1, w2), or torch.nn.Sequential(Linear, ReLU, Linear)
-        A ReLU network, W1 of shape (n_neurons, n_features), w2 of shape (n_neurons,) or (n_neurons, noutputs_of). Torch
+        A ReLU network, W1 of shape (n_neurons, n_features), w2 of shape (n_neurons,) or (n_neurons, n_outputs). Torch
         layers must not have biases: for a bias append a column of ones to `X`.
     beta : float
         Penalty, at least 0. With 0 nothing but 0 is known to be a lower bound, and that is what is returned.
     sample_weight : array_like of shape (n_samples,), optional
-        Weights s_j >= 0 of the loss, ``1/2 sum_j s_j (f(x_j) - y_j)^2``.
+        Weights s_j >= 0 of the loss, ``sum_j s_j loss(y_j, f(x_j))``.
+    unpenalised : array_like of shape (n_samples, q), optional
+        Columns Z that are added to the outputs of all networks as ``Z c``, without a penalty on c.
+    unpenalised_coef : array_like of shape (q,), optional
+        Those of the network; by default the best ones for it.
+    loss : {"squared", "logistic", "softmax", "huber", "poisson"}
+        As in :func:`solve_relu`; "softmax" for one-hot rows y of (n_samples, n_classes).
+    delta : float, default 1.0
+        Where the Huber loss becomes linear.
     patterns : ActivationPatterns, optional
         Bound only networks whose neurons have these patterns: cheaper, and `scope` says so.
     dual : array_like of the shape of `y`, optional
@@ -136,28 +150,36 @@ def certify(
     threads = as_threads(n_threads)
     if patterns is not None:
         patterns = checked_patterns(patterns, design, threads)
-    problem = ScaledProblem(design, targets, beta, sample_weight)
-    design, targets, scaled_beta = problem.X, problem.y, problem.beta
+    problem = pose_relu(
+        design, targets, beta, sample_weight=sample_weight, unpenalised=unpenalised, loss=loss, delta=delta
+    )
+    design = problem.X
     W1, W2 = problem.scaled_layer(W1), problem.scaled_layer(W2)
     with np.errstate(over="ignore", invalid="ignore"):
-        residual = targets - np.maximum(design @ W1.T, 0) @ W2
+        outputs = np.maximum(design @ W1.T, 0) @ W2
         decay = 0.5 * (np.sum(W1**2, axis=1) + np.sum(W2**2, axis=1))
-        upper = objective_of(residual, decay, scaled_beta)
-    theta, order = (residual if np.isfinite(residual).all() else targets), problem.y_order
+    best = problem.best_offset(outputs)
+    offset = best if unpenalised_coef is None else problem.offset_of(unpenalised_coef)
+    with np.errstate(over="ignore", invalid="ignore"):
+        residual = problem.residual(outputs + best)
+    theta, order = residual, problem.dual_order
+    if not np.isfinite(residual).all():
+        theta = problem.residual_at_zero()
     if dual is not None:
         theta = as_columns(as_targets(dual, design.shape[0], "dual"))
         if theta.shape != targets.shape:
             raise ValueError(f"dual has {outputs_of(theta)}, but y has {outputs_of(targets)}")
         theta, order = problem.scaled_dual(theta)
-    # Its length is of no account: powers of two are taken out where its square could leave the range of float64.
-    order += binary_order(theta)
-    theta = shifted(theta, -binary_order(theta))
+        theta = problem.in_domain(theta)
+    if loss == "squared":
+        # Its length is of no account: powers of two are taken out where its square could leave the range of float64.
+        order += binary_order(theta)
+        theta = shifted(theta, -binary_order(theta))
     pricer = Pricer(design, threads, max_nodes=nodes, deadline=time.monotonic() + seconds, method=pricing)
-    level = pricing_threshold(targets, theta, float(decay.sum()), scaled_beta, tol)
-    norm = pricer.over_outputs(theta, shifted(level, problem.y_order - order), patterns)
-    theta = feasible_dual(targets, theta, norm.bound, scaled_beta)
-    gap = network_gap(design, residual, theta, W1, W2, decay, scaled_beta) if np.isfinite(upper) else np.inf
-    lower, gap = proved(upper, dual_value(targets, theta), gap)
+    level = problem.pricing_threshold(outputs + best, float(decay.sum()), tol)
+    norm = pricer.over_outputs(theta, shifted(level, problem.dual_order - order), patterns)
+    theta = problem.feasible(theta, norm.bound)
+    upper, lower, gap = evaluate(problem, (W1, W2), offset, theta, decay)
     return Certificate(
         beta=beta,
         upper_bound=problem.objective(upper),

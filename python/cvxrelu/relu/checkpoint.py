@@ -1,17 +1,22 @@
-"""Checkpoints of column generation."""
+"""Checkpoints of column generation and of paths."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..base.arrays import FloatArray
 from ..base.checkpoint_file import CheckpointFile
-from ..base.scaling import ScaledProblem, shifted
+from ..base.scaling import shifted
 from ..patterns.patterns import ActivationPatterns
+from .problem import SquaredProblem
 from .solution import ReLUSolution
+
+_ARRAYS = ("active", "signs", "blocks", "dual")
 
 
 class GenerationCheckpoint:
@@ -21,36 +26,85 @@ class GenerationCheckpoint:
     ----------
     path : str or path-like
         The file.
-    problem : ScaledProblem
+    problem : SquaredProblem
         The problem.
     beta : float
         The penalty in the user's units.
     """
 
-    def __init__(self, path: str | os.PathLike[str], problem: ScaledProblem, beta: float) -> None:
-        X, y = problem.X, problem.y
-        products = [(np.vdot(X, X), 2 * problem.X_order), (np.vdot(y, y), 2 * problem.y_order)]
-        products += [(product, problem.X_order + problem.y_order) for product in X.T @ y]
-        signature = np.array([*X.shape, beta, *(shifted(float(product), order) for product, order in products)])
-        self._file = CheckpointFile(path, "generation", {"signature": signature})
+    def __init__(self, path: str | os.PathLike[str], problem: SquaredProblem, beta: float) -> None:
+        self._file = CheckpointFile(path, "generation", {"signature": np.append(_signature(problem), beta)})
 
     def load(self) -> tuple[ReLUSolution, dict[str, Any]] | None:
         """Return the network and the state of the generator of its starts; None where there is no file."""
         arrays = self._file.load()
         if arrays is None:
             return None
-        numbers = json.loads(str(arrays["numbers"]))
-        patterns = ActivationPatterns(arrays["gates"], arrays["words"], n_samples=arrays["dual"].size)
-        network: dict[str, Any] = {name: arrays[name] for name in ("active", "signs", "blocks", "dual")}
-        return ReLUSolution(**network, **numbers, patterns=patterns), json.loads(str(arrays["generator"]))
+        return _unpacked(arrays), json.loads(str(arrays["generator"]))
 
     def save(self, solution: ReLUSolution, generator: np.random.Generator) -> None:
         """Write a network, of all whose fields the file has a copy."""
-        fields = dict(vars(solution))
-        patterns = fields.pop("patterns")
-        arrays = {name: fields.pop(name) for name in ("active", "signs", "blocks", "dual")}
-        arrays |= {"gates": patterns.gates, "words": patterns.words, "numbers": json.dumps(fields)}
-        self._file.save(arrays | {"generator": json.dumps(generator.bit_generator.state, default=_plain)})
+        state = json.dumps(generator.bit_generator.state, default=_plain)
+        self._file.save(_packed(solution) | {"generator": state})
+
+
+class PathCheckpoint:
+    """The finished networks of a path, in a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    problem : SquaredProblem
+        The problem.
+    betas : ndarray
+        The penalties of the path.
+    penalty : ndarray
+        Ridge and weights of the patterns.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], problem: SquaredProblem, betas: FloatArray, penalty: FloatArray
+    ) -> None:
+        told = {"signature": _signature(problem), "betas": betas, "penalty": penalty}
+        self._file = CheckpointFile(path, "relu-path", told)
+
+    def load(self) -> list[ReLUSolution]:
+        """Return the finished networks; none where there is no file."""
+        arrays = self._file.load()
+        return [] if arrays is None else [_unpacked(arrays, f"{k}_") for k in range(int(arrays["n_points"]))]
+
+    def save(self, solutions: Sequence[ReLUSolution]) -> None:
+        """Write the finished networks."""
+        arrays: dict[str, Any] = {"n_points": len(solutions)}
+        for k, solution in enumerate(solutions):
+            arrays |= _packed(solution, f"{k}_")
+        self._file.save(arrays)
+
+
+def _signature(problem: SquaredProblem) -> FloatArray:
+    """Return numbers that tell a problem from others."""
+    X, residual = problem.X, problem.residual_at_zero()
+    squares = shifted(float(np.vdot(X, X)), 2 * problem.X_order)
+    correlations = shifted(X.T @ residual, problem.X_order + problem.dual_order)
+    return np.array([*X.shape, problem.objective(problem.at_zero), squares, *correlations])
+
+
+def _packed(solution: ReLUSolution, prefix: str = "") -> dict[str, Any]:
+    fields = dict(vars(solution))
+    patterns, coef = fields.pop("patterns"), fields.pop("unpenalised_coef")
+    arrays = {name: fields.pop(name) for name in _ARRAYS}
+    arrays |= {"gates": patterns.gates, "words": patterns.words, "numbers": json.dumps(fields)}
+    if coef is not None:
+        arrays["unpenalised_coef"] = coef
+    return {prefix + name: value for name, value in arrays.items()}
+
+
+def _unpacked(arrays: dict[str, Any], prefix: str = "") -> ReLUSolution:
+    stored = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+    patterns = ActivationPatterns(stored["gates"], stored["words"], n_samples=stored["dual"].size)
+    fields: dict[str, Any] = {name: stored[name] for name in (*_ARRAYS, "unpenalised_coef") if name in stored}
+    return ReLUSolution(**fields, **json.loads(str(stored["numbers"])), patterns=patterns)
 
 
 def _plain(value: Any) -> Any:

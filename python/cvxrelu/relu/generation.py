@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import WordArray, as_count, as_generator, as_scalar
-from ..base.bounds import feasible_dual, pricing_threshold
 from ..base.callbacks import Callback, as_callback
 from ..base.native import core
 from ..base.scaling import row_lengths
@@ -32,6 +31,9 @@ def train_relu(
     beta: float,
     *,
     sample_weight: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | None = None,
+    loss: str = "squared",
+    delta: float = 1.0,
     patterns: ActivationPatterns | None = None,
     warm_start: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     tol: float = 1e-6,
@@ -51,10 +53,10 @@ def train_relu(
     r"""Train a two-layer ReLU network to the global optimum over all networks of all widths.
 
     The objective is :func:`solve_relu`'s, over all activation patterns of `X`. Its program is solved over a growing
-    list of patterns: walks from cell to cell look for unit vectors u with ``|r . (X u)_+| > beta`` for the residual
-    r, whose patterns improve the objective; when they find none, all patterns are searched, by enumeration where
-    there are few enough and by branch and bound elsewhere, which ends in a violated pattern that they missed or in a
-    certificate.
+    list of patterns: walks from cell to cell look for unit vectors u with ``|r . (X u)_+| > beta`` for the residual r
+    (minus the gradient of the loss), whose patterns improve the objective; when they find none, all patterns are
+    searched, by enumeration where there are few enough and by branch and bound elsewhere, which ends in a violated
+    pattern that they missed or in a certificate.
 
     Parameters
     ----------
@@ -65,7 +67,9 @@ def train_relu(
     beta : float
         Penalty, positive.
     sample_weight : array_like of shape (n_samples,), optional
-        Weights s_j >= 0 of the loss, ``1/2 sum_j s_j (f(x_j) - y_j)^2``.
+        Weights s_j >= 0 of the loss, ``sum_j s_j loss(y_j, f(x_j))``.
+    unpenalised, loss, delta
+        Columns outside the penalty, and the loss, as in :func:`solve_relu`.
     patterns : ActivationPatterns, optional
         Patterns to start from; by default a Gaussian sample.
     warm_start : ReLUSolution, Network or (W1, w2), optional
@@ -114,7 +118,8 @@ def train_relu(
     Raises
     ------
     ValueError
-        For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
+        For bad shapes, entries that are not finite, targets that the loss does not take, patterns of other data,
+        unpenalised columns that depend on each other or that fit the targets at infinity, or settings out of range.
     TypeError
         For arguments of other kinds, such as a `callback` that cannot be called.
     KeyboardInterrupt
@@ -146,7 +151,16 @@ def train_relu(
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
     as_callback(callback)
     generation = _Generation(
-        ReLUProgram(X, y, beta, n_threads, sample_weight),
+        ReLUProgram(
+            X,
+            y,
+            beta,
+            n_threads,
+            sample_weight=sample_weight,
+            loss=loss,
+            delta=delta,
+            unpenalised=unpenalised,
+        ),
         tol=as_scalar(tol, "tol", strict=True),
         n_starts=as_count(n_starts, "n_starts"),
         max_rounds=as_count(max_rounds, "max_rounds"),
@@ -298,7 +312,7 @@ class _Generation:
     def _threshold(self, accuracy: float) -> float:
         program = self.program
         size = float(row_lengths(program.blocks()[0]).sum())
-        return pricing_threshold(program.y, program.residual, size, program.beta, accuracy)
+        return program.problem.pricing_threshold(program.point["output"], size, accuracy)
 
     def _walk(self) -> bool:
         """Look for violated patterns from random starts and from the neurons; tells whether some were added."""
@@ -366,7 +380,7 @@ class _Generation:
                 self.pricer.deadline = max(self.deadline, time.monotonic() + 1)
                 self.norm = self.pricer.over_all(program.residual, self._threshold(self.tol))
                 self.nodes += self.norm.n_nodes
-            dual = feasible_dual(program.y, program.residual, self.norm.bound, program.beta)
+            dual = program.problem.feasible(program.residual, self.norm.bound)
         return program.solution(
             self.tol,
             scope="all patterns" if exact else "given patterns",

@@ -14,15 +14,17 @@ from ..base.arrays import (
     as_design,
     as_scalar,
     as_threads,
+    as_weights,
     result_dtype,
 )
-from ..base.bounds import dual_value, proved
+from ..base.bounds import proved
 from ..base.callbacks import Callback
 from ..base.native import core
-from ..base.scaling import ScaledProblem, row_lengths
+from ..base.scaling import row_lengths, shifted
 from ..networks.network import Network
 from ..patterns.patterns import ActivationPatterns
 from .layers import as_columns, as_relu_layers, as_target
+from .problem import SquaredProblem, pose_relu
 from .solution import ReLUSolution
 
 
@@ -35,25 +37,57 @@ class ReLUProgram:
         y: npt.ArrayLike,
         beta: float,
         n_threads: int | None,
+        *,
         sample_weight: npt.ArrayLike | None = None,
+        loss: str = "squared",
+        delta: float = 1.0,
+        unpenalised: npt.ArrayLike | None = None,
+        ridge: float = 0.0,
     ) -> None:
         self.dtype = result_dtype(X, y)
         self.design = as_design(X)
         targets = as_target(y, self.design.shape[0])
         self.user_beta = as_scalar(beta, "beta", strict=True)
         self.threads = as_threads(n_threads)
-        self.problem = ScaledProblem(self.design, targets, self.user_beta, sample_weight)
-        self.X, self.y, self.beta = self.problem.X, self.problem.y, self.problem.beta
-        self.core = core.ConeProgram(self.X, self.y, self.threads)
+        self.problem = pose_relu(
+            self.design,
+            targets,
+            self.user_beta,
+            sample_weight=sample_weight,
+            unpenalised=unpenalised,
+            loss=loss,
+            delta=delta,
+        )
+        problem = self.problem
+        self.X, self.beta = problem.X, problem.beta
+        # Objectives over squares of blocks, in the user's units over that in these.
+        ridge_order = 2 * problem.X_order + problem.dual_order - problem.y_order
+        self.ridge = shifted(as_scalar(ridge, "ridge"), -ridge_order)
+        self.core = core.ConeProgram(
+            self.X,
+            problem.y,
+            problem.weights,
+            problem.loss,
+            problem.delta,
+            problem.basis,
+            self.ridge,
+            self.threads,
+        )
         self.words: WordArray = np.zeros((0, (self.X.shape[0] + 63) // 64), dtype=np.uint64)
         self.gates: FloatArray = np.zeros((0, self.X.shape[1]))
+        self.omega: FloatArray = np.zeros(0)
         self.point: dict[str, Any] = {}
         self.n_iter = 0
         self.n_newton = 0
 
-    def append(self, patterns: ActivationPatterns) -> None:
+    def append(self, patterns: ActivationPatterns, group_weights: npt.ArrayLike | None = None) -> None:
         words = np.ascontiguousarray(patterns.words)
-        self.core.append(words)
+        omega = (
+            np.ones(len(words))
+            if group_weights is None
+            else as_weights(group_weights, len(words), "group_weights", positive=True)
+        )
+        self.core.append(words, omega)
         if not self.problem.root.all():
             # Rows without weight ask for nothing, and pricing does not know their bits.
             own, _ = core.pack_patterns(self.design, np.ascontiguousarray(patterns.gates), self.threads)
@@ -61,6 +95,11 @@ class ReLUProgram:
             words = (words & ~ignored) | (own & ignored)
         self.words = np.vstack([self.words, words])
         self.gates = np.vstack([self.gates, patterns.gates])
+        self.omega = np.append(self.omega, omega)
+
+    def beta_max(self) -> float:
+        """Return the smallest penalty whose solution over the present patterns is zero, in the user's units."""
+        return shifted(self.core.beta_max(), self.problem.X_order + self.problem.dual_order)
 
     def start(self, network: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
         """Start from the neurons of a network that have listed patterns."""
@@ -139,7 +178,7 @@ class ReLUProgram:
 
     @property
     def residual(self) -> FloatArray:
-        """y - f(X) of the last solve."""
+        """Minus the gradient of the loss, y - f(X) for the squared one, of the last solve."""
         residual: FloatArray = self.point["residual"]
         return residual
 
@@ -160,9 +199,15 @@ class ReLUProgram:
         """Return the last solve with the gap of the network as it is returned."""
         blocks, signs, active = self.blocks()
         theta: FloatArray = self.point["dual"] if dual is None else dual
+        excess = (self.point["own_excess"], self.point["other_excess"]) if self.ridge > 0 else (0.0, 0.0)
         values = self._as_returned(blocks)
         rounded = self.problem.scaled_blocks(values.astype(np.float64))
-        objective, lower, gap = evaluate(self.X, self.y, rounded, signs, theta, self.beta)
+        gamma = self.point["unpenalised"]
+        lengths = row_lengths(rounded)
+        decay = self.omega[active] * lengths + 0.5 * self.ridge / self.beta * lengths**2
+        objective, lower, gap = evaluate(
+            self.problem, (rounded, signs.astype(np.float64)), self.problem.basis @ gamma, theta, decay, excess
+        )
         scaled, at_zero = self.problem.objective, self.problem.at_zero
         relative = gap / at_zero if at_zero > 0 else scaled(gap)
         return ReLUSolution(
@@ -183,6 +228,8 @@ class ReLUProgram:
             patterns=ActivationPatterns(gates=self.gates.copy(), words=self.words.copy(), n_samples=self.X.shape[0]),
             priced_by=priced_by,
             dual_objective=scaled(lower),
+            loss=self.problem.loss,
+            unpenalised_coef=self.problem.coefficients(gamma),
         )
 
     def _as_returned(self, blocks: FloatArray) -> npt.NDArray[np.floating[Any]]:
@@ -199,14 +246,30 @@ class ReLUProgram:
 
 
 def evaluate(
-    X: FloatArray, y: FloatArray, blocks: FloatArray, signs: IntArray, theta: FloatArray, beta: float
+    problem: SquaredProblem,
+    layers: tuple[FloatArray, FloatArray],
+    offset: FloatArray,
+    theta: FloatArray,
+    decay: FloatArray,
+    excess: tuple[FloatArray | float, float] = (0.0, 0.0),
 ) -> tuple[float, float, float]:
-    """Return the objective of a network given by blocks, the bound of a feasible dual point, and the gap between."""
-    lengths = row_lengths(blocks)
-    residual = y - np.maximum(X @ blocks.T, 0) @ signs
-    objective = objective_of(residual, lengths, beta)
-    gap = network_gap(X, residual, theta, blocks, signs.astype(np.float64), lengths, beta)
-    return objective, *proved(objective, dual_value(y, theta), gap)
+    """Return a network's objective, the bound of a dual point, and the gap between as a sum of non-negative terms.
+
+    `layers` are (W1, W2), `offset` is what the unpenalised columns add to the outputs, `decay` is the penalty of each
+    neuron over beta, and `excess` is what the dual point exceeds its constraints by, as a ridge lets it, in the cone of
+    each neuron and summed over the others. The objective is infinite where it is above what float64 holds.
+    """
+    W1, W2 = layers
+    own, others = excess
+    with np.errstate(over="ignore", invalid="ignore"):
+        hidden = np.maximum(problem.X @ W1.T, 0)
+        outputs = hidden @ W2 + offset
+        objective = problem.value(outputs) + problem.beta * float(decay.sum())
+    if not objective < np.inf:  # infinite terms of both signs make it nan
+        return np.inf, *proved(np.inf, problem.dual_value(theta), np.inf)
+    earned = as_columns(W2 * (hidden.T @ theta)).sum(axis=1)
+    gap = problem.divergence(outputs, theta) + float(np.maximum(problem.beta * decay - earned + own, 0).sum()) + others
+    return objective, *proved(objective, problem.dual_value(theta) - float(np.sum(own)) - others, gap)
 
 
 def relu_blocks(X: FloatArray, network: Any, n_threads: int) -> tuple[FloatArray, IntArray, WordArray]:
@@ -269,23 +332,3 @@ def _vanishing_on(basis: FloatArray, rows: npt.NDArray[np.bool_]) -> FloatArray:
             basis = (basis - np.outer(basis @ mirror, 2 / (mirror @ mirror) * mirror))[:, 1:]
         basis[row] = 0
     return basis
-
-
-def objective_of(residual: FloatArray, decay: FloatArray, beta: float) -> float:
-    """Return the objective of a network, infinite where it is above what float64 holds."""
-    value = 0.5 * float(np.vdot(residual, residual)) + beta * float(decay.sum())
-    return value if value < np.inf else np.inf  # infinite terms of both signs make a residual nan
-
-
-def network_gap(
-    design: FloatArray,
-    residual: FloatArray,
-    theta: FloatArray,
-    W1: FloatArray,
-    W2: FloatArray,
-    decay: FloatArray,
-    beta: float,
-) -> float:
-    """Return the gap between a network and a feasible dual point, as a sum of non-negative terms."""
-    earned = as_columns(W2 * (np.maximum(design @ W1.T, 0).T @ theta)).sum(axis=1)
-    return 0.5 * float(np.sum((residual - theta) ** 2)) + float(np.maximum(beta * decay - earned, 0).sum())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,10 @@ class ReLUSolution:
         How the dual point was found to be feasible: over the list, or in which of three ways over all patterns.
     dual_objective : float
         No network within the scope has an objective below it: the value of the dual point, or 0.
+    loss : {"squared", "logistic", "huber", "poisson"}
+        The loss: with another one than the squared loss, values are log-odds or logarithms of means.
+    unpenalised_coef : ndarray of shape (q,) or None
+        Coefficients of the unpenalised columns, in float64 for float32 data too.
     """
 
     beta: float
@@ -67,31 +72,46 @@ class ReLUSolution:
     patterns: ActivationPatterns
     priced_by: str = "given patterns"
     dual_objective: float = 0.0
+    loss: str = "squared"
+    unpenalised_coef: FloatArray | None = None
 
     @property
     def n_neurons(self) -> int:
         """Neurons of the network."""
         return int(self.active.size)
 
-    def predict(self, Z: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
+    def predict(self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | None = None) -> npt.NDArray[np.floating[Any]]:
         """Evaluate the network.
 
         Parameters
         ----------
         Z : array_like of shape (m, n_features)
             Samples.
+        unpenalised : array_like of shape (m, q), optional
+            Their unpenalised columns, if the solution has some.
 
         Returns
         -------
         ndarray of shape (m,)
-            ``sum_k signs[k] (z . blocks[k])_+``.
+            ``sum_k signs[k] (z . blocks[k])_+``, and what the unpenalised columns add: with the logistic loss
+            log-odds, with the Poisson loss logarithms of means.
         """
         design = as_design(Z, "Z", self.patterns.n_features)
-        values = np.maximum(design @ self.blocks.T.astype(np.float64), 0) @ self.signs
+        values: FloatArray = np.maximum(design @ self.blocks.T.astype(np.float64), 0) @ self.signs.astype(np.float64)
+        if self.unpenalised_coef is not None:
+            if unpenalised is None:
+                raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
+            extra = as_design(unpenalised, "unpenalised", self.unpenalised_coef.shape[0])
+            if len(extra) != len(design):
+                raise ValueError(f"unpenalised has {len(extra)} rows, but Z has {len(design)} samples")
+            values = values + extra @ self.unpenalised_coef
         return values.astype(self.blocks.dtype, copy=False)
 
     def to_network(self) -> Network:
-        """Return the network with balanced layers, ``||w1_j|| = |w2_j|``: its weight decay is the penalty."""
+        """Return the network with balanced layers, ``||w1_j|| = |w2_j|``: its weight decay is the penalty.
+
+        Unpenalised columns are no part of it.
+        """
         W1, w2 = balanced_layers(self.blocks.astype(np.float64), self.signs)
         return Network(W1, w2)
 
@@ -100,6 +120,57 @@ class ReLUSolution:
             f"ReLUSolution(beta={self.beta:.4g}, objective={self.objective:.8g}, relative_gap={self.relative_gap:.1e}, "
             f"{self.n_neurons} neurons, {self.scope})"
         )
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ReLUPath(Sequence[ReLUSolution]):
+    """Certified networks for decreasing penalties, made by :func:`cvxrelu.relu_path`; a sequence of them.
+
+    Attributes
+    ----------
+    solutions : tuple of ReLUSolution
+        One for each penalty that was finished.
+    complete : bool
+        False when a callback or Ctrl-C ended the path early.
+    """
+
+    solutions: tuple[ReLUSolution, ...]
+    complete: bool
+
+    @property
+    def betas(self) -> FloatArray:
+        """Penalties."""
+        return np.array([solution.beta for solution in self.solutions])
+
+    @property
+    def objectives(self) -> FloatArray:
+        """Objectives."""
+        return np.array([solution.objective for solution in self.solutions])
+
+    @property
+    def relative_gaps(self) -> FloatArray:
+        """Relative duality gaps."""
+        return np.array([solution.relative_gap for solution in self.solutions])
+
+    @property
+    def n_neurons(self) -> IntArray:
+        """Numbers of neurons."""
+        return np.array([solution.n_neurons for solution in self.solutions], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.solutions)
+
+    @overload
+    def __getitem__(self, index: int) -> ReLUSolution: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ReLUSolution, ...]: ...
+    def __getitem__(self, index: int | slice) -> ReLUSolution | tuple[ReLUSolution, ...]:
+        return self.solutions[index]
+
+    def __repr__(self) -> str:
+        if not self.solutions:
+            return "ReLUPath(empty)"
+        return f"ReLUPath({len(self)} penalties from {self.betas[0]:.4g} to {self.betas[-1]:.4g})"
 
 
 def balanced_layers(blocks: FloatArray, signs: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -124,7 +195,7 @@ class Certificate:
     gap : float
         ``upper_bound - lower_bound``, computed as a sum of non-negative terms; infinite where `upper_bound` is.
     relative_gap : float
-        The gap relative to the objective of the zero network, ``||y||^2 / 2``.
+        The gap relative to the objective of the zero network, ``||y||^2 / 2`` for the squared loss.
     scope : {"all patterns", "given patterns"}
         Which networks the lower bound is about: all, or those whose neurons have one of the given patterns.
     dual : ndarray of the shape of y

@@ -23,6 +23,11 @@ def solve_relu(
     beta: float,
     *,
     sample_weight: npt.ArrayLike | None = None,
+    group_weights: npt.ArrayLike | None = None,
+    ridge: float = 0.0,
+    unpenalised: npt.ArrayLike | None = None,
+    loss: str = "squared",
+    delta: float = 1.0,
     warm_start: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     tol: float = 1e-6,
     max_iter: int = 200,
@@ -38,7 +43,8 @@ def solve_relu(
         \qquad (2 D_i - I) X v_i \ge 0,\; (2 D_i - I) X w_i \ge 0,
 
     which is the training of ReLU networks whose neurons have these patterns, with weight decay ``beta / 2`` on both
-    layers and the loss ``1/2 ||f(X) - y||^2`` without 1/n. Patterns are priced by projections onto their cones, and
+    layers and the loss ``1/2 ||f(X) - y||^2`` without 1/n; other losses, weights of the patterns, a ridge and an
+    unpenalised linear part as the parameters say. Patterns are priced by projections onto their cones, and
     a working set of them is solved by a semismooth Newton augmented Lagrangian method [2]_. The gap is that of the
     actual network, so an inexact constraint cannot flatter it.
 
@@ -53,7 +59,22 @@ def solve_relu(
     beta : float
         Penalty, positive.
     sample_weight : array_like of shape (n_samples,), optional
-        Weights s_j >= 0 of the loss, ``1/2 sum_j s_j (f(x_j) - y_j)^2``.
+        Weights s_j >= 0 of the loss, ``sum_j s_j loss(y_j, f(x_j))``.
+    group_weights : array_like of shape (n_patterns,), optional
+        Positive weights omega of the patterns: the penalty is ``beta sum_i omega_i (||v_i|| + ||w_i||)``.
+    ridge : float, default 0.0
+        Coefficient of a further penalty ``ridge/2 sum_i (||v_i||^2 + ||w_i||^2)``. It counts a pattern's neurons of one
+        sign as one: of networks with any number of neurons, which may share it out, it asks for nothing.
+    loss : {"squared", "logistic", "huber", "poisson"}
+        Loss of a sample with the value f of the network: "squared" ``1/2 (f - y)^2``; "logistic"
+        ``log(1 + exp(-y f))`` for labels y of -1 and +1, or the divergence from a probability y between 0 and 1;
+        "huber" the squared loss up to ``|f - y| = delta`` and linear beyond; "poisson" half the deviance,
+        ``exp(f) - y f + y log y - y``, for counts.
+    delta : float, default 1.0
+        Where the Huber loss becomes linear.
+    unpenalised : array_like of shape (n_samples, q), optional
+        Columns Z that are added to the network as ``Z c`` without a penalty on c, such as a column of ones for an
+        intercept or `X` for a linear skip connection. They must be linearly independent.
     warm_start : ReLUSolution, Network or (W1, w2), optional
         A network to start from; neurons in the cone of none of `patterns` are left out.
     tol : float, default 1e-6
@@ -74,7 +95,8 @@ def solve_relu(
     Raises
     ------
     ValueError
-        For bad shapes, entries that are not finite, patterns of other data, or settings out of range.
+        For bad shapes, entries that are not finite, targets that the loss does not take, patterns of other data,
+        unpenalised columns that depend on each other or that fit the targets at infinity, or settings out of range.
     TypeError
         For arguments of other kinds, such as a `callback` that cannot be called.
     KeyboardInterrupt
@@ -103,8 +125,18 @@ def solve_relu(
     True
     """
     as_callback(callback)
-    program = ReLUProgram(X, y, beta, n_threads, sample_weight)
-    program.append(checked_patterns(patterns, program.design, program.threads))
+    program = ReLUProgram(
+        X,
+        y,
+        beta,
+        n_threads,
+        sample_weight=sample_weight,
+        loss=loss,
+        delta=delta,
+        unpenalised=unpenalised,
+        ridge=ridge,
+    )
+    program.append(checked_patterns(patterns, program.design, program.threads), group_weights)
     if warm_start is not None:
         program.start(warm_start)
     tol = as_scalar(tol, "tol", strict=True)

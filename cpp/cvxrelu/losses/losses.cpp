@@ -1,4 +1,4 @@
-#include "cvxrelu/gated/losses.hpp"
+#include "cvxrelu/losses/losses.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -34,6 +34,7 @@ struct Logistic {
   }
   double residual(double y, double f) const { return y - mean(f); }
   double second_derivative(double, double f) const { return mean(f) * mean(-f); }
+  double nearest(double, double f, double) const { return f; }
   // Jaakkola and Jordan, "Bayesian parameter estimation via variational methods", 2000.
   double majoriser(double, double f) const { return std::abs(f) < 1e-4 ? 0.25 : std::tanh(f / 2) / (2 * f); }
 };
@@ -49,6 +50,10 @@ struct Huber {
   }
   double residual(double y, double f) const { return std::clamp(y - f, -delta, delta); }
   double second_derivative(double y, double f) const { return std::abs(y - f) <= delta ? 1 : 0; }
+  double nearest(double y, double f, double wanted) const {
+    if (y - f >= delta) return std::min(wanted, y - delta);
+    return y - f <= -delta ? std::max(wanted, y + delta) : f;
+  }
   double majoriser(double y, double f) const { return std::min(1.0, delta / std::abs(y - f)); }
 };
 
@@ -62,6 +67,7 @@ struct Poisson {
   }
   double residual(double y, double f) const { return y - std::exp(f); }
   double second_derivative(double, double f) const { return std::exp(f); }
+  double nearest(double, double f, double) const { return f; }
   // Up to log y the curvature stays below y.
   double majoriser(double y, double f) const { return std::max({y, std::exp(f), 1e-6}); }
 };
@@ -94,6 +100,13 @@ class Elementwise final : public Loss {
                })
         .rowwise()
         .maxCoeff();
+  }
+  Matrix nearest(const MatrixView& F, const MatrixView& wanted) const override {
+    Matrix out = wanted;
+    for (Index k = 0; k < F.cols(); ++k)
+      for (Index j = 0; j < F.rows(); ++j)
+        if (weights_[j] > 0) out(j, k) = scalar_.nearest(Y_(j, k), F(j, k), wanted(j, k));
+    return out;
   }
   bool curvature_is_exact() const override { return Scalar::kSmooth && Y_.cols() == 1; }
 
@@ -139,6 +152,12 @@ class Softmax final : public Loss {
     const Matrix P = laws(F);
     const Vector largest = (2 * P.array() * (1 - P.array())).rowwise().maxCoeff();
     return weights_.cwiseProduct(largest.cwiseMax(0.5 * damping));
+  }
+  Matrix nearest(const MatrixView& F, const MatrixView& wanted) const override {
+    Matrix out = wanted;
+    for (Index j = 0; j < F.rows(); ++j)
+      if (weights_[j] > 0) out.row(j) = F.row(j);
+    return out;
   }
   bool curvature_is_exact() const override { return false; }
 

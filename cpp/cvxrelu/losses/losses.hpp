@@ -1,4 +1,4 @@
-// Losses of the gated program, each written as a divergence that is zero where a prediction is perfect:
+// Losses of the gated and of the ReLU program, each written as a divergence that is zero where a prediction is perfect:
 //
 //     squared   1/2 (y - f)^2
 //     logistic  KL(y || p) between Bernoulli laws, p = 1/(1 + e^-f);  log(1 + e^-f), log(1 + e^f) for y = 1, 0
@@ -42,10 +42,14 @@ class Loss {
   /// raises the objective. No quadratic is above all of Poisson's loss: its m_j serves between F and the minimum.
   /// Huber's second derivative, which is 0 or 1, is no model of it: h_j = m_j whatever the damping.
   virtual Vector curvature(const MatrixView& F, double damping) const = 0;
+  /// Of all outputs with the residual that F has, those nearest to `wanted`: F itself, but where a sample has no weight
+  /// or Huber's residual is cut off.
+  virtual Matrix nearest(const MatrixView& F, const MatrixView& wanted) const = 0;
   /// Whether `curvature` is the Hessian where damping does not raise it: not for several outputs, and not for Huber.
   virtual bool curvature_is_exact() const = 0;
 
   const Matrix& targets() const { return Y_; }
+  const Vector& weights() const { return weights_; }
 
  protected:
   Loss(const MatrixView& Y, const VectorView& weights) : Y_(Y), weights_(weights) {}
