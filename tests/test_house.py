@@ -34,6 +34,7 @@ CORE_FLOORS = {
     "algebra": 2,
     "exact": 2,
     "masks": 3,
+    "losses": 3,
     "arrangement": 4,
     "gated": 4,
     "cones": 4,

@@ -13,6 +13,7 @@ __all__: list[str] = [
     "cone_measure",
     "default_threads",
     "fit_unpenalised",
+    "group_lasso_bound",
     "group_lasso_gap",
     "least_distance",
     "loss_divergence",
@@ -23,6 +24,7 @@ __all__: list[str] = [
     "masking_kernel",
     "ntk",
     "pack_patterns",
+    "price_by_directions",
     "price_by_tree",
     "price_patterns",
     "reweight_kernels",
@@ -32,6 +34,7 @@ __all__: list[str] = [
     "solve_spd",
     "solve_with_loss",
     "walk_cells",
+    "working_set",
 ]
 
 class Arrangement:
@@ -210,11 +213,26 @@ def fit_unpenalised(
     The best coefficients of columns that are added to given outputs.
     """
 
+def group_lasso_bound(
+    correlations: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    active: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    blocks: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    squared: typing.SupportsFloat | typing.SupportsIndex,
+    overlap: typing.SupportsFloat | typing.SupportsIndex,
+    *,
+    threshold: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    ridge: typing.SupportsFloat | typing.SupportsIndex,
+) -> tuple[float, float, float]:
+    """
+    Objective, duality gap and the factor of the dual point, from vec(A_i' R), ||R||^2 and <Y, R>.
+    """
+
 def group_lasso_gap(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     beta: typing.SupportsFloat | typing.SupportsIndex,
+    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -255,6 +273,7 @@ def loss_gap(
     loss: str,
     delta: typing.SupportsFloat | typing.SupportsIndex,
     beta: typing.SupportsFloat | typing.SupportsIndex,
+    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -344,6 +363,20 @@ def pack_patterns(
     Packed patterns of gates on samples, and the margin of each gate.
     """
 
+def price_by_directions(
+    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    threshold: typing.SupportsFloat | typing.SupportsIndex,
+    accuracy: typing.SupportsFloat | typing.SupportsIndex = 1e-09,
+    until_found: bool = False,
+    max_nodes: typing.SupportsInt | typing.SupportsIndex = 1000000,
+    max_seconds: typing.SupportsFloat | typing.SupportsIndex = 1e300,
+    n_threads: typing.SupportsInt | typing.SupportsIndex = 1,
+) -> dict[str, typing.Any]:
+    """
+    max |theta.(X u)_+| over the unit ball by subdivision of directions.
+    """
+
 def price_by_tree(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     theta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
@@ -373,6 +406,7 @@ def reweight_kernels(
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     beta: typing.SupportsFloat | typing.SupportsIndex,
     eta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    *,
     tol: typing.SupportsFloat | typing.SupportsIndex,
     max_iter: typing.SupportsInt | typing.SupportsIndex,
     simplex: bool,
@@ -416,6 +450,7 @@ def solve_group_lasso(
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     betas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -448,6 +483,7 @@ def solve_with_loss(
     loss: str,
     delta: typing.SupportsFloat | typing.SupportsIndex,
     betas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
@@ -477,4 +513,14 @@ def walk_cells(
 ]:
     """
     Patterns found by walks with the sign of each start (both for 0 or none given), the unit vectors that attain their norms, the norms, the largest.
+    """
+
+def working_set(
+    groups: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    violation: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    nonzero: collections.abc.Sequence[bool],
+    n_added: typing.SupportsInt | typing.SupportsIndex,
+) -> list[int]:
+    """
+    Non-zero groups, those of `groups` that are not clearly inactive, and the worst violators of the others.
     """

@@ -14,7 +14,7 @@
 #include "cvxrelu/gated/duality.hpp"
 #include "cvxrelu/gated/gate_search.hpp"
 #include "cvxrelu/gated/group_lasso.hpp"
-#include "cvxrelu/gated/losses.hpp"
+#include "cvxrelu/losses/losses.hpp"
 #include "cvxrelu/gated/proximal_newton.hpp"
 #include "cvxrelu/kernels/masking_kernel.hpp"
 #include "cvxrelu/kernels/mkl.hpp"
