@@ -1,6 +1,7 @@
 """Rules that a compiler tells late or not at all, and what docs/cpp.md says of the C++ library."""
 
 import re
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def test_sources_of_a_folder_can_be_compiled_as_one(folder):
         for name in unnamed_namespaces(path.read_text()):
             sources[name].add(path.name)
     assert {name: paths for name, paths in sources.items() if len(paths) > 1} == {}
+
+
+def test_library_and_package_have_one_version():
+    library = re.search(r"^project\(cvxrelu VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(), flags=re.M)[1]
+    assert library == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 def test_examples_of_the_page_are_those_that_ci_compiles():
