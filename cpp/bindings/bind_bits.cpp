@@ -1,6 +1,5 @@
 #include "border.hpp"
 #include "cvxrelu/masks/bits.hpp"
-#include "cvxrelu/exact/predicates.hpp"
 
 namespace cvxrelu {
 
@@ -18,13 +17,6 @@ void bind_bits(py::module_& m) {
       },
       py::arg("X").noconvert(), py::arg("gates").noconvert(), py::arg("n_threads"),
       "Packed patterns of gates on samples, and the margin of each gate.");
-  m.def(
-      "exact_dot_sign",
-      [](const VectorView& a, const VectorView& b) {
-        require(a.size() == b.size(), "a and b must have the same length");
-        return exact_dot_sign(a.data(), b.data(), a.size());
-      },
-      py::arg("a").noconvert(), py::arg("b").noconvert(), "Sign of the exact dot product.");
 }
 
 }  // namespace cvxrelu

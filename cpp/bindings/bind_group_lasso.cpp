@@ -1,7 +1,6 @@
 #include "border.hpp"
 #include "cvxrelu/gated/duality.hpp"
 #include "cvxrelu/gated/group_lasso.hpp"
-#include "cvxrelu/gated/screening.hpp"
 #include "solved_path.hpp"
 
 namespace cvxrelu {
@@ -90,31 +89,6 @@ void bind_group_lasso(py::module_& m) {
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
       py::arg("coef").noconvert(), py::arg("dual").noconvert(), py::arg("n_threads"),
       "Objective, duality gap and the factor that makes the dual point feasible.");
-  m.def(
-      "group_lasso_survivors",
-      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, double beta,
-         const VectorView& group_weights, const MatrixView& coef, int n_threads) {
-        PyMonitor monitor{py::none()};
-        const py::gil_scoped_release release;
-        const MaskedDesign design(X, words, n_threads, monitor);
-        const Matrix none(X.rows(), 0);
-        const GroupLassoProblem problem{design, Y, beta, group_weights, 0.0, none};
-        Iterate iterate(problem);
-        iterate.coef = coef;
-        iterate.refresh(problem);
-        BlockUpdate blocks(design);
-        Screening screening(problem, blocks);
-        Matrix correlations;
-        screening.correlations(iterate.residual, correlations);
-        screening.discard(duality_gap(problem, iterate, correlations, nullptr), correlations,
-                          std::vector<bool>(static_cast<std::size_t>(words.rows()), false));
-        std::vector<Index> left;
-        for (Index k = 0; k < screening.size(); ++k) left.push_back(screening.group(k));
-        return left;
-      },
-      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("beta"),
-      py::arg("group_weights").noconvert(), py::arg("coef").noconvert(), py::arg("n_threads"),
-      "Patterns that gap-safe screening keeps at these coefficients.");
   m.def(
       "masked_correlations",
       [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& V, int n_threads) {

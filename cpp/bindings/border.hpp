@@ -71,7 +71,6 @@ void bind_arrangement(py::module_& m);
 void bind_cone_measure(py::module_& m);
 void bind_bits(py::module_& m);
 void bind_gate_search(py::module_& m);
-void bind_cone(py::module_& m);
 void bind_cone_program(py::module_& m);
 void bind_pricing(py::module_& m);
 void bind_group_lasso(py::module_& m);
@@ -79,5 +78,6 @@ void bind_info(py::module_& m);
 void bind_losses(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_mkl(py::module_& m);
+void bind_testing(py::module_& m);
 
 }  // namespace cvxrelu

@@ -12,9 +12,7 @@ __all__: list[str] = [
     "build_info",
     "cone_measure",
     "default_threads",
-    "exact_dot_sign",
     "group_lasso_gap",
-    "group_lasso_survivors",
     "least_distance",
     "loss_gap",
     "loss_residual",
@@ -25,7 +23,6 @@ __all__: list[str] = [
     "pack_patterns",
     "price_by_tree",
     "price_patterns",
-    "project_cone",
     "reweight_kernels",
     "search_gates",
     "solid_angles",
@@ -188,14 +185,6 @@ def default_threads() -> int:
     Threads used when none are asked for.
     """
 
-def exact_dot_sign(
-    a: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-    b: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-) -> int:
-    """
-    Sign of the exact dot product.
-    """
-
 def group_lasso_gap(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
@@ -210,19 +199,6 @@ def group_lasso_gap(
 ) -> tuple[float, float, float]:
     """
     Objective, duality gap and the factor that makes the dual point feasible.
-    """
-
-def group_lasso_survivors(
-    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
-    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
-    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    beta: typing.SupportsFloat | typing.SupportsIndex,
-    group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-    coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    n_threads: typing.SupportsInt | typing.SupportsIndex,
-) -> list[int]:
-    """
-    Patterns that gap-safe screening keeps at these coefficients.
     """
 
 def least_distance(
@@ -352,20 +328,6 @@ def price_patterns(
 ) -> tuple[float, list[int], list[float]]:
     """
     A bound on max_i max_s ||P_{K_i}(s X' D_i theta)||, at least the threshold, and the patterns above it.
-    """
-
-def project_cone(
-    X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
-    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
-    points: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
-    threshold: typing.SupportsFloat | typing.SupportsIndex,
-) -> tuple[
-    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
-    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
-    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-]:
-    """
-    Projection of each point onto the cone of its pattern, multipliers of the unit rows, certified norms.
     """
 
 def reweight_kernels(

@@ -89,7 +89,7 @@ def test_bits_do_not_depend_on_where_arrays_lie(offset):
     def results(X, y):
         yield cvxrelu.ntk(X, n_threads=1)
         yield cvxrelu.sample_patterns(X, 40, random_state=0).gates
-        yield from core.project_cone(X, patterns.words, points, 0.0)
+        yield from core.testing.project_cone(X, patterns.words, points, 0.0)
         yield cvxrelu.solve_gated(X, y, patterns, 1.0, n_threads=1).coef
         yield cvxrelu.solve_relu(X, y, patterns, 1.0, n_threads=1).to_network().W1
         yield cvxrelu.solve_mkl(X, y, patterns, 1.0, n_threads=1).eta

@@ -217,7 +217,7 @@ def test_screening_discards_no_active_block(problem, tol):
     X, y, patterns, beta = problem
     rough = cvxrelu.solve_gated(X, y, patterns, beta, tol=tol)
     exact = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-12, max_iter=1000)
-    survivors = core.group_lasso_survivors(
+    survivors = core.testing.group_lasso_survivors(
         X, patterns.words, y.reshape(-1, 1), beta, np.ones(len(patterns)), np.asfortranarray(rough.coef.T), 1
     )
     assert set(exact.active) <= set(survivors)
@@ -227,7 +227,7 @@ def test_screening_discards_most_blocks_near_the_optimum():
     X, y, patterns = teacher(200, 4, 300)
     beta = 0.3 * cvxrelu.beta_max(X, y, patterns)
     exact = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-10)
-    survivors = core.group_lasso_survivors(
+    survivors = core.testing.group_lasso_survivors(
         X, patterns.words, y.reshape(-1, 1), beta, np.ones(len(patterns)), np.asfortranarray(exact.coef.T), 1
     )
     assert set(exact.active) <= set(survivors) and len(survivors) < len(patterns) / 2

@@ -15,7 +15,7 @@ def test_projections_have_the_norm_of_non_negative_least_squares(X, seed):
     rng = np.random.default_rng(seed)
     patterns = sampled(X, 10, rng)
     points = rng.standard_normal((len(patterns), X.shape[1]))
-    projections, multipliers, bounds = core.project_cone(X, patterns.words, points, 0.0)
+    projections, multipliers, bounds = core.testing.project_cone(X, patterns.words, points, 0.0)
     for mask, c, u, lam, bound in zip(patterns.to_dense().T, points, projections, multipliers, bounds, strict=True):
         B = reference.signed_rows(X, mask)
         expected = reference.projection_norm(X, mask, c)
@@ -33,7 +33,7 @@ def test_a_projection_that_stops_early_gives_a_valid_bound_below_its_threshold(X
     patterns = sampled(X, 10, rng)
     points = rng.standard_normal((len(patterns), X.shape[1]))
     threshold = 0.7
-    _, _, bounds = core.project_cone(X, patterns.words, points, threshold)
+    _, _, bounds = core.testing.project_cone(X, patterns.words, points, threshold)
     for mask, c, bound in zip(patterns.to_dense().T, points, bounds, strict=True):
         expected = reference.projection_norm(X, mask, c)
         assert bound >= expected - 1e-12
@@ -47,9 +47,9 @@ def test_thin_cones(inradius):
     X = np.array([[inradius, 1.0, 0.0], [inradius, -1.0, 0.0], [0.0, 0.0, 1.0]])
     words = np.array([[7]], dtype=np.uint64)
     inside = np.array([[1.0, 0.3 * inradius, 2.0]])
-    projection, _, bound = core.project_cone(X, words, inside, 0.0)
+    projection, _, bound = core.testing.project_cone(X, words, inside, 0.0)
     np.testing.assert_allclose(projection, inside, rtol=1e-12)
-    projection, _, bound = core.project_cone(X, words, np.array([[1.0, 1.0, -1.0]]), 0.0)
+    projection, _, bound = core.testing.project_cone(X, words, np.array([[1.0, 1.0, -1.0]]), 0.0)
     # The nearest point lies on the face u_2 = inradius u_1, u_3 = 0.
     length = (1 + inradius) / np.sqrt(1 + inradius**2)
     assert np.linalg.norm(projection) == pytest.approx(length, rel=1e-9)
