@@ -27,7 +27,7 @@ class TimedMonitor final : public Monitor {
   std::chrono::steady_clock::time_point deadline_;
 };
 
-py::dict to_dict(const DirectionResult& result, Index n_features) {
+py::dict direction_dict(const DirectionResult& result, Index n_features) {
   const Index size = static_cast<Index>(result.found.size());
   RowMatrix points(size, n_features);
   Vector values(size);
@@ -109,7 +109,7 @@ void bind_pricing(py::module_& m) {
           const py::gil_scoped_release release;
           result = price_by_directions(X, theta, {threshold, accuracy, until_found, max_nodes, n_threads}, monitor);
         }
-        return to_dict(result, X.cols());
+        return direction_dict(result, X.cols());
       },
       py::arg("X").noconvert(), py::arg("theta").noconvert(), py::arg("threshold"), py::arg("accuracy") = 1e-9,
       py::arg("until_found") = false, py::arg("max_nodes") = 1000000, py::arg("max_seconds") = 1e300,
