@@ -14,7 +14,8 @@ memory.
 
 Peers: the enumeration tree of Rada and Cerny (2018) with one warm-started linear program a node (HiGHS), which anyone
 can run, and SageMath's `HyperplaneArrangements(...).regions()` where `sage` or passagemath-polyhedra is installed. A
-run that is over the limit is stopped, and shown with the share of the cells it had reached.
+run that is over the limit is stopped, and shown with the share of the cells it had reached. Programs work in floating
+point: on a design that mixes sizes within a column (1 and 1e-9) they may find fewer cells, which is shown too.
 """
 
 import argparse

@@ -210,7 +210,7 @@ def test_pyscnns_relu_program_has_the_mean_loss(problem, scnn_fit):
 @pytest.fixture
 def kernels():
     """X, new points Z, targets, and neural-tangents in double precision."""
-    tangents = peer("neural_tangents", "--no-deps neural-tangents, and jax<0.5")
+    tangents = peer("neural_tangents", "neural-tangents 'jax<0.5'")
     importlib.import_module("jax").config.update("jax_enable_x64", True)
     rng = np.random.default_rng(0)
     X, Z = rng.standard_normal((12, 3)), rng.standard_normal((5, 3))
