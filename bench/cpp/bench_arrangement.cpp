@@ -46,7 +46,7 @@ enum Output { kCount, kMasks, kGates, kCertified };
 
 void enumerate(benchmark::State& state, const RowMatrix& X, Output output) {
   Monitor monitor;
-  const std::int64_t cells = Arrangement(X, static_cast<int>(X.cols()), 0, false).count(INT64_MAX - 1, 1, monitor);
+  const std::int64_t cells = Arrangement(X, 0, false).count(INT64_MAX - 1, 1, monitor);
   WordMatrix words;
   RowMatrix gates;
   if (output >= kMasks) words.setZero(2 * cells + (1 << 20), words_for(X.rows()));  // touched before the clock starts
@@ -69,7 +69,7 @@ void enumerate(benchmark::State& state, const RowMatrix& X, Output output) {
 void elimination(benchmark::State& state) {
   // In rank d the search for one prefix of d - 3 elements: some n eliminations, and their leaves.
   const RowMatrix X = gaussian(state.range(0), state.range(1));
-  const ArrangementRows rows(X, static_cast<int>(X.cols()), true);
+  const ArrangementRows rows(X, true);
   struct Silent : Pulse {
     void beat(std::int64_t, unsigned) override {}
   } silent;

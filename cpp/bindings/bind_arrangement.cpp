@@ -65,13 +65,8 @@ void bind_tope_graph(py::module_& m) {
 void bind_arrangement(py::module_& m) {
   bind_tope_graph(m);
   py::class_<Arrangement>(m, "Arrangement", "Cells of a central hyperplane arrangement, in a fixed order.")
-      .def(py::init([](const RowMatrixView& X, double tol, bool check_gates, int parts) {
-             require(parts > 0, "parts must be positive");
-             const int n_features = static_cast<int>(X.cols()) / parts;
-             return std::make_unique<Arrangement>(X, n_features, tol, check_gates);
-           }),
-           py::arg("X").noconvert(), py::arg("tol"), py::arg("check_gates"), py::arg("parts") = 1,
-           py::call_guard<py::gil_scoped_release>())
+      .def(py::init<const RowMatrixView&, double, bool, int>(), py::arg("X").noconvert(), py::arg("tol"),
+           py::arg("check_gates"), py::arg("parts") = 1, py::call_guard<py::gil_scoped_release>())
       .def("restrict", &Arrangement::restrict, py::arg("part"), py::arg("parts"),
            "Leaves one of several parts of the search, which have all cells between them.")
       .def_property_readonly("rank", &Arrangement::rank)

@@ -37,7 +37,7 @@ RowMatrix resonance(int d) {
 
 /// Enumerates the cells; returns how many have a gate inside.
 std::int64_t verified(const RowMatrix& X, std::int64_t cells, const char* what) {
-  Arrangement arrangement(X, static_cast<int>(X.cols()), 0, true);
+  Arrangement arrangement(X, 0, true);
   Monitor monitor;
   WordMatrix words(2 * cells, arrangement.n_words());
   RowMatrix gates(2 * cells, X.cols());

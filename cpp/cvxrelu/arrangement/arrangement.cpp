@@ -92,8 +92,8 @@ struct alignas(kLineBytes) Arrangement::Worker {
   OrderedSpans::Span* span = nullptr;
 };
 
-Arrangement::Arrangement(const RowMatrixView& X, int n_features, double tol, bool check_gates)
-    : rows_(std::make_shared<ArrangementRows>(X, n_features, tol == 0)) {
+Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates, int parts)
+    : rows_(std::make_shared<ArrangementRows>(X, tol == 0, parts)) {
   settings_.tol = tol;
   settings_.check_gates = check_gates;
   start();

@@ -112,9 +112,9 @@ double minor_bits(const RowMatrix& integers) {
 
 }  // namespace
 
-ArrangementRows::ArrangementRows(const RowMatrixView& X, int features, bool allow_integers)
-    : n(static_cast<int>(X.rows())), n_features(features), parts(static_cast<int>(X.cols() / features)) {
-  require(X.cols() == Index{parts} * features, "X must have some times as many columns as features");
+ArrangementRows::ArrangementRows(const RowMatrixView& X, bool allow_integers, int n_parts)
+    : n(static_cast<int>(X.rows())), n_features(static_cast<int>(X.cols()) / std::max(n_parts, 1)), parts(n_parts) {
+  require(parts > 0 && X.cols() == Index{parts} * n_features, "X must have as many columns for each of its parts");
   require(X.rows() < (Index{1} << 24), "X must have fewer than 2^24 rows");
   choose_columns(X);
   if (allow_integers && parts == 1) choose_integers();

@@ -21,10 +21,10 @@ enum class Arithmetic {
 };
 
 struct ArrangementRows {
-  /// X may have a multiple of `features` columns: entries are sums of floats, as integers that float64 does not hold
-  /// need; the first is the sum, rounded. Throws std::overflow_error when the rank is above kMaxRank. `allow_integers`
-  /// false: always kFloating.
-  ArrangementRows(const RowMatrixView& X, int features, bool allow_integers);
+  /// Entries may be sums of several floats, as integers that float64 does not hold are: then X has the first parts of
+  /// all columns, which are the sums rounded, then the second parts, and so on. Throws std::overflow_error when the
+  /// rank is above kMaxRank. `allow_integers` false: always kFloating.
+  ArrangementRows(const RowMatrixView& X, bool allow_integers, int parts = 1);
 
   static constexpr int kMaxRank = 62;  // 2^rank is at most the number of cells, which must fit 63 bits
 
