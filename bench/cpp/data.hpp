@@ -24,7 +24,7 @@ struct Data {
   Data(Index n, Index d, Index p) : X(gaussian(n, d, 1)), words(p, words_for(n)) {
     const RowMatrix gates = gaussian(p, d, 2);
     Vector margin(p);
-    pack_patterns(X, gates, words, margin, 1);
+    pack_patterns(X, gates, words, margin, 1, monitor);
     const Matrix weights = gaussian(d, 10, 3) / std::sqrt(static_cast<double>(d));
     y = (X * weights).cwiseMax(0.0) * gaussian(10, 1, 4) + 0.1 * gaussian(n, 1, 5);
   }

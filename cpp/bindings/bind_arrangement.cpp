@@ -1,14 +1,72 @@
 #include "border.hpp"
 #include "cvxrelu/arrangement/arrangement.hpp"
 #include "cvxrelu/arrangement/flats.hpp"
+#include "cvxrelu/arrangement/tope_graph.hpp"
 #include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 
+namespace {
+
+/// Masks of flats, one a row, and lists of rows that span them.
+template <class Find>
+py::tuple found_flats(const Arrangement& arrangement, const Find& find) {
+  PyMonitor monitor{py::none()};
+  Flats flats;
+  {
+    const py::gil_scoped_release release;
+    flats = find(arrangement.rows(), monitor);
+  }
+  WordMatrix masks(static_cast<Index>(flats.rows.size()), arrangement.n_words());
+  for (Index i = 0; i < masks.rows(); ++i) {
+    masks.row(i) = Eigen::Map<const Eigen::Matrix<Word, 1, Eigen::Dynamic>>(
+        flats.rows[static_cast<std::size_t>(i)].data(), masks.cols());
+  }
+  return py::make_tuple(masks, flats.bases);
+}
+
+py::array_t<std::int32_t> as_array(const std::vector<std::int32_t>& values) {
+  return py::array_t<std::int32_t>(static_cast<py::ssize_t>(values.size()), values.data());
+}
+
+void bind_tope_graph(py::module_& m) {
+  m.def(
+      "tope_graph",
+      [](const WordMatrixView& words, const WordMatrixView& hyperplanes, int n_threads) {
+        PyMonitor monitor{py::none()};
+        TopeGraph graph;
+        {
+          const py::gil_scoped_release release;
+          graph = tope_graph(words, hyperplanes, n_threads, monitor);
+        }
+        return py::make_tuple(as_array(graph.from), as_array(graph.to), as_array(graph.hyperplane));
+      },
+      py::arg("words").noconvert(), py::arg("hyperplanes").noconvert(), py::arg("n_threads"),
+      "Pairs of patterns that differ in one of the hyperplanes, given as masks of rows, and in which.");
+  m.def(
+      "find_patterns",
+      [](const WordMatrixView& words, const WordMatrixView& wanted) {
+        require(words.cols() == wanted.cols(), "both must have as many words");
+        Eigen::Matrix<std::int64_t, Eigen::Dynamic, 1> rows(wanted.rows());
+        const py::gil_scoped_release release;
+        const PatternTable table(words);
+        for (Index i = 0; i < wanted.rows(); ++i) {
+          const Word* pattern = wanted.data() + i * wanted.cols();
+          rows[i] = table.find(pattern, table.hash(pattern));
+        }
+        return rows;
+      },
+      py::arg("words").noconvert(), py::arg("wanted").noconvert(),
+      "Rows of some patterns among distinct ones, and -1 for those that are not there.");
+}
+
+}  // namespace
+
 void bind_arrangement(py::module_& m) {
+  bind_tope_graph(m);
   py::class_<Arrangement>(m, "Arrangement", "Cells of a central hyperplane arrangement, in a fixed order.")
-      .def(py::init<const RowMatrixView&, double, bool>(), py::arg("X").noconvert(), py::arg("tol"),
-           py::arg("check_gates"), py::call_guard<py::gil_scoped_release>())
+      .def(py::init<const RowMatrixView&, double, bool, int>(), py::arg("X").noconvert(), py::arg("tol"),
+           py::arg("check_gates"), py::arg("parts") = 1, py::call_guard<py::gil_scoped_release>())
       .def("restrict", &Arrangement::restrict, py::arg("part"), py::arg("parts"),
            "Leaves one of several parts of the search, which have all cells between them.")
       .def_property_readonly("rank", &Arrangement::rank)
@@ -25,6 +83,7 @@ void bind_arrangement(py::module_& m) {
                                result["repaired"] = counts.repaired;
                                result["exact_decisions"] = counts.exact_decisions;
                                result["exact_gate_signs"] = counts.exact_gate_signs;
+                               result["sets"] = counts.sets;
                                return result;
                              })
       .def(py::init<const Arrangement&, std::vector<int>>(), py::arg("whole"), py::arg("contracted"),
@@ -32,21 +91,20 @@ void bind_arrangement(py::module_& m) {
       .def(
           "dependent_flats",
           [](const Arrangement& self, const WordMatrixView& known) {
-            PyMonitor monitor{py::none()};
-            Flats flats;
-            {
-              const py::gil_scoped_release release;
-              flats = dependent_flats(self.rows(), known, monitor);
-            }
-            WordMatrix masks(static_cast<Index>(flats.rows.size()), self.n_words());
-            for (Index i = 0; i < masks.rows(); ++i) {
-              masks.row(i) = Eigen::Map<const Eigen::Matrix<Word, 1, Eigen::Dynamic>>(
-                  flats.rows[static_cast<std::size_t>(i)].data(), masks.cols());
-            }
-            return py::make_tuple(masks, flats.bases);
+            return found_flats(self, [&](const ArrangementRows& rows, Monitor& monitor) {
+              return dependent_flats(rows, known, monitor);
+            });
           },
           py::arg("known").noconvert(),
           "Masks and bases of the flats with more rows than their rank, but for those within a known pattern.")
+      .def(
+          "flats",
+          [](const Arrangement& self, int rank) {
+            return found_flats(self, [rank](const ArrangementRows& rows, Monitor& monitor) {
+              return flats_of_rank(rows, rank, monitor);
+            });
+          },
+          py::arg("rank"), "Masks and bases of all flats of a rank, from 1 to that of X, less one.")
       .def(
           "fill",
           [](Arrangement& self, Eigen::Ref<WordMatrix> words, Eigen::Ref<RowMatrix> gates, int n_threads) {

@@ -9,9 +9,10 @@ void bind_bits(py::module_& m) {
       [](const RowMatrixView& X, const RowMatrixView& gates, int n_threads) {
         WordMatrix words(gates.rows(), words_for(X.rows()));
         Vector margin(gates.rows());
+        PyMonitor monitor{py::none()};
         {
           const py::gil_scoped_release release;
-          pack_patterns(X, gates, words, margin, n_threads);
+          pack_patterns(X, gates, words, margin, n_threads, monitor);
         }
         return py::make_tuple(std::move(words), std::move(margin));
       },

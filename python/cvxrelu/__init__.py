@@ -6,9 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from . import estimators
+from .arrangement.affine import Regions
 from .arrangement.cells import ArrangementCertificate, pattern_bound
 from .arrangement.cone_measure import cone_measure
 from .arrangement.enumerate import count_patterns, enumerate_patterns, iter_patterns
+from .arrangement.hyperplanes import Arrangement
+from .arrangement.tope_graph import TopeGraph
 from .base import native  # noqa: F401  (first: says what to do when the build is missing)
 from .base.versions import show_versions
 from .estimators import __all__ as _ESTIMATORS
@@ -38,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActivationPatterns",
+    "Arrangement",
     "ArrangementCertificate",
     "ArrangementTooLargeError",
     "Certificate",
@@ -50,7 +54,9 @@ __all__ = [
     "Network",
     "ReLUPath",
     "ReLUSolution",
+    "Regions",
     "RowChunks",
+    "TopeGraph",
     "beta_max",
     "certify",
     "cone_measure",

@@ -39,6 +39,8 @@ from hypothesis import strategies as st
 from reference import arrangement as reference
 from reference import cone as cone_reference
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*exact decisions find cells that only rounding makes")
+
 # ---- families with known counts ----
 
 f = math.factorial

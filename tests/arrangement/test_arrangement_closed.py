@@ -11,6 +11,7 @@ import pytest
 from arrangement_families import braid, designs, gaussian, resonance, type_b
 from cvxrelu import count_patterns, enumerate_patterns, iter_patterns
 from cvxrelu.arrangement import faces as closed
+from cvxrelu.arrangement.exact_rows import as_exact_rows
 from cvxrelu.base.native import core
 from hypothesis import given, settings
 from reference import arrangement as reference
@@ -49,7 +50,7 @@ def test_balanced_rows(X):
     if len(X):
         rows = reference.exact_rows(X)
         balanced = closed._reaches(rows, [-sum(column) for column in zip(*rows, strict=True)])
-        assert closed._balanced(X) == balanced
+        assert closed._balanced(as_exact_rows(X)) == balanced
         n, faces = len(X), reference.closed_patterns(np.vstack([X, -X]))
         assert balanced == all(all(face[n:]) for face in faces if all(face[:n]))  # X u >= 0 only where X u = 0
 
@@ -150,3 +151,36 @@ def test_errors():
         core.Arrangement(cells, [0, 3])
     with pytest.raises(ValueError, match="rows of X"):
         core.Arrangement(cells, [7])
+
+
+@pytest.mark.filterwarnings("ignore:.*exact decisions find cells")
+@pytest.mark.parametrize(
+    "X, count",
+    [
+        ([[1, 0], [-1e200, -1e-200], [0, 1.0]], 7),
+        ([[1e-320, 0], [-1, -1e-300], [0, 1e300]], 7),
+        ([[1, 0], [-1e200, 0], [0, 1.0]], 8),
+    ],
+)
+def test_rows_are_not_scaled_to_zero(X, count):
+    assert count_patterns(X, closed=True) == len(reference.closed_patterns(X)) == count
+    patterns = enumerate_patterns(X, closed=True)
+    assert {tuple(mask) for mask in patterns.to_dense().T.tolist()} == reference.closed_patterns(X)
+
+
+@pytest.mark.filterwarnings("ignore:.*exact decisions find cells", "ignore:.*no float64 gate")
+def test_gates_are_finite_whatever_the_scales():
+    X = np.array([[-1e31, -1e258, -2e-204], [-2e31, 2e258, -1e-204], [0, -1e258, 1e-204]])
+    for rows in (X, np.vstack([X, -X])):
+        patterns = enumerate_patterns(rows, closed=True)
+        assert np.isfinite(patterns.gates).all()
+        assert {tuple(mask) for mask in patterns.to_dense().T.tolist()} == reference.closed_patterns(rows)
+
+
+@pytest.mark.filterwarnings("ignore:.*exact decisions find cells", "ignore:.*no float64 gate")
+def test_rows_that_vanish_on_a_flat_orient_nothing():
+    """On the line of a, the row next to -a has a smaller value than -a has by rounding."""
+    a = np.array([0.10219995956857539, -0.5939635479318255, -0.7823162514523523])
+    X = np.array([a, -a, -a])
+    X[2, 2] = np.nextafter(X[2, 2], 0)
+    assert count_patterns(X, closed=True) == len(reference.closed_patterns(X)) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -94,6 +95,41 @@ def test_sampling_in_higher_rank():
     assert measure.method == "sample" and abs(measure.probabilities.sum() - 1) < 1e-12
     kernel = expected_kernel(X, patterns, measure.probabilities)
     assert np.abs(kernel - ntk(np.vstack([X[:9], X[9:] + 1e-300]))).max() < 0.05
+
+
+@pytest.mark.parametrize("rank", [2, 3, 4])
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-8, 1e-10, 1e-13])
+def test_errors_bound_the_truth_where_rows_are_nearly_dependent(rank, size):
+    """Both the sum and the kernel, which is known, are within the errors that are told."""
+    X = np.random.default_rng(3).standard_normal((6, rank)) * np.r_[np.ones(rank - 1), size]
+    patterns = enumerate_patterns(X, certify=False)
+    measure = cone_measure(X, patterns)
+    defect = abs(measure.probabilities.sum() - 1)
+    assert defect <= measure.errors.sum() + 1e-15
+    kernel = expected_kernel(X, patterns, measure.probabilities)
+    assert np.abs(kernel - ntk(X)).max() <= (measure.errors.sum() + 1e-15) * np.abs(X @ X.T).max()
+    if size >= 1e-10:
+        assert measure.errors.sum() < 1e-12
+        np.testing.assert_allclose(measure.probabilities[::2], measure.probabilities[1::2], rtol=1e-9, atol=1e-16)
+
+
+def test_directions_beyond_the_numerical_rank_are_within_the_errors():
+    X = gaussian(8, 2) @ gaussian(2, 3, seed=1)
+    X[:, 2] += 1e-16 * gaussian(8, 1, seed=2)[:, 0]
+    with pytest.warns(UserWarning, match="numerical rank 2"):
+        patterns = enumerate_patterns(X, certify=False)
+    measure = cone_measure(X, patterns)
+    assert abs(measure.probabilities.sum() - 1) <= measure.errors.sum() < 1e-12
+
+
+def test_words_of_no_cell_have_measure_zero():
+    for d in (2, 3, 4):
+        X = np.vstack([np.eye(d), np.ones((1, d))])
+        patterns = enumerate_patterns(X)
+        words = patterns.words.copy()
+        words[:] = 2**d - 1  # all coordinates positive, their sum is not
+        empty = cone_measure(X, dataclasses.replace(patterns, words=words))
+        assert (empty.probabilities <= empty.errors).all() and empty.errors.max() < 1e-13
 
 
 # ---- rank 4 and 5 ----

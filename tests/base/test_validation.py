@@ -144,3 +144,36 @@ PATTERNS = cvxrelu.sample_patterns(X, 10, random_state=0)
 def test_callbacks_that_cannot_be_called(call):
     with pytest.raises(TypeError, match="callback must be callable, not str"):
         call("print")
+
+
+@pytest.mark.parametrize(
+    ("X", "where"),
+    [
+        (np.array([[1, 2], [2**53 + 1, 3]]), r"X\[1, 0\] is 9007199254740993"),
+        (np.array([[2**64 - 1]], dtype=np.uint64), r"X\[0, 0\] is 18446744073709551615"),
+        ([[0.5, 2**60 + 1]], r"X\[0, 1\] is 1152921504606846977"),
+        (np.array([[0.5, 10**18 + 1]], dtype=object), r"X\[0, 1\] is 1000000000000000001"),
+        ([[10**400, 1.0]], r"X\[0, 0\] is too large"),
+    ],
+)
+def test_integers_are_not_rounded_in_silence(X, where):
+    with pytest.raises(ValueError, match=where):
+        v.as_design(X)
+    with pytest.raises(ValueError, match="an integer that float64 rounds"):
+        cvxrelu.sample_patterns(X, 4)
+
+
+def test_integers_of_a_data_frame_beside_floats_are_not_rounded_either():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"id": np.array([10**18 + 1, 10**18]), "x": [0.5, 1.5]})
+    with pytest.raises(ValueError, match=r"X\[0, 0\] is 1000000000000000001"):
+        v.as_design(frame)
+    np.testing.assert_array_equal(v.as_design(frame * 2.0)[:, 1], [1.0, 3.0])
+
+
+def test_large_integers_that_float64_holds_are_fine():
+    np.testing.assert_array_equal(
+        v.as_design([[2**60, -(2**53)], [2**54 + 4, 1e300]]), [[2**60, -(2**53)], [2**54 + 4, 1e300]]
+    )
+    with pytest.raises(ValueError, match="y is 9007199254740993"):
+        v.as_real(2**53 + 1, "y")

@@ -103,6 +103,33 @@ def test_indexing_keeps_what_belongs_to_the_patterns():
     assert len(patterns[patterns.counts > 1]) == (patterns.counts > 1).sum()
 
 
+def test_a_pattern_chosen_twice_has_its_draws_twice():
+    patterns = sample_patterns(np.random.default_rng(0).standard_normal((5, 2)), 60, random_state=1)
+    chosen = [2, 0, 2]
+    again = patterns[chosen]
+    np.testing.assert_array_equal(again.counts, patterns.counts[chosen])
+    np.testing.assert_array_equal(np.bincount(again.draw_pattern, minlength=3), again.counts)
+    for i, k in enumerate(chosen):
+        own = patterns.draws[patterns.draw_pattern == k]
+        np.testing.assert_array_equal(again.draws[again.draw_pattern == i], own)
+    kernel = sum(w[:, None] * w[None, :] for w in again.draws) / again.n_draws
+    expected = sum(
+        times * sum(w[:, None] * w[None, :] for w in patterns.draws[patterns.draw_pattern == k])
+        for k, times in ((0, 1), (2, 2))
+    )
+    np.testing.assert_allclose(kernel, expected / again.n_draws, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "index", [None, np.True_, True, [[0, 1], [1, 0]], (0, 1), 0.5, [0.0, 1.0], "a", np.zeros((2, 2), bool)]
+)
+def test_what_is_no_index(index):
+    patterns = sample_patterns(np.eye(2), 20, random_state=1)
+    with pytest.raises(IndexError, match="patterns are indexed by"):
+        patterns[index]
+    assert len(patterns[0]) == len(patterns[-1]) == len(patterns[np.int8(1)]) == 1 and len(patterns[[]]) == 0
+
+
 def test_patterns_are_immutable_and_picklable():
     patterns = sample_patterns(np.random.default_rng(0).standard_normal((9, 2)), 12, random_state=0)
     with pytest.raises(ValueError, match="read-only"):

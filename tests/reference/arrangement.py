@@ -15,7 +15,7 @@ Cell = tuple[tuple[int, ...], Row]  # signs on the rows so far, and a point with
 
 
 def exact_rows(X) -> list[Row]:
-    return [tuple(Fraction(float(x)) for x in row) for row in np.asarray(X, dtype=float)]
+    return [tuple(map(Fraction, row)) for row in (X.tolist() if isinstance(X, np.ndarray) else X)]
 
 
 def _dot(a: Row, b: Row) -> Fraction:
@@ -74,7 +74,12 @@ def patterns(X) -> set[tuple[bool, ...]]:
 
 
 def closed_patterns(X) -> set[tuple[bool, ...]]:
-    """The patterns 1[X u >= 0] of all u: those of the cells, and of all faces of the restrictions to hyperplanes."""
+    """The patterns 1[X u >= 0] of all u."""
+    return {tuple(sign >= 0 for sign in signs) for signs in covectors(X)}
+
+
+def covectors(X) -> set[tuple[int, ...]]:
+    """The sign vectors of all faces: those of the cells, and of all faces of the restrictions to hyperplanes."""
 
     def faces(rows: list[Row], d: int) -> set[tuple[int, ...]]:
         signs = {s for s, _ in _insert(rows, d)}
@@ -85,7 +90,30 @@ def closed_patterns(X) -> set[tuple[bool, ...]]:
         return signs
 
     rows = exact_rows(X)
-    return {tuple(sign >= 0 for sign in signs) for signs in faces(rows, len(rows[0]))}
+    return faces(rows, len(rows[0]))
+
+
+def affine_covectors(A, b) -> set[tuple[int, ...]]:
+    """The signs of A u - b on all faces: those of the cone over the arrangement that are above infinity."""
+    cone = [(*row, -c) for row, (c,) in zip(exact_rows(A), exact_rows([[c] for c in b]), strict=True)]
+    infinity = (Fraction(0),) * (len(cone[0]) - 1) + (Fraction(1),)
+    return {signs[:-1] for signs in covectors([*cone, infinity]) if signs[-1] > 0}
+
+
+def bounded_regions(A, b) -> dict[tuple[int, ...], bool]:
+    """The sign vectors of the regions, each with whether no direction but those parallel to all hyperplanes stays
+    inside."""
+    rows = exact_rows(A)
+    directions = [signs for signs in covectors(A) if any(signs)]
+    live = [any(row) for row in rows]
+    regions = {}
+    cone = [(*row, -c) for row, (c,) in zip(rows, exact_rows([[c] for c in b]), strict=True)]
+    infinity = (Fraction(0),) * len(rows[0]) + (Fraction(1),)
+    for signs, _ in _insert([*cone, infinity], len(cone[0])):
+        if signs[-1] > 0:
+            stays = any(all(v in (0, s) for v, s, x in zip(d, signs, live, strict=False) if x) for d in directions)
+            regions[signs[:-1]] = not stays
+    return regions
 
 
 def patterns_by_elimination(X) -> set[tuple[bool, ...]]:

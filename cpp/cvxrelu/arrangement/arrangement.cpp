@@ -7,10 +7,10 @@
 #include <mutex>
 #include <thread>
 
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/base/ordered_spans.hpp"
 #include "cvxrelu/base/parallel.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 
@@ -92,8 +92,8 @@ struct alignas(kLineBytes) Arrangement::Worker {
   OrderedSpans::Span* span = nullptr;
 };
 
-Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates)
-    : rows_(std::make_shared<ArrangementRows>(X, tol == 0)) {
+Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates, int parts)
+    : rows_(std::make_shared<ArrangementRows>(X, tol == 0, parts)) {
   settings_.tol = tol;
   settings_.check_gates = check_gates;
   start();

@@ -16,8 +16,9 @@ namespace cvxrelu {
 
 class Arrangement {
  public:
-  /// tol = 0 decides all signs and ranks exactly. Rank 0, where the only cell is the whole space, yields no cells.
-  Arrangement(const RowMatrixView& X, double tol, bool check_gates);
+  /// tol = 0 decides all signs and ranks exactly. Rank 0, where the only cell is the whole space, yields no cells. With
+  /// more parts than one X has as many times more columns (rows.hpp).
+  Arrangement(const RowMatrixView& X, double tol, bool check_gates, int parts = 1);
   /// Only every `parts`-th piece of the search from piece `part` on, before the first cell is asked for. The parts have
   /// all cells between them, each once, and each in the order of the whole.
   void restrict(Index part, Index parts);

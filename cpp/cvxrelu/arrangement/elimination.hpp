@@ -50,9 +50,9 @@ class Elimination : public CellSearch {
     root.closure.assign(rows_.zero.begin(), rows_.zero.end());
     std::fill_n(root.norms.begin(), r_, 1);
     root.bounds.null_norm = rows_.row_bound;
-    root.bounds.null_error = 1e-300;
+    root.bounds.null_error = std::max(1e-300, rows.row_error);
     flag_.setZero(padded(r_, kLanes<double>), r_);
-    flag_.topRows(r_) = rows_.flag.transpose();
+    flag_.topRows(r_) = rows_.flag.topRows(r_).transpose();
     step_.rank = section_step_.rank = r_;
     step_.row.assign(static_cast<std::size_t>(padded(r_, kLanes<S>)), 0);
     section_step_.row.assign(static_cast<std::size_t>(padded(r_, kLanes<double>)), 0);
@@ -254,10 +254,27 @@ class Elimination : public CellSearch {
     return rows_.exact->independent(members_);
   }
 
+  /// Of rows whose determinant vanishes for special flags alone. Then the flag g_0, g_1, ... stands for g_q + e_q h_q
+  /// with e_0 >> e_1 >> ... > 0 smaller than any number (Edelsbrunner and Muecke 1990): the largest term decides.
   int determinant_sign(std::vector<int> rows) {
     count_exact_decision();
-    const int sign = rows_.exact->determinant_sign(rows);
-    if (sign == 0) throw FlagNotGeneric();
+    int sign = rows_.exact->determinant_sign(rows);
+    if (sign != 0) return sign;
+    std::vector<std::size_t> functionals;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i] >= n_) functionals.push_back(i);
+    }
+    std::sort(functionals.begin(), functionals.end(), [&](auto a, auto b) { return rows[a] < rows[b]; });
+    // With e_q = e^(2^q): the power of e, in binary, says what is replaced.
+    for (std::uint64_t terms = 1;
+         sign == 0 && terms < std::uint64_t{1} << std::min<std::size_t>(functionals.size(), 20); ++terms) {
+      std::vector<int> replaced = rows;
+      for (std::size_t q = 0; q < functionals.size(); ++q) {
+        if ((terms >> q) & 1) replaced[functionals[q]] += r_;
+      }
+      sign = rows_.exact->determinant_sign(replaced);
+    }
+    if (sign == 0) throw std::runtime_error("rows that must be independent of a generic flag are not");
     return sign;
   }
 

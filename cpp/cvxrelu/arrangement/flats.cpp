@@ -4,9 +4,9 @@
 #include <random>
 #include <stdexcept>
 
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/exact/prime_field.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 
@@ -16,9 +16,11 @@ using U64 = PrimeField::U64;
 
 class FlatSearch {
  public:
-  FlatSearch(const ArrangementRows& rows, const WordMatrixView& known, Monitor& monitor)
+  /// `rank` 0: dependent flats of any rank, not within a known pattern.
+  FlatSearch(const ArrangementRows& rows, const WordMatrixView& known, int rank, Monitor& monitor)
       : rows_(rows),
         known_(known),
+        wanted_(static_cast<std::size_t>(rank)),
         monitor_(monitor),
         field_(rows.exact->first_prime()),
         n_(static_cast<std::size_t>(rows.n)),
@@ -58,8 +60,8 @@ class FlatSearch {
       const std::vector<Word> outer = flat_;
       for (std::size_t i = begin; i < end; ++i) set(lines[i].row);
       basis_.push_back(first);
-      if (count() > k + 1 && !inside_known()) report(lines, begin + 1, end);
-      if (k + 2 < r_) {
+      if (wanted_ > 0 ? k + 1 == wanted_ : count() > k + 1 && !inside_known()) report(lines, begin + 1, end);
+      if (k + 2 < r_ && (wanted_ == 0 || k + 1 < wanted_)) {
         eliminate(k, first);
         descend();
       }
@@ -140,6 +142,7 @@ class FlatSearch {
 
   const ArrangementRows& rows_;
   const WordMatrixView& known_;
+  const std::size_t wanted_;
   Monitor& monitor_;
   const PrimeField field_;
   const std::size_t n_, r_;
@@ -155,7 +158,12 @@ class FlatSearch {
 Flats dependent_flats(const ArrangementRows& rows, const WordMatrixView& known, Monitor& monitor) {
   require(known.cols() == static_cast<Index>(rows.all.size()), "known must be (n_patterns, ceil(n_samples / 64))");
   if (rows.rank == 0) return {};
-  return FlatSearch(rows, known, monitor).run();
+  return FlatSearch(rows, known, 0, monitor).run();
+}
+
+Flats flats_of_rank(const ArrangementRows& rows, int rank, Monitor& monitor) {
+  require(0 < rank && rank < rows.rank, "the rank of flats must be from 1 to that of X, less one");
+  return FlatSearch(rows, WordMatrix(), rank, monitor).run();
 }
 
 }  // namespace cvxrelu

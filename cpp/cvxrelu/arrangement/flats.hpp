@@ -7,7 +7,8 @@
 // modulo F are parallel, which is seen on one key a row, the quotient of two random functionals. The search works
 // modulo a 62-bit prime, where nothing that depends is missed; what is reported is checked with exact minors.
 //
-// Time O(n (r + log n)) for each flat of rank at most r - 2, memory O(n r^2) and what is reported.
+// Time O(n (r + log n)) for each flat of rank at most r - 2 (or less, if only a lower rank is asked for), memory O(n
+// r^2) and what is reported.
 #pragma once
 
 #include <vector>
@@ -21,6 +22,9 @@ struct Flats {
   std::vector<std::vector<Word>> rows;  // masks
   std::vector<std::vector<int>> bases;
 };
+
+/// The flats of some rank, 1 to r - 1.
+Flats flats_of_rank(const ArrangementRows& rows, int rank, Monitor& monitor);
 
 /// The flats of rank 1 to r - 1 that have more rows than their rank, but for those whose rows all have bit 1 in one of
 /// the `known` patterns. Rows that are zero are in none.

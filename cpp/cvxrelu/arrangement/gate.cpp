@@ -6,41 +6,38 @@
 #include <limits>
 #include <random>
 
-#include "cvxrelu/arrangement/node.hpp"
 #include "cvxrelu/algebra/lanes.hpp"
+#include "cvxrelu/arrangement/node.hpp"
 #include "cvxrelu/exact/predicates.hpp"
+#include "cvxrelu/exact/wide_float.hpp"
 
 namespace cvxrelu {
 
 namespace {
 
-using Quad = __float128;
-
-Quad magnitude(Quad x) { return x < 0 ? -x : x; }
-
 /// Gauss-Jordan inverse with row pivoting; false when singular.
-bool invert(std::vector<Quad>& a, std::vector<Quad>& inverse, int r) {
+bool invert(std::vector<WideFloat>& a, std::vector<WideFloat>& inverse, int r) {
   const auto at = [r](int i, int k) { return static_cast<std::size_t>(i * r + k); };
   inverse.assign(static_cast<std::size_t>(r * r), 0);
   for (int i = 0; i < r; ++i) inverse[at(i, i)] = 1;
   for (int c = 0; c < r; ++c) {
     int pivot = c;
     for (int i = c + 1; i < r; ++i) {
-      if (magnitude(a[at(i, c)]) > magnitude(a[at(pivot, c)])) pivot = i;
+      if (abs(a[at(pivot, c)]) < abs(a[at(i, c)])) pivot = i;
     }
-    if (a[at(pivot, c)] == 0) return false;
+    if (a[at(pivot, c)].is_zero()) return false;
     for (int k = 0; k < r; ++k) {
       std::swap(a[at(pivot, k)], a[at(c, k)]);
       std::swap(inverse[at(pivot, k)], inverse[at(c, k)]);
     }
-    const Quad scale = 1 / a[at(c, c)];
+    const WideFloat scale = WideFloat(1) / a[at(c, c)];
     for (int k = 0; k < r; ++k) {
       a[at(c, k)] *= scale;
       inverse[at(c, k)] *= scale;
     }
     for (int i = 0; i < r; ++i) {
-      const Quad factor = a[at(i, c)];
-      if (i == c || factor == 0) continue;
+      const WideFloat factor = a[at(i, c)];
+      if (i == c || factor.is_zero()) continue;
       for (int k = 0; k < r; ++k) {
         a[at(i, k)] -= factor * a[at(c, k)];
         inverse[at(i, k)] -= factor * inverse[at(c, k)];
@@ -48,6 +45,12 @@ bool invert(std::vector<Quad>& a, std::vector<Quad>& inverse, int r) {
     }
   }
   return true;
+}
+
+WideFloat wide_entry(const ArrangementRows& rows, int j, int c) {
+  WideFloat entry = rows.scaled(j, c);
+  for (Index k = c; k < rows.rest.cols(); k += rows.rank) entry += rows.rest(j, k);
+  return entry;
 }
 
 constexpr int kManyRows = 256;  // from which on memory holds the products up, and half as long numbers are faster
@@ -58,8 +61,8 @@ bool bit(const Word* mask, int j) { return (mask[j / 64] >> (j % 64)) & 1; }
 
 GateCheck::GateCheck(const ArrangementRows& rows)
     : rows_(rows),
-      dot_bound_(dot_error_factor(rows.rank) * 1.002 + 1e-300),
-      unscaled_(static_cast<std::size_t>(rows.rank)) {
+      dot_bound_(dot_error_factor(rows.rank) * 1.002 + rows.row_error * 1.002 + 1e-300),
+      unscaled_(static_cast<std::size_t>(rows.parts * rows.rank)) {
   const auto copy = [&rows](auto& lanes, auto& columns, Index width) {
     using S = typename std::remove_reference_t<decltype(lanes)>::Scalar;
     lanes.setZero((rows.n + width - 1) / width * width, rows.rank);
@@ -73,7 +76,8 @@ GateCheck::GateCheck(const ArrangementRows& rows)
 bool GateCheck::inside(const double* gate, const Word* mask, double norm) {
   const double bound = dot_bound_ * norm;
   if (rows_.n >= kManyRows) {
-    // A sum of r products of rounded numbers is good to (r + 3) 2^-24 of the norms, and to what underflows.
+    // A sum of r products of rounded numbers is good to (r + 3) 2^-24 of the norms, and to what underflows; rounded
+    // rows are within the two percent.
     std::array<float, ArrangementRows::kMaxRank> rounded;
     for (int k = 0; k < rows_.rank; ++k) rounded[static_cast<std::size_t>(k)] = static_cast<float>(gate[k]);
     const double single_bound = (rows_.rank + 3) * 0x1.02p-24 * norm + 1e-36;
@@ -145,44 +149,49 @@ bool GateCheck::surely_inside(const S* gate, const S* const* columns, const Word
 
 bool GateCheck::exactly_inside(const double* gate, const Word* mask, int row) {
   ++exact_signs;
-  for (int k = 0; k < rows_.rank; ++k) {
-    unscaled_[static_cast<std::size_t>(k)] = std::ldexp(gate[k], -rows_.column_exponent[static_cast<std::size_t>(k)]);
+  for (std::size_t c = 0; c < unscaled_.size(); ++c) {
+    const std::size_t k = c % rows_.column_exponent.size();
+    unscaled_[c] = std::ldexp(gate[k], -rows_.column_exponent[k]);
   }
-  return exact_dot_sign(rows_.original.row(row).data(), unscaled_.data(), rows_.rank) == (bit(mask, row) ? 1 : -1);
+  const auto length = static_cast<Index>(unscaled_.size());
+  return exact_dot_sign(rows_.original.row(row).data(), unscaled_.data(), length) == (bit(mask, row) ? 1 : -1);
 }
 
 bool GateCheck::repair(const RayCell& cell, const Word* mask, double* gate) {
   const std::vector<int>& members = cell.members;
   const int r = rows_.rank, n = rows_.n, k = static_cast<int>(members.size());
-  std::vector<Quad> a(static_cast<std::size_t>(r * r)), inverse;
+  std::vector<WideFloat> a(static_cast<std::size_t>(r * r)), inverse;
   for (int i = 0; i < r; ++i) {
     for (int c = 0; c < r; ++c) {
       a[static_cast<std::size_t>(i * r + c)] =
-          i < k ? rows_.scaled(members[static_cast<std::size_t>(i)], c) : rows_.flag(i - k, c);
+          i < k ? wide_entry(rows_, members[static_cast<std::size_t>(i)], c) : WideFloat(rows_.flag(i - k, c));
     }
   }
   if (!invert(a, inverse, r)) return false;
   // Directions in the order in which they dominate: the ray, then the dual vectors from the smallest row up.
   std::vector<int> directions = {k + cell.level};
   for (int l = k - 1; l >= 0; --l) directions.push_back(l);
-  std::vector<std::vector<Quad>> values;
+  std::vector<std::vector<WideFloat>> values;
   for (const int q : directions) {
-    std::vector<Quad> value(static_cast<std::size_t>(n));
+    std::vector<WideFloat> value(static_cast<std::size_t>(n));
     for (int j = 0; j < n; ++j) {
       for (int c = 0; c < r; ++c) {
-        value[static_cast<std::size_t>(j)] += Quad(rows_.scaled(j, c)) * inverse[static_cast<std::size_t>(c * r + q)];
+        value[static_cast<std::size_t>(j)] += wide_entry(rows_, j, c) * inverse[static_cast<std::size_t>(c * r + q)];
       }
     }
     int decisive = q < k ? members[static_cast<std::size_t>(q)] : -1;
     for (int j = 0; j < n && q >= k; ++j) {
       const auto at = static_cast<std::size_t>(j);
       if (cell.stage[at] != 0 || !bit(rows_.all.data(), j)) continue;
-      if (decisive < 0 || magnitude(value[at]) > magnitude(value[static_cast<std::size_t>(decisive)])) decisive = j;
+      if (decisive < 0 || abs(value[static_cast<std::size_t>(decisive)]) < abs(value[at])) decisive = j;
     }
     if (decisive < 0) return false;
-    if ((value[static_cast<std::size_t>(decisive)] > 0) != bit(mask, decisive)) {
-      for (Quad& x : value) x = -x;
-      for (int c = 0; c < r; ++c) inverse[static_cast<std::size_t>(c * r + q)] *= -1;
+    if ((value[static_cast<std::size_t>(decisive)].sign() > 0) != bit(mask, decisive)) {
+      for (WideFloat& x : value) x = -x;
+      for (int c = 0; c < r; ++c) {
+        WideFloat& x = inverse[static_cast<std::size_t>(c * r + q)];
+        x = -x;
+      }
     }
     values.push_back(std::move(value));
   }
@@ -191,33 +200,34 @@ bool GateCheck::repair(const RayCell& cell, const Word* mask, double* gate) {
   std::mt19937_64 random(1);
   const auto uniform = [&random] { return std::ldexp(static_cast<double>(random() >> 11), -53); };
   for (int trial = 0; trial < kPoints; ++trial) {
-    std::vector<Quad> value(static_cast<std::size_t>(n)), point(static_cast<std::size_t>(r));
+    std::vector<WideFloat> value(static_cast<std::size_t>(n)), point(static_cast<std::size_t>(r));
     for (std::size_t q = 0; q < directions.size(); ++q) {
       // As far as the farthest row that is decided already, at most, and not up to the nearest.
-      Quad reach = 0, size = 0, nearest = 0;
+      WideFloat reach = 0, size = 0, nearest = 0;
       bool facing = false;
       for (int j = 0; j < n && q > 0; ++j) {
         const auto at = static_cast<std::size_t>(j);
-        const Quad x = value[at], y = values[q][at];
-        size = std::max(size, magnitude(y));
+        const WideFloat x = value[at], y = values[q][at];
+        size = std::max(size, abs(y));
         if (cell.stage[at] >= static_cast<int>(q) || !bit(rows_.all.data(), j)) continue;
-        reach = std::max(reach, magnitude(x));
-        if (y == 0 || (x > 0) == (y > 0)) continue;
-        nearest = facing ? std::min(nearest, magnitude(x / y)) : magnitude(x / y);
+        reach = std::max(reach, abs(x));
+        if (y.is_zero() || (x.sign() > 0) == (y.sign() > 0)) continue;
+        nearest = facing ? std::min(nearest, abs(x / y)) : abs(x / y);
         facing = true;
       }
-      Quad step = 1;
-      if (q > 0) step = (0.05 + 0.9 * uniform()) * (facing ? std::min(nearest, reach / size) : reach / size);
+      WideFloat step = 1;
+      if (q > 0) step = WideFloat(0.05 + 0.9 * uniform()) * (facing ? std::min(nearest, reach / size) : reach / size);
       for (int j = 0; j < n; ++j) value[static_cast<std::size_t>(j)] += step * values[q][static_cast<std::size_t>(j)];
       for (int c = 0; c < r; ++c) {
         point[static_cast<std::size_t>(c)] += step * inverse[static_cast<std::size_t>(c * r + directions[q])];
       }
     }
-    Quad largest = 0;
-    for (const Quad x : point) largest = std::max(largest, magnitude(x));
-    if (!(largest > 0)) return false;
+    WideFloat largest = 0;
+    for (const WideFloat& x : point) largest = std::max(largest, abs(x));
+    if (largest.is_zero()) return false;
     for (int again = 0; again < kScales; ++again) {
-      const Quad scale = (0.5 + 0.5 * uniform()) / largest;  // another multiple rounds to another direction
+      // Another multiple rounds to another direction.
+      const WideFloat scale = WideFloat(0.5 + 0.5 * uniform()) / largest;
       double norm = 0;
       for (int c = 0; c < r; ++c) {
         gate[c] = static_cast<double>(scale * point[static_cast<std::size_t>(c)]);

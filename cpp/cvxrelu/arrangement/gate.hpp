@@ -1,5 +1,5 @@
 // Gates strictly inside their cells: verification with an error-bounded dot product on every row (exact where that
-// cannot decide), and a slow search in quadruple precision for cells too thin for the usual construction.
+// cannot decide), and a slow search with 128 bits for cells too thin for the usual construction.
 #pragma once
 
 #include <vector>

@@ -73,6 +73,7 @@ class LastPairs : public LineWalk<kArithmetic> {
         counts.pairs = before;
         return false;
       }
+      counts.sets[static_cast<std::size_t>(k + 2)] += counts.pairs - before;
       return true;
     }
   }

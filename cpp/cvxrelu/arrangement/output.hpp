@@ -29,7 +29,13 @@ class CellWriter : public Elimination<kArithmetic> {
     cell_.resize(words_ + kVectorWords);
     std::fill_n(cell_.data(), words_ + kVectorWords, 0);
     turning_.assign(static_cast<std::size_t>(words_ + 1) * ArrangementRows::kMaxRank, 0);
-    for (const int exponent : rows.column_exponent) column_scale_.push_back(std::ldexp(1.0, -exponent));
+    int lowest = 0, highest = 0;
+    for (const int exponent : rows.column_exponent) {
+      lowest = std::min(lowest, exponent);
+      highest = std::max(highest, exponent);
+    }
+    const int shift = std::max(-lowest, highest) > 900 ? (lowest + highest) / 2 : 0;  // gates may have any length
+    for (const int exponent : rows.column_exponent) column_scale_.push_back(std::ldexp(1.0, shift - exponent));
     for (const int row : settings.contracted) {
       extend(base_, row, true);
       path_.push_back(row);

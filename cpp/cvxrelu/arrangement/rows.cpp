@@ -6,9 +6,10 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <stdexcept>
 
-#include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 
@@ -39,24 +40,34 @@ std::vector<int> balancing_exponents(const RowMatrixView& X) {
   return columns;
 }
 
-RowMatrix scale_rows(const RowMatrixView& X, const std::vector<int>& column_exponent) {
-  RowMatrix scaled(X.rows(), X.cols());
+/// Exponents of powers of two that bring the norms of the rows into (1/2, 1].
+std::vector<int> row_exponents(const RowMatrixView& X, const std::vector<int>& column_exponent) {
+  std::vector<int> rows(static_cast<std::size_t>(X.rows()), 0);
+  Vector row(X.cols());
   for (Index j = 0; j < X.rows(); ++j) {
-    int row = kNone;
+    int largest = kNone;
     for (Index k = 0; k < X.cols(); ++k) {
       const int e = exponent_of(X(j, k));
-      if (e != kNone) row = std::max(row, e - column_exponent[static_cast<std::size_t>(k)]);
+      if (e != kNone) largest = std::max(largest, e - column_exponent[static_cast<std::size_t>(k)]);
     }
-    if (row == kNone) {
-      scaled.row(j).setZero();
-      continue;
-    }
+    if (largest == kNone) continue;
     for (Index k = 0; k < X.cols(); ++k) {
-      scaled(j, k) = std::ldexp(X(j, k), -column_exponent[static_cast<std::size_t>(k)] - row);
+      row[k] = std::ldexp(X(j, k), -column_exponent[static_cast<std::size_t>(k)] - largest);
     }
     int e = 0;
-    const double norm = scaled.row(j).norm();
-    scaled.row(j) *= std::ldexp(1.0, std::frexp(norm, &e) == 0.5 ? 1 - e : -e);
+    const bool half = std::frexp(row.norm(), &e) == 0.5;
+    rows[static_cast<std::size_t>(j)] = largest + e - half;
+  }
+  return rows;
+}
+
+RowMatrix scale(const RowMatrixView& X, const std::vector<int>& column_exponent, const std::vector<int>& row_exponent) {
+  RowMatrix scaled(X.rows(), X.cols());
+  for (Index j = 0; j < X.rows(); ++j) {
+    for (Index k = 0; k < X.cols(); ++k) {
+      scaled(j, k) = std::ldexp(X(j, k), -column_exponent[static_cast<std::size_t>(k) % column_exponent.size()] -
+                                             row_exponent[static_cast<std::size_t>(j)]);
+    }
   }
   return scaled;
 }
@@ -101,41 +112,20 @@ double minor_bits(const RowMatrix& integers) {
 
 }  // namespace
 
-ArrangementRows::ArrangementRows(const RowMatrixView& X, bool allow_integers)
-    : n(static_cast<int>(X.rows())), n_features(static_cast<int>(X.cols())) {
+ArrangementRows::ArrangementRows(const RowMatrixView& X, bool allow_integers, int n_parts)
+    : n(static_cast<int>(X.rows())), n_features(static_cast<int>(X.cols()) / std::max(n_parts, 1)), parts(n_parts) {
+  require(parts > 0 && X.cols() == Index{parts} * n_features, "X must have as many columns for each of its parts");
   require(X.rows() < (Index{1} << 24), "X must have fewer than 2^24 rows");
-  std::vector<int> exponents = balancing_exponents(X);
-  const Eigen::ColPivHouseholderQR<Matrix> qr(scale_rows(X, exponents));
-  std::vector<int> order(static_cast<std::size_t>(X.cols()));
-  for (Index k = 0; k < X.cols(); ++k) {
-    order[static_cast<std::size_t>(k)] = static_cast<int>(qr.colsPermutation().indices()[k]);
-  }
-  columns = ExactMinors(X, exponents, RowMatrix()).basis_columns(order);
-  std::sort(columns.begin(), columns.end());
-  rank = static_cast<int>(columns.size());
-  require(rank <= kMaxRank, "X must have rank at most 62: there are at least 2^rank cells");
-
-  original.resize(n, rank);
-  for (int k = 0; k < rank; ++k) original.col(k) = X.col(columns[static_cast<std::size_t>(k)]);
-  const std::vector<int> balanced = balancing_exponents(original), plain(static_cast<std::size_t>(rank), 0);
-  column_exponent = balanced;
-  double fewest_bits = 50;
-  for (const auto& exponent : {plain, balanced}) {
-    if (!allow_integers) break;
-    RowMatrix candidate = integer_rows(original, exponent);
-    const double bits = candidate.size() > 0 ? minor_bits(candidate) : 51;
-    if (bits >= fewest_bits) continue;
-    fewest_bits = bits;
-    integers = std::move(candidate);
-    column_exponent = exponent;
-    arithmetic = bits <= 11 ? Arithmetic::kSingle : bits <= 25 ? Arithmetic::kDouble : Arithmetic::kWide;
-    row_bound = 1.001 * std::max(1.0, integers.rowwise().norm().maxCoeff());
-  }
-  scaled = scale_rows(original, column_exponent);
+  choose_columns(X);
+  if (allow_integers && parts == 1) choose_integers();
+  const std::vector<int> exponents = row_exponents(original.leftCols(rank), column_exponent);
+  scaled = scale(original.leftCols(rank), column_exponent, exponents);
+  rest = scale(original.rightCols(Index{parts - 1} * rank), column_exponent, exponents);
+  row_error = parts > 1 ? 0x1.01p-53 : 0;
 
   std::mt19937_64 random(20231210);
-  flag.resize(rank, rank);
-  for (Index q = 0; q < rank; ++q) {
+  flag.resize(2 * rank, rank);
+  for (Index q = 0; q < flag.rows(); ++q) {
     for (Index k = 0; k < rank; ++k) {
       // An odd multiple of 2^-53 below 1/8 in absolute value, so that 62 of them have norm below one.
       const auto value = static_cast<std::int64_t>(random() >> 13) - (std::int64_t{1} << 50);
@@ -149,6 +139,42 @@ ArrangementRows::ArrangementRows(const RowMatrixView& X, bool allow_integers)
   for (int j = 0; j < n; ++j) {
     const bool is_zero = (X.row(j).array() == 0).all();
     (is_zero ? zero : all)[static_cast<std::size_t>(j / 64)] |= Word{1} << (j % 64);
+  }
+}
+
+void ArrangementRows::choose_columns(const RowMatrixView& X) {
+  const auto lead = X.leftCols(n_features);
+  const std::vector<int> exponents = balancing_exponents(lead);
+  const Eigen::ColPivHouseholderQR<Matrix> qr(scale(lead, exponents, row_exponents(lead, exponents)));
+  std::vector<int> order(static_cast<std::size_t>(n_features));
+  for (int k = 0; k < n_features; ++k) {
+    order[static_cast<std::size_t>(k)] = static_cast<int>(qr.colsPermutation().indices()[k]);
+  }
+  columns = ExactMinors(X, exponents, RowMatrix()).basis_columns(order);
+  std::sort(columns.begin(), columns.end());
+  rank = static_cast<int>(columns.size());
+  if (rank > kMaxRank) throw std::overflow_error("X must have rank at most 62: there are at least 2^rank cells");
+  original.resize(n, Index{parts} * rank);
+  for (int part = 0; part < parts; ++part) {
+    for (int k = 0; k < rank; ++k) {
+      original.col(part * rank + k) = X.col(part * n_features + columns[static_cast<std::size_t>(k)]);
+    }
+  }
+  column_exponent = balancing_exponents(original.leftCols(rank));
+}
+
+void ArrangementRows::choose_integers() {
+  const std::vector<int> balanced = column_exponent, plain(static_cast<std::size_t>(rank), 0);
+  double fewest_bits = 50;
+  for (const auto& exponent : {plain, balanced}) {
+    RowMatrix candidate = integer_rows(original, exponent);
+    const double bits = candidate.size() > 0 ? minor_bits(candidate) : 51;
+    if (bits >= fewest_bits) continue;
+    fewest_bits = bits;
+    integers = std::move(candidate);
+    column_exponent = exponent;
+    arithmetic = bits <= 11 ? Arithmetic::kSingle : bits <= 25 ? Arithmetic::kDouble : Arithmetic::kWide;
+    row_bound = 1.001 * std::max(1.0, integers.rowwise().norm().maxCoeff());
   }
 }
 

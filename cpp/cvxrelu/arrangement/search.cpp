@@ -65,6 +65,7 @@ class Search final : public LastPairs<kArithmetic> {
     if (alive) {
       const int k = static_cast<int>(base + prefix.size());
       if (k == base_ && (r_ - base_) % 2 == 1) axis_cell();
+      count_set(k, prefix.empty() ? -1 : prefix.back());
       const int end = prefix.empty() ? n_ : prefix.back();
       if (task.subtree) {
         descend(k, end);
@@ -84,6 +85,11 @@ class Search final : public LastPairs<kArithmetic> {
   }
 
  private:
+  /// Notes the set of node k with this last element, if leaves do not count sets of its size.
+  void count_set(int k, int last) {
+    if ((r_ - k) % 2 == 0 && k < r_ && last != first_free_) ++counts.sets[static_cast<std::size_t>(k)];
+  }
+
   void descend(int k, int end) {
     leaves(k, end);
     if (k >= r_ - 2) return;
@@ -92,8 +98,12 @@ class Search final : public LastPairs<kArithmetic> {
     const bool at_once = begin_pairs(k, end);
     for (int s = end - 1; s >= least; --s) {
       if (get_bit(skip_.data(), s)) continue;
-      if (at_once && pairs(k, s)) continue;
+      if (at_once && pairs(k, s)) {
+        count_set(k + 1, s);
+        continue;
+      }
       if (!extend(k, s)) continue;
+      count_set(k + 1, s);
       path_.push_back(s);
       descend(k + 1, s);
       path_.pop_back();
@@ -107,6 +117,7 @@ class Search final : public LastPairs<kArithmetic> {
     const int level = r_ - 2 - k;
     if (level < 0 || level % 2 != 0) return;
     const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
+    const std::int64_t before = counts.pairs;
     if (level == 0) {
       LeafView<S> view;
       fill_view(node, k, 0, 0, view);
@@ -117,6 +128,7 @@ class Search final : public LastPairs<kArithmetic> {
       fill_view(section, k, level, 1, view);
       scan<double, Compare::kBounded>(view, k, end);
     }
+    counts.sets[static_cast<std::size_t>(k + 1)] += counts.pairs - before;
   }
 
   /// `floating`: the lanes have the error bounds of the node; else they are exact integers.
@@ -282,6 +294,7 @@ class Search final : public LastPairs<kArithmetic> {
   /// In odd rank: the cell that contains the line where all functionals but the last vanish.
   void axis_cell() {
     ++counts.pairs;
+    ++counts.sets[static_cast<std::size_t>(base_)];
     if (output_.words == nullptr) return;
     const int level = r_ - 1 - base_;
     const Node<double>& line = cut(nodes_[static_cast<std::size_t>(base_)], base_, level, 0);
@@ -296,8 +309,10 @@ class Search final : public LastPairs<kArithmetic> {
       bool plus = values[j] > 0;
       if (!(std::abs(values[j]) > limit) && tol_ == 0) {
         if (orientation == 0) {
-          int surest = 0;
-          for (int m = 1; m < n_; ++m) surest = std::abs(values[m]) > std::abs(values[surest]) ? m : surest;
+          int surest = first_free_;  // not of the rows that vanish here but for rounding
+          for (int m = 0; m < n_; ++m) {
+            if (get_bit(free_.data(), m) && std::abs(values[m]) > std::abs(values[surest])) surest = m;
+          }
           rows.back() = surest;
           orientation = determinant_sign(rows) * (values[surest] > 0 ? 1 : -1);
         }

@@ -16,8 +16,8 @@
 // (walk.hpp); memory O(r^2 n).
 #pragma once
 
+#include <array>
 #include <memory>
-#include <stdexcept>
 #include <vector>
 
 #include "cvxrelu/arrangement/rows.hpp"
@@ -29,9 +29,11 @@ namespace cvxrelu {
 struct SearchCounts {
   std::int64_t pairs = 0;             // antipodal pairs of cells
   std::int64_t verified = 0;          // pairs whose gate was checked to lie strictly inside
-  std::int64_t repaired = 0;          // of these, gates that needed quadruple precision
+  std::int64_t repaired = 0;          // of these, gates found in arithmetic of 128 bits
   std::int64_t exact_decisions = 0;   // ranks and signs taken from exact minors
   std::int64_t exact_gate_signs = 0;  // signs of gates taken from exact dot products
+  // NBC sets by size: all of them for sizes r - 1, r - 3, ..., those without the first hyperplane for r - 2, r - 4, ...
+  std::array<std::int64_t, ArrangementRows::kMaxRank> sets{};
 
   void operator+=(const SearchCounts& other) {
     pairs += other.pairs;
@@ -39,6 +41,7 @@ struct SearchCounts {
     repaired += other.repaired;
     exact_decisions += other.exact_decisions;
     exact_gate_signs += other.exact_gate_signs;
+    for (std::size_t k = 0; k < sets.size(); ++k) sets[k] += other.sets[k];
   }
 };
 
@@ -57,11 +60,6 @@ struct SearchTask {
 
 /// Thrown by a search that is told to stop.
 struct SearchStopped {};
-
-/// Some functional of the flag vanishes where it must not, which has a probability of some 2^-50 a cell.
-struct FlagNotGeneric : std::runtime_error {
-  FlagNotGeneric() : std::runtime_error("the random flag is not generic for X: permute or rescale the columns of X") {}
-};
 
 class alignas(kLineBytes) CellSearch {
  public:

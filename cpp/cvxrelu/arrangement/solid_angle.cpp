@@ -5,18 +5,29 @@
 #include <limits>
 #include <vector>
 
-#include "cvxrelu/masks/bits.hpp"
+#include "cvxrelu/arrangement/live_rows.hpp"
 #include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/base/parallel.hpp"
-#include "cvxrelu/algebra/row_norms.hpp"
+#include "cvxrelu/exact/wide_float.hpp"
+#include "cvxrelu/masks/bits.hpp"
 
 namespace cvxrelu {
 
 namespace {
 
-constexpr double kParallel = 1e-12;
+/// What the geometry is computed in.
+template <class Real>
+struct Precision {
+  using Point = Eigen::Matrix<double, 8, 1>;  // zeros behind the rank: one vector register, or some
+  static constexpr double kRounding = 0x1p-52, kParallel = 1e-12;
+};
+template <>
+struct Precision<WideFloat> {
+  using Point = Eigen::Matrix<WideFloat, 5, 1>;
+  static constexpr double kRounding = 0x1p-122, kParallel = 1e-30;
+};
 
-using Point = Eigen::Matrix<double, 8, 1>;  // zeros behind the rank: one vector register, or some
+constexpr double kWanted = 2e-13;  // geometric errors that call for 128 bits
 
 double length(double x, double y) { return std::sqrt(x * x + y * y); }
 
@@ -52,90 +63,149 @@ Estimate integrate(const F& f, double a, double b, int depth = 0) {
   return {left.value + right.value, left.error + right.error};
 }
 
-template <int kRank>
+template <int kRank, class Real>
 class SolidAngle {
- public:
-  std::vector<Point>& normals() { return normals_[0]; }
+  using Point = typename Precision<Real>::Point;
+  static constexpr double kRounding = Precision<Real>::kRounding, kParallel = Precision<Real>::kParallel;
 
-  Estimate share(const Point& center) {
-    const Point g = center.normalized();
-    for (const Point& normal : normals_[0]) {
-      if (!(normal.dot(g) > 0)) return {};
+ public:
+  /// `rows`: the normals, in any length. `geometric`: the part of the error that more bits would mend.
+  Estimate share(const RowMatrix& rows, const Vector& weights, double& geometric) {
+    Faces& all = faces_[0];
+    all.clear();
+    Point center = Point::Zero();
+    for (Index j = 0; j < rows.rows(); ++j) {
+      Point normal = Point::Zero();
+      normal.head(kRank) = rows.row(j).transpose().template cast<Real>();
+      normal /= norm(normal);
+      center += Real(weights[j]) * normal;
+      all.add(normal, 2 * kRounding);
     }
     total_ = Estimate();
-    drop_parallel(normals_[0]);
-    descend<0>(g, 1);
-    return {std::max(total_.value, 0.0) / kSphere, total_.error / kSphere};
+    geometric_ = 0;
+    // No ball in the polytope has a larger radius, which no convex polytope is much wider than.
+    const double radius = number(norm(center)) / weights.sum();
+    geometric = radius;
+    if (!(radius > kRounding)) return {0, kRank * std::max(radius, 0.0)};
+    drop_parallel(all);
+    descend<0>(center / norm(center), 0, 1);
+    geometric = geometric_ * 0.5;
+    return {std::max(total_.value, 0.0) / kSphere, total_.error / kSphere + geometric};
   }
 
  private:
   static constexpr double kSphere = kRank == 4 ? 2 * kPi * kPi : 8 * kPi * kPi / 3;
 
+  /// Normals in some subspace, each with a bound on its error.
+  struct Faces {
+    std::vector<Point> normals;
+    std::vector<double> errors;
+    void clear() {
+      normals.clear();
+      errors.clear();
+    }
+    void add(const Point& normal, double error) {
+      normals.push_back(normal);
+      errors.push_back(error);
+    }
+  };
+
+  static double number(const Real& x) { return static_cast<double>(x); }
+  static Real norm(const Point& x) {
+    using std::sqrt;
+    return sqrt(x.dot(x));
+  }
+
   /// Drops perpendiculars from a point to all rows, in the subspace of dimension rank - kLevel where earlier rows
   /// vanish.
   template <int kLevel>
-  void descend(const Point& point, double sign) {
+  void descend(const Point& point, double point_error, double sign) {
     constexpr auto at = static_cast<std::size_t>(kLevel);
-    for (std::size_t j = 0; j < normals_[at].size(); ++j) {
-      const Point normal = normals_[at][j];
-      const double sine = normal.dot(point);
-      if (sine == 0) continue;
-      restrict(normals_[at], normal, normals_[at + 1]);
-      if (kLevel + 3 < kRank) drop_parallel(normals_[at + 1]);
-      if (normals_[at + 1].empty()) continue;
+    const Faces &here = faces_[at], &below = faces_[at + 1];
+    for (std::size_t j = 0; j < here.normals.size(); ++j) {
+      const Point normal = here.normals[j];
+      const Real sine = normal.dot(point);
+      if (number(sine) == 0) continue;
+      restrict(here, j, faces_[at + 1]);
+      if (kLevel + 3 < kRank) drop_parallel(faces_[at + 1]);
+      if (below.normals.empty()) continue;
       chain_[at] = normal;
       Point foot = point - sine * normal;
-      const double cosine = std::max(foot.norm(), 1e-16);
-      if (cosine < 1e-13) foot = normals_[at + 1][0];  // the point is the pole: any point of the face is a foot
+      const double cosine = std::max(number(norm(foot)), 0.1 * kRounding);
+      double error = (point_error + 2 * here.errors[j] + kRounding) / cosine;
+      if (cosine < 0.1 * kParallel) {  // the point is the pole: any point of the face is a foot
+        foot = below.normals[0];
+        error = cosine + below.errors[0];
+      }
       for (int round = 0; round < 2; ++round) {
-        foot.normalize();
+        foot /= norm(foot);
         for (std::size_t l = 0; l <= at; ++l) foot -= chain_[l].dot(foot) * chain_[l];
       }
-      sine_[at] = std::abs(sine);
+      error_[at] = error;
+      sine_[at] = std::abs(number(sine));
       tangent_[at] = sine_[at] / cosine;
-      const double turned = sine > 0 ? sign : -sign;
+      const double turned = number(sine) > 0 ? sign : -sign;
       if constexpr (kLevel + 3 < kRank) {
-        descend<kLevel + 1>(foot, turned);
+        descend<kLevel + 1>(foot, error, turned);
       } else {
-        edge(normals_[at + 1], foot, turned);
+        edge(below, foot, error, turned);
       }
     }
   }
 
   /// The normals as functionals on the hyperplane of one of them.
-  static void restrict(const std::vector<Point>& normals, const Point& own, std::vector<Point>& result) {
+  void restrict(const Faces& from, std::size_t own, Faces& result) {
     result.clear();
-    for (const Point& normal : normals) {
-      const Point rest = normal - own.dot(normal) * own;
-      const double norm = rest.norm();
-      if (norm <= kParallel) continue;
-      result.push_back(rest / norm);
+    const Point& normal = from.normals[own];
+    for (std::size_t j = 0; j < from.normals.size(); ++j) {
+      const Point rest = from.normals[j] - normal.dot(from.normals[j]) * normal;
+      const double size = number(norm(rest)), error = from.errors[j] + 2 * from.errors[own] + kRounding;
+      if (size <= kParallel) {
+        if (size > 4 * error) geometric_ += size;
+        continue;
+      }
+      result.add(rest / norm(rest), error / size);
     }
   }
 
   /// Keeps the first of parallel ones.
-  static void drop_parallel(std::vector<Point>& normals) {
+  void drop_parallel(Faces& faces) {
     std::size_t kept = 0;
-    for (const Point& normal : normals) {
+    for (std::size_t j = 0; j < faces.normals.size(); ++j) {
       bool fresh = true;
-      for (std::size_t k = 0; k < kept && fresh; ++k)
-        fresh = (normals[k] - normal).lpNorm<Eigen::Infinity>() > kParallel;
-      if (fresh) normals[kept++] = normal;
+      for (std::size_t k = 0; k < kept && fresh; ++k) {
+        double distance = 0;
+        for (Index c = 0; c < kRank; ++c) {
+          distance = std::max(distance, std::abs(number(faces.normals[k][c] - faces.normals[j][c])));
+        }
+        fresh = distance > kParallel;
+        if (!fresh && distance > 2 * (faces.errors[k] + faces.errors[j])) geometric_ += distance;
+      }
+      if (!fresh) continue;
+      faces.normals[kept] = faces.normals[j];
+      faces.errors[kept++] = faces.errors[j];
     }
-    normals.resize(kept);
+    faces.normals.resize(kept);
+    faces.errors.resize(kept);
   }
 
   /// The arc that the rows leave of a great circle, seen from the foot on it.
-  void edge(const std::vector<Point>& normals, const Point& foot, double sign) {
+  void edge(const Faces& faces, const Point& foot, double foot_error, double sign) {
     Point along = Point::Zero();
-    for (const Point& normal : normals) {
+    double longest = 0, error = foot_error;
+    for (const Point& normal : faces.normals) {
       const Point side = normal - normal.dot(foot) * foot;
-      if (side.squaredNorm() > along.squaredNorm()) along = side;
+      const double size = number(side.dot(side));
+      if (size > longest) {
+        longest = size;
+        along = side;
+      }
     }
-    along.normalize();
+    if (longest == 0) return;
+    along /= norm(along);
     double from = -kPi / 2, to = kPi / 2;
-    for (const Point& normal : normals) {
-      const double a = normal.dot(foot), b = normal.dot(along);
+    for (std::size_t j = 0; j < faces.normals.size(); ++j) {
+      const double a = number(faces.normals[j].dot(foot)), b = number(faces.normals[j].dot(along));
       if (b > kParallel) {
         from = std::max(from, std::atan2(-a, b));
       } else if (b < -kParallel) {
@@ -143,13 +213,19 @@ class SolidAngle {
       } else if (a < 0) {
         return;
       }
+      error = std::max(error, foot_error + faces.errors[j]);
     }
-    if (!(from < to)) return;
+    if (!(from < to)) {
+      if (from - to < 2 * error) geometric_ += error;
+      return;
+    }
     const double sine = sine_[kRank - 3];
     const auto azimuth = [sine](double theta) { return std::atan2(std::sin(theta), sine * std::cos(theta)); };
     const Estimate part = integrate([this](double phi) { return section(phi); }, azimuth(from), azimuth(to));
     total_.value += sign * part.value;
     total_.error += part.error + 4 * std::numeric_limits<double>::epsilon() * std::abs(part.value);
+    geometric_ += 2 * error;
+    for (const double moved : error_) geometric_ += moved;
   }
 
   double section(double phi) const {
@@ -169,31 +245,35 @@ class SolidAngle {
     }
   }
 
-  std::array<std::vector<Point>, kRank - 1> normals_;  // by the number of rows that vanish
-  std::array<Point, kRank - 2> chain_;                 // those rows, made orthonormal
-  std::array<double, kRank - 2> sine_{}, tangent_{};   // of the perpendiculars
+  std::array<Faces, kRank - 1> faces_;                          // by the number of rows that vanish
+  std::array<Point, kRank - 2> chain_;                          // those rows, made orthonormal
+  std::array<double, kRank - 2> sine_{}, tangent_{}, error_{};  // of the perpendiculars, and of their feet
   Estimate total_;
+  double geometric_ = 0;
 };
 
 template <int kRank>
-void measure_cones(const RowMatrix& unit, const WordMatrixView& words, const RowMatrixView& centers,
-                   Eigen::Ref<Vector> measure, Eigen::Ref<Vector> error, int n_threads, Monitor& monitor) {
+void measure_cones(const RowMatrix& scaled, const std::vector<Index>& live, const WordMatrixView& words,
+                   const RowMatrixView& weights, Eigen::Ref<Vector> measure, Eigen::Ref<Vector> error, int n_threads,
+                   Monitor& monitor) {
   const Index p = words.rows();
   constexpr Index kPiece = 16;  // cones between two looks at the monitor, for each thread
   const Index piece = kPiece * std::max(n_threads, 1);
   for (Index begin = 0; begin < p; begin += piece) {
     parallel_ranges(std::min(piece, p - begin), n_threads, 1, [&](int, Index from, Index to) {
-      SolidAngle<kRank> angle;
+      SolidAngle<kRank, double> plain;
+      SolidAngle<kRank, WideFloat> wide;
+      RowMatrix normals(scaled.rows(), scaled.cols());
+      Vector own(scaled.rows());
       for (Index i = begin + from; i < begin + to; ++i) {
-        angle.normals().clear();
-        for (Index j = 0; j < unit.rows(); ++j) {
-          if ((unit.row(j).array() == 0).all()) continue;
-          const double sign = (words(i, j / 64) >> (j % 64)) & 1 ? 1 : -1;
-          angle.normals().push_back(sign * unit.row(j).transpose());
+        for (Index at = 0; at < scaled.rows(); ++at) {
+          const Index j = live[static_cast<std::size_t>(at)];
+          normals.row(at) = ((words(i, j / 64) >> (j % 64)) & 1 ? 1 : -1) * scaled.row(at);
+          own[at] = weights(i, j);
         }
-        Point center = Point::Zero();
-        center.head(kRank) = centers.row(i).transpose();
-        const Estimate share = angle.share(center);
+        double geometric = 0;
+        Estimate share = plain.share(normals, own, geometric);
+        if (!(geometric <= kWanted)) share = wide.share(normals, own, geometric);
         measure[i] = share.value;
         error[i] = share.error;
       }
@@ -204,21 +284,19 @@ void measure_cones(const RowMatrix& unit, const WordMatrixView& words, const Row
 
 }  // namespace
 
-void solid_angles(const RowMatrixView& rows, const WordMatrixView& words, const RowMatrixView& centers,
+void solid_angles(const RowMatrixView& rows, const WordMatrixView& words, const RowMatrixView& weights,
                   Eigen::Ref<Vector> measure, Eigen::Ref<Vector> error, int n_threads, Monitor& monitor) {
   const Index n = rows.rows(), r = rows.cols(), p = words.rows();
   require(r == 4 || r == 5, "rows must have 4 or 5 columns");
-  require(centers.rows() == p && centers.cols() == r, "centers must be (n_patterns, rank)");
+  require(weights.rows() == p && weights.cols() == n, "weights must be (n_patterns, n_samples)");
   require(words.cols() == words_for(n), "words must be (n_patterns, ceil(n_samples / 64))");
   require(measure.size() == p && error.size() == p, "measure and error must have one entry per pattern");
-  RowMatrix unit = RowMatrix::Zero(n, Point::RowsAtCompileTime);
-  const Vector norms = row_norms(rows);
-  for (Index j = 0; j < n; ++j)
-    if (norms[j] > 0) unit.row(j).head(r) = rows.row(j) / norms[j];
+  std::vector<Index> live;
+  const RowMatrix scaled = rows_of_one_size(rows, live);
   if (r == 4) {
-    measure_cones<4>(unit, words, centers, measure, error, n_threads, monitor);
+    measure_cones<4>(scaled, live, words, weights, measure, error, n_threads, monitor);
   } else {
-    measure_cones<5>(unit, words, centers, measure, error, n_threads, monitor);
+    measure_cones<5>(scaled, live, words, weights, measure, error, n_threads, monitor);
   }
 }
 

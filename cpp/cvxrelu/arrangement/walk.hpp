@@ -84,7 +84,7 @@ class LineWalk : public CellWriter<kArithmetic> {
   }
 
  private:
-  /// Rows that are the same up to their sign and a power of two.
+  /// Rows that are the same up to their sign and a power of two; none where they are rounded.
   void find_twins() {
     const RowMatrix& rows = rows_.scaled;
     std::vector<int> order(static_cast<std::size_t>(n_));
@@ -105,7 +105,7 @@ class LineWalk : public CellWriter<kArithmetic> {
     std::stable_sort(order.begin(), order.end(), [&](int i, int j) { return compare(i, j) < 0; });
     twin_.resize(static_cast<std::size_t>(n_));
     for (std::size_t t = 0; t < order.size(); ++t) {
-      const bool first = t == 0 || compare(order[t - 1], order[t]) != 0;
+      const bool first = t == 0 || rows_.parts > 1 || compare(order[t - 1], order[t]) != 0;
       twin_[static_cast<std::size_t>(order[t])] = first ? order[t] : twin_[static_cast<std::size_t>(order[t - 1])];
     }
   }

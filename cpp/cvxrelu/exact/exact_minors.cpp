@@ -83,29 +83,36 @@ Index eliminate(const Field& field, U64* a, Index rows, Index columns, U64* dete
 }  // namespace
 
 ExactMinors::ExactMinors(const RowMatrixView& X, const std::vector<int>& column_exponent, const RowMatrixView& more)
-    : n_rows_(X.rows() + more.rows()), n_columns_(X.cols()), bits_(static_cast<std::size_t>(n_rows_)) {
-  const auto size = static_cast<std::size_t>(n_rows_ * n_columns_);
-  std::vector<std::int64_t> mantissa(size);
-  std::vector<int> exponent(size);
+    : n_rows_(X.rows() + more.rows()),
+      n_columns_(static_cast<Index>(column_exponent.size())),
+      bits_(static_cast<std::size_t>(n_rows_)) {
+  std::vector<Term> terms;
   for (Index j = 0; j < n_rows_; ++j) {
-    int lowest = std::numeric_limits<int>::max(), highest = std::numeric_limits<int>::min();
-    for (Index k = 0; k < n_columns_; ++k) {
-      const auto at = static_cast<std::size_t>(j * n_columns_ + k);
+    const std::size_t first = terms.size();
+    for (Index c = 0; c < (j < X.rows() ? X.cols() : more.cols()); ++c) {
+      const Index k = c % n_columns_;
       int e = 0;
-      const double entry = j < X.rows() ? X(j, k) : more(j - X.rows(), k);
+      const double entry = j < X.rows() ? X(j, c) : more(j - X.rows(), c);
       const auto m = static_cast<std::int64_t>(std::ldexp(std::frexp(entry, &e), 53));
       if (m == 0) continue;
       const int zeros = __builtin_ctzll(static_cast<U64>(m));
-      mantissa[at] = m / (std::int64_t{1} << zeros);
-      exponent[at] = e - 53 + zeros - (j < X.rows() ? column_exponent[static_cast<std::size_t>(k)] : 0);
-      lowest = std::min(lowest, exponent[at]);
-      highest = std::max(highest, exponent[at] + 53 - zeros);
+      e -= j < X.rows() ? column_exponent[static_cast<std::size_t>(k)] : 0;
+      terms.push_back({j * n_columns_ + k, m / (std::int64_t{1} << zeros), e - 53 + zeros, e});
     }
-    for (Index k = 0; k < n_columns_; ++k) exponent[static_cast<std::size_t>(j * n_columns_ + k)] -= lowest;
-    const bool zero = lowest == std::numeric_limits<int>::max();
-    bits_[static_cast<std::size_t>(j)] = zero ? 0 : highest - lowest + 0.5 * std::log2(static_cast<double>(n_columns_));
+    if (first == terms.size()) continue;
+    int lowest = std::numeric_limits<int>::max(), highest = std::numeric_limits<int>::min();
+    for (std::size_t t = first; t < terms.size(); ++t) {
+      lowest = std::min(lowest, terms[t].exponent);
+      highest = std::max(highest, terms[t].end);
+    }
+    for (std::size_t t = first; t < terms.size(); ++t) terms[t].exponent -= lowest;
+    bits_[static_cast<std::size_t>(j)] = highest - lowest + 0.5 * std::log2(static_cast<double>(n_columns_));
   }
+  choose_primes();
+  take_residues(terms);
+}
 
+void ExactMinors::choose_primes() {
   std::vector<double> sorted = bits_;
   std::sort(sorted.rbegin(), sorted.rend());
   double most = 0;
@@ -113,6 +120,9 @@ ExactMinors::ExactMinors(const RowMatrixView& X, const std::vector<int>& column_
   for (U64 p = (U64{1} << 62) - 1; primes_.size() < primes_for(most); p -= 2) {
     if (is_prime(p)) primes_.push_back(p);
   }
+}
+
+void ExactMinors::take_residues(const std::vector<Term>& terms) {
   radix_.resize(primes_.size());
   residues_.resize(primes_.size());
   for (std::size_t i = 0; i < primes_.size(); ++i) {
@@ -124,14 +134,13 @@ ExactMinors::ExactMinors(const RowMatrixView& X, const std::vector<int>& column_
     }
     radix_[i].push_back(field.invert(weight));
     const U64 two = field.enter(2);
-    residues_[i].resize(size);
-    for (std::size_t at = 0; at < size; ++at) {
-      const std::int64_t m = mantissa[at];
-      if (m == 0) continue;
-      const U64 a = field.enter(static_cast<U64>(std::abs(m)));
-      const auto shift = static_cast<U64>(exponent[at]);
+    residues_[i].assign(static_cast<std::size_t>(n_rows_ * n_columns_), 0);
+    for (const Term& term : terms) {
+      const U64 a = field.enter(static_cast<U64>(std::abs(term.mantissa)));
+      const auto shift = static_cast<U64>(term.exponent);
       const U64 value = field.multiply(a, shift < 62 ? field.enter(U64{1} << shift) : field.power(two, shift));
-      residues_[i][at] = m < 0 ? field.negate(value) : value;
+      U64& residue = residues_[i][static_cast<std::size_t>(term.at)];
+      residue = field.subtract(residue, term.mantissa < 0 ? value : field.negate(value));
     }
   }
 }

@@ -1,7 +1,7 @@
 // Signs and ranks of small determinants, certain for any float64 input.
 //
-// Rows are given as floats times powers of two, so every row is a positive multiple of an integer row. A minor of
-// integer rows is bounded by Hadamard's inequality; it is computed modulo as many 62-bit primes as that bound needs,
+// Rows are given as sums of floats times powers of two, so every row is a positive multiple of an integer row. A minor
+// of integer rows is bounded by Hadamard's inequality; it is computed modulo as many 62-bit primes as that bound needs,
 // so zero means zero, and the sign is read off the mixed-radix digits (Garner 1959). No division by numbers that a
 // prime could divide takes place: a determinant modulo p is right whatever p is.
 //
@@ -17,7 +17,8 @@ namespace cvxrelu {
 
 class ExactMinors {
  public:
-  /// The first rows are X(j, k) 2^-column_exponent[k], scaled to integers; the rows of `more` follow.
+  /// The first rows are X(j, k) 2^-column_exponent[k], scaled to integers; the rows of `more` follow. Behind as many
+  /// columns as there are exponents X may have more of them in turn: what is to be added to the entries before.
   ExactMinors(const RowMatrixView& X, const std::vector<int>& column_exponent, const RowMatrixView& more);
 
   /// Sign of the determinant of as many rows as there are columns.
@@ -35,6 +36,15 @@ class ExactMinors {
  private:
   static constexpr Index kMostColumns = 64;
 
+  /// Part of an entry: mantissa 2^exponent, below 2^end.
+  struct Term {
+    Index at;
+    std::int64_t mantissa;
+    int exponent, end;
+  };
+
+  void choose_primes();
+  void take_residues(const std::vector<Term>& terms);
   std::size_t primes_for(double bits) const;
   double bits(const std::vector<int>& rows) const;
   void gather(std::size_t prime, const std::vector<int>& rows, Word* a) const;

@@ -2,6 +2,7 @@
 // last sample are zero. n p / 8 bytes for n samples and p patterns.
 #pragma once
 
+#include "cvxrelu/base/monitor.hpp"
 #include "cvxrelu/base/types.hpp"
 
 namespace cvxrelu {
@@ -13,6 +14,6 @@ inline Index words_for(Index n_samples) { return (n_samples + 63) / 64; }
 /// ||g_i||) over the samples that are not zero, and 0 where some sign was too close for floating point to
 /// decide.
 void pack_patterns(const RowMatrixView& X, const RowMatrixView& gates, Eigen::Ref<WordMatrix> words,
-                   Eigen::Ref<Vector> margin, int n_threads);
+                   Eigen::Ref<Vector> margin, int n_threads, Monitor& monitor);
 
 }  // namespace cvxrelu

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, as_count, as_design, as_scalar, as_threads
+from ..base.arrays import FloatArray, WordArray, as_count, as_threads
 from ..base.memory import available_memory
-from ..base.native import core
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
+from .problem import Problem, prepare
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ArrangementCertificate:
         Cells whose gate was checked to lie strictly inside, with error-bounded dot products, and patterns of
         hyperplanes whose gate was checked to have exactly this pattern. 0 with ``certify=False``.
     n_repaired : int
-        Of these, gates of thin cells that were found in quadruple precision.
+        Of these, gates of thin cells that were found in arithmetic of 128 bits.
     n_exact_fallbacks : int
         Ranks and signs that floating point could not decide, and that exact integer arithmetic did.
     n_hyperplanes : int
@@ -94,31 +94,29 @@ def list_part(
     of similar size when there are many thousand cells for each. The certificate counts this part so far; cells that no
     float64 gate was found for are warned of by every part that has some.
     """
-    data, mode, _ = prepare(X, None, None)
-    cells = _part_of_cells(data, bool(certify), index, of)
+    problem = prepare(X, None, None)
+    cells = _part_of_cells(problem, bool(certify), index, of)
     if cells.rank > 0 or index == 0:
-        yield from pieces(data, cells, mode, as_count(chunk, "chunk", minimum=2), bool(certify), as_threads(n_threads))
+        yield from pieces(problem, cells, as_count(chunk, "chunk", minimum=2), bool(certify), as_threads(n_threads))
 
 
 def count_part(X: npt.ArrayLike, index: int, of: int, *, n_threads: int | None = 1) -> int:
     """Count the cells of a part as :func:`list_part` has them."""
-    cells = _part_of_cells(as_design(X), False, index, of)
+    cells = _part_of_cells(prepare(X, None, None), False, index, of)
     return int(index == 0) if cells.rank == 0 else int(cells.count((1 << 63) - 1, as_threads(n_threads)))
 
 
-def _part_of_cells(data: FloatArray, certify: bool, index: int, of: int) -> Any:
-    cells = core.Arrangement(data, 0.0, certify)
+def _part_of_cells(problem: Problem, certify: bool, index: int, of: int) -> Any:
+    cells = problem.search(certify)
     cells.restrict(index, of)
     return cells
 
 
-def pieces(
-    data: FloatArray, cells: Any, mode: str, chunk: int, certify: bool, threads: int
-) -> Iterator[ActivationPatterns]:
+def pieces(problem: Problem, cells: Any, chunk: int, certify: bool, threads: int) -> Iterator[ActivationPatterns]:
     """Yield the cells that are left, at most `chunk` at a time."""
     if cells.rank == 0:
-        yield single_cell(data, cells, mode)
-    n_words, n_features = (data.shape[0] + 63) // 64, data.shape[1]
+        yield single_cell(problem, cells)
+    n_words, n_features = problem.n_words, problem.n_features
     while not cells.finished:
         capacity = max(chunk, cells.room)
         words = np.empty((capacity, n_words), dtype=np.uint64)
@@ -126,33 +124,36 @@ def pieces(
         found = cells.fill(words, gates, threads)
         if found == 0:
             continue
-        certificate = certificate_of(cells, mode, certify)
+        certificate = certificate_of(cells, problem.mode, certify)
         words.resize((found, n_words), refcheck=False)
         gates.resize((found, n_features), refcheck=False)
         for first in range(0, found, chunk):
             piece = slice(first, first + chunk)
-            yield ActivationPatterns(gates[piece], words[piece], data.shape[0], certificate=certificate)
+            yield ActivationPatterns(gates[piece], words[piece], problem.n_samples, certificate=certificate)
 
 
-def prepare(X: npt.ArrayLike, decimals: int | None, tol: float | None) -> tuple[FloatArray, str, float]:
-    """Return the matrix to work on, the mode and the tolerance (0: exact)."""
-    data = as_design(X)
-    if decimals is not None and tol is not None:
-        raise ValueError("decimals and tol exclude each other: the first is exact, the second is not")
-    if tol is not None:
-        return data, "tol", as_scalar(tol, "tol", strict=True)
-    if decimals is None:
-        return data, "exact", 0.0
-    places = as_count(decimals, "decimals", minimum=0)
-    rounded = np.rint(data * 10.0**places)
-    bad = np.argwhere(~(np.abs(rounded) < 2.0**53))
-    if bad.size:
-        j, k = map(int, bad[0])
-        raise ValueError(f"decimals={places} needs more than 53 bits for X[{j}, {k}] = {data[j, k]}: use fewer")
-    return rounded, "decimals", 0.0
+def list_cells(
+    problem: Problem, cells: Any, limit: int | None, threads: int, *, gates: bool = True
+) -> tuple[WordArray, FloatArray]:
+    """Return the masks and gates of all cells, where there is room for them; without gates an array without columns."""
+    n_words, n_features = problem.n_words, problem.n_features if gates else 0
+    capacity = affordable(problem, cells, limit, 8 * (n_words + n_features), threads)
+    words = np.empty((capacity, n_words), dtype=np.uint64)
+    points = np.empty((capacity, n_features))
+    found = cells.fill(words, points, threads)
+    words.resize((found, n_words), refcheck=False)
+    points.resize((found, n_features), refcheck=False)
+    return words, points
 
 
-def affordable(cells: Any, data: FloatArray, tol: float, limit: int | None, row_bytes: int, threads: int) -> int:
+def refuse_too_many(cells: Any) -> None:
+    """Raise where counting one by one might pass what an integer of 64 bits holds."""
+    bound = pattern_bound(cells.n_hyperplanes, cells.rank)
+    if bound >= 1 << 63:
+        raise ArrangementTooLargeError(f"X may have up to {bound:.3g} patterns, too many to count one by one")
+
+
+def affordable(problem: Problem, cells: Any, limit: int | None, row_bytes: int, threads: int) -> int:
     """Return for how many patterns there must be room; raise when that is too many."""
     bound = pattern_bound(cells.n_hyperplanes, cells.rank)
     in_memory = int(0.8 * available_memory()) // row_bytes
@@ -164,7 +165,7 @@ def affordable(cells: Any, data: FloatArray, tol: float, limit: int | None, row_
     if least > most:
         exact = f"at least {least} and at most {bound}"
     else:
-        counter = core.Arrangement(data, tol, False)
+        counter = problem.search(False)
         count = counter.count(min(most, (1 << 62)), threads)
         if count <= most:
             return int(count) + int(cells.room)
@@ -199,11 +200,11 @@ def certificate_of(cells: Any, mode: str, certify: bool) -> ArrangementCertifica
     )
 
 
-def single_cell(data: FloatArray, cells: Any, mode: str) -> ActivationPatterns:
+def single_cell(problem: Problem, cells: Any) -> ActivationPatterns:
     """Without hyperplanes the only cell is the whole space."""
-    n, d = data.shape
+    n, d = problem.n_samples, problem.n_features
     bits = np.zeros((1, 64 * ((n + 63) // 64)), dtype=np.uint8)
     bits[0, :n] = 1
     words = np.packbits(bits, axis=1, bitorder="little").view("<u8").astype(np.uint64)
-    certificate = ArrangementCertificate(1, 1, 0, 0, 0, 0, mode, cells.arithmetic)
+    certificate = ArrangementCertificate(1, 1, 0, 0, 0, 0, problem.mode, cells.arithmetic)
     return ActivationPatterns(np.eye(1, d), words, n, certificate=certificate)

@@ -167,7 +167,9 @@ def _joined(pieces: list[ActivationPatterns]) -> ActivationPatterns:
     return ActivationPatterns(gates, words, pieces[0].n_samples, certificate=pieces[-1].certificate)
 
 
-def refuse_other_numbers(decimals: int | None, tol: float | None, closed: bool) -> None:
+def refuse_other_numbers(decimals: int | None, tol: float | None, closed: bool, offsets: Any = None) -> None:
     """Refuse settings that ask for cells of other numbers than those given."""
-    if decimals is not None or tol is not None or closed:
-        raise ValueError("on a cluster cells are those of the numbers given: decimals, tol and closed do not apply")
+    if decimals is not None or tol is not None or closed or offsets is not None:
+        raise ValueError(
+            "on a cluster cells are those of the numbers given: offsets, decimals, tol and closed do not apply"
+        )

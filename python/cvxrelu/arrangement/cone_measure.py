@@ -37,9 +37,10 @@ def cone_measure(
     method : {"auto", "exact", "quadrature", "sample"}
         "exact": angles for rank 2 and areas of spherical polygons for rank 3 of X; lower ranks are trivial.
         "quadrature": volumes of spherical polytopes for rank 4 and 5, by orthoschemes and adaptive quadrature, good to
-        some 1e-14; time is proportional to n_samples^3 and n_samples^4 for each pattern. "sample": frequencies of
+        some 1e-13; time is proportional to n_samples^3 and n_samples^4 for each pattern. "sample": frequencies of
         Gaussian vectors and their negatives, for any rank. "auto": the first of these that there is for the rank, but
-        "sample" where quadrature would take many seconds.
+        "sample" where quadrature would take many seconds. The rank is the numerical one: a direction that float64
+        hardly sees changes no measure by more than `errors` say.
     n_draws : int
         Vectors to draw by "sample".
     random_state : None, int, numpy.random.Generator or RandomState

@@ -5,30 +5,59 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, WordArray, as_count, as_threads
-from ..base.native import core
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_dask
-from .cells import ArrangementCertificate, affordable, certificate_of, pattern_bound, pieces, prepare, single_cell
+from .affine import Regions, n_bounded, regions_of, whitney_numbers
+from .cells import ArrangementCertificate, certificate_of, list_cells, pieces, refuse_too_many, single_cell
 from .faces import closed_faces
+from .problem import Problem, prepare
 
 
+@overload
 def enumerate_patterns(
     X: npt.ArrayLike,
     *,
+    offsets: None = None,
     closed: bool = False,
     max_patterns: int | None = None,
     decimals: int | None = None,
     tol: float | None = None,
     certify: bool = True,
     n_threads: int | None = None,
-) -> ActivationPatterns:
+) -> ActivationPatterns: ...
+
+
+@overload
+def enumerate_patterns(
+    X: npt.ArrayLike,
+    *,
+    offsets: npt.ArrayLike,
+    max_patterns: int | None = None,
+    decimals: int | None = None,
+    tol: float | None = None,
+    certify: bool = True,
+    n_threads: int | None = None,
+) -> Regions: ...
+
+
+def enumerate_patterns(
+    X: npt.ArrayLike,
+    *,
+    offsets: npt.ArrayLike | None = None,
+    closed: bool = False,
+    max_patterns: int | None = None,
+    decimals: int | None = None,
+    tol: float | None = None,
+    certify: bool = True,
+    n_threads: int | None = None,
+) -> ActivationPatterns | Regions:
     """Find every activation pattern 1[X g >= 0] of gates g in general position, each with a gate.
 
     These are the full-dimensional cells of the arrangement of hyperplanes x_j . g = 0. They come in antipodal pairs,
@@ -40,6 +69,11 @@ def enumerate_patterns(
     ----------
     X : array_like of shape (n_samples, n_features)
         Data matrix of any rank, with duplicate, opposite or zero rows or not. For a bias append a column of ones.
+        Floats are taken as they are; integers of any size, ``fractions.Fraction``, ``decimal.Decimal``, SymPy rationals
+        and strings such as "1/3" are as exact.
+    offsets : array_like of shape (n_samples,), optional
+        Numbers b, of the same kinds: the result has the regions of the affine hyperplanes x_j . u = b_j instead, whose
+        patterns are 1[X u >= b]. A row that is zero is active everywhere, or nowhere, as 0 >= b_j says.
     closed : bool, default False
         Add the patterns that are attained only on hyperplanes, where 1[0 >= 0] is 1: the result is then exactly
         ``{1[X u >= 0] : u}``. They come last, each once: for u = 0 the pattern that is 1 everywhere, unless a cell has
@@ -61,22 +95,27 @@ def enumerate_patterns(
 
     Returns
     -------
-    ActivationPatterns
-        With `certificate`, an :class:`ArrangementCertificate`.
+    ActivationPatterns or Regions
+        With `certificate`, an :class:`ArrangementCertificate`; with offsets :class:`Regions`, which says also which are
+        bounded.
 
     Raises
     ------
     ArrangementTooLargeError
         Before anything is allocated, when there are more than `max_patterns` or the result would not fit into 80 % of
-        the memory that is available. Patterns on hyperplanes are counted while they are found.
+        the memory that is available, or X has a rank above 62. Patterns on hyperplanes are counted while they are
+        found.
+    TypeError
+        For entries that are no rational numbers.
     ValueError
-        For bad shapes, entries that are not finite, a rank above 62, or contradicting settings; in the middle where
-        signs that `tol` decides give more cells than any hyperplanes can, as rows do that differ by about `tol`.
+        For bad shapes, entries that are not finite, or contradicting settings; in the middle where signs that `tol`
+        decides give more cells than any hyperplanes can, as rows do that differ by about `tol`.
 
     Warns
     -----
     UserWarning
-        When some cells are so thin that no float64 gate was found inside (there may be none, as between the lines of
+        When floats are dependent to rounding but not exactly, so that a tolerance is more likely to be meant. When
+        some cells are so thin that no float64 gate was found inside (there may be none, as between the lines of
         (1, 1) and (1, 1 - 2^-53)), or no float64 gate was found on a face; their patterns are right all the same.
 
     Notes
@@ -98,32 +137,34 @@ def enumerate_patterns(
     if is_dask(X):
         from . import cluster
 
-        cluster.refuse_other_numbers(decimals, tol, closed)
+        cluster.refuse_other_numbers(decimals, tol, closed, offsets)
         return cluster.enumerate_parts(X, max_patterns=max_patterns, certify=certify, n_threads=n_threads)
-    data, mode, width = prepare(X, decimals, tol)
+    problem = prepare(X, decimals, tol, offsets)
     threads = as_threads(n_threads)
     limit = None if max_patterns is None else as_count(max_patterns, "max_patterns")
-    _refuse_rounded(closed, mode)
-    cells = core.Arrangement(data, width, bool(certify))
+    _refuse_rounded(closed, problem.mode)
+    cells = problem.search(bool(certify))
+    if offsets is not None:
+        if closed:
+            raise ValueError("closed=True is for hyperplanes through the origin: leave closed or offsets out")
+        problem.warn_if_nearly_degenerate(cells)
+        words, gates = list_cells(problem, cells, None if limit is None else 2 * limit, threads)
+        return regions_of(problem, words, gates, certificate_of(cells, problem.mode, bool(certify)), threads)
     if cells.rank == 0:
-        return single_cell(data, cells, mode)
-    n_words, n_features = (data.shape[0] + 63) // 64, data.shape[1]
-    capacity = affordable(cells, data, width, limit, 8 * (n_words + n_features), threads)
-    words = np.empty((capacity, n_words), dtype=np.uint64)
-    gates = np.empty((capacity, n_features))
-    found = cells.fill(words, gates, threads)
-    words.resize((found, n_words), refcheck=False)
-    gates.resize((found, n_features), refcheck=False)
-    certificate = certificate_of(cells, mode, bool(certify))
+        return single_cell(problem, cells)
+    problem.warn_if_nearly_degenerate(cells)
+    words, gates = list_cells(problem, cells, limit, threads)
+    found = len(words)
+    certificate = certificate_of(cells, problem.mode, bool(certify))
     if closed:
         parts = [(words, gates)]
         cells_only = certificate
-        for words, gates, certificate in _with_faces(data, cells, cells_only, bool(certify), threads):
+        for words, gates, certificate in _with_faces(problem, cells, cells_only, bool(certify), threads):
             parts.append((words, gates))
             if limit is not None and certificate.n_cells + certificate.n_on_hyperplanes > limit:
                 raise ArrangementTooLargeError(f"X has {found} cells and more patterns, but max_patterns is {limit}")
         words, gates = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return ActivationPatterns(gates, words, data.shape[0], certificate=certificate)
+    return ActivationPatterns(gates, words, problem.n_samples, certificate=certificate)
 
 
 def iter_patterns(
@@ -165,32 +206,31 @@ def iter_patterns(
 
         cluster.refuse_other_numbers(decimals, tol, closed)
         return cluster.iter_parts(X, chunk=chunk, certify=certify, n_threads=n_threads)
-    data, mode, width = prepare(X, decimals, tol)
+    problem = prepare(X, decimals, tol)
     chunk, threads = as_count(chunk, "chunk", minimum=2), as_threads(n_threads)
-    _refuse_rounded(closed, mode)
-    return _stream(data, mode, width, closed, chunk, bool(certify), threads)
+    _refuse_rounded(closed, problem.mode)
+    return _stream(problem, closed, chunk, bool(certify), threads)
 
 
-def _stream(
-    data: FloatArray, mode: str, width: float, closed: bool, chunk: int, certify: bool, threads: int
-) -> Iterator[ActivationPatterns]:
-    cells = core.Arrangement(data, width, certify)
-    yield from pieces(data, cells, mode, chunk, certify, threads)
+def _stream(problem: Problem, closed: bool, chunk: int, certify: bool, threads: int) -> Iterator[ActivationPatterns]:
+    cells = problem.search(certify)
+    problem.warn_if_nearly_degenerate(cells)
+    yield from pieces(problem, cells, chunk, certify, threads)
     if closed and cells.rank > 0:
-        so_far = certificate_of(cells, mode, False)
-        for words, gates, certificate in _with_faces(data, cells, so_far, certify, threads):
+        so_far = certificate_of(cells, problem.mode, False)
+        for words, gates, certificate in _with_faces(problem, cells, so_far, certify, threads):
             for first in range(0, len(words), chunk):
                 piece = slice(first, first + chunk)
-                yield ActivationPatterns(gates[piece], words[piece], data.shape[0], certificate=certificate)
+                yield ActivationPatterns(gates[piece], words[piece], problem.n_samples, certificate=certificate)
 
 
 def _with_faces(
-    data: FloatArray, cells: Any, certificate: ArrangementCertificate, certify: bool, threads: int
+    problem: Problem, cells: Any, certificate: ArrangementCertificate, certify: bool, threads: int
 ) -> Iterator[tuple[WordArray, FloatArray, ArrangementCertificate]]:
     """Yield the patterns on hyperplanes with certificates that count them as well."""
     missing = 0
-    for words, gates in closed_faces(data, cells, threads):
-        right = int((core.pack_patterns(data, gates, threads)[0] == words).all(axis=1).sum()) if certify else 0
+    for words, gates in closed_faces(problem.rows, cells, threads):
+        right = int((problem.patterns_of(gates, threads) == words).all(axis=1).sum()) if certify else 0
         missing += len(words) - right
         certificate = dataclasses.replace(
             certificate,
@@ -215,6 +255,8 @@ def _refuse_rounded(closed: bool, mode: str) -> None:
 def count_patterns(
     X: npt.ArrayLike,
     *,
+    offsets: npt.ArrayLike | None = None,
+    bounded: bool = False,
     closed: bool = False,
     decimals: int | None = None,
     tol: float | None = None,
@@ -224,8 +266,10 @@ def count_patterns(
 
     Parameters
     ----------
-    X, closed, decimals, tol, n_threads
+    X, offsets, closed, decimals, tol, n_threads
         As in :func:`enumerate_patterns`.
+    bounded : bool, default False
+        With offsets: count the bounded regions alone (but for directions that are parallel to all hyperplanes).
 
     Returns
     -------
@@ -236,20 +280,33 @@ def count_patterns(
     ------
     ArrangementTooLargeError
         When there can be 2^63 cells or more.
+    TypeError, ValueError
+        As :func:`enumerate_patterns`.
+
+    Warns
+    -----
+    UserWarning
+        When floats are dependent to rounding but not exactly.
     """
     if is_dask(X):
         from . import cluster
 
-        cluster.refuse_other_numbers(decimals, tol, closed)
+        cluster.refuse_other_numbers(decimals, tol, closed, offsets)
         return cluster.count_parts(X, n_threads)
-    data, mode, width = prepare(X, decimals, tol)
+    problem = prepare(X, decimals, tol, offsets)
     threads = as_threads(n_threads)
-    _refuse_rounded(closed, mode)
-    cells = core.Arrangement(data, width, False)
+    _refuse_rounded(closed, problem.mode)
+    if bounded and offsets is None:
+        raise ValueError("bounded=True needs offsets: no cell of hyperplanes through the origin is bounded")
+    if closed and offsets is not None:
+        raise ValueError("closed=True is for hyperplanes through the origin: leave closed or offsets out")
+    cells = problem.search(False)
     if cells.rank == 0:
         return 1
-    bound = pattern_bound(cells.n_hyperplanes, cells.rank)
-    if bound >= 1 << 63:
-        raise ArrangementTooLargeError(f"X may have up to {bound:.3g} patterns, too many to count one by one")
-    faces = sum(len(words) for words, _ in closed_faces(data, cells, threads)) if closed else 0
-    return int(cells.count((1 << 63) - 1, threads)) + faces
+    problem.warn_if_nearly_degenerate(cells)
+    refuse_too_many(cells)
+    faces = sum(len(words) for words, _ in closed_faces(problem.rows, cells, threads)) if closed else 0
+    count = int(cells.count((1 << 63) - 1, threads))
+    if bounded:
+        return n_bounded(whitney_numbers(cells))
+    return count + faces if offsets is None else count // 2

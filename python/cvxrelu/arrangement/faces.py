@@ -11,7 +11,6 @@ that are not empty. None has to be remembered. Such a flat has more rows than it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 
 from ..base.arrays import FloatArray, WordArray
 from ..base.native import core
+from .exact_rows import ExactRows, primitive
 
 #: Patterns of Gaussian vectors that show most flats without positive dependence to be so.
 _N_KNOWN = 4096
@@ -27,16 +27,19 @@ _N_KNOWN = 4096
 #: Bits of the coordinates that a point of a face is rounded to, so that it stays on its hyperplanes.
 _GATE_BITS = (1, 3, 6, 10, 15, 20, 26, 32, 40, 52)
 
+#: Gates have entries of this size at most, so that no product with a gate overflows where its row is of size one.
+_LARGEST_GATE = 2.0**500
+
 Rational = list[list[Fraction]]
 
 
-def closed_faces(X: FloatArray, cells: Any, threads: int) -> Iterator[tuple[WordArray, FloatArray]]:
+def closed_faces(rows: ExactRows, cells: Any, threads: int) -> Iterator[tuple[WordArray, FloatArray]]:
     """Find the patterns that no full-dimensional cell has, flat by flat, each once.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        Data matrix.
+    rows : ExactRows
+        The data matrix.
     cells : core.Arrangement
         Its arrangement, in exact arithmetic.
     threads : int
@@ -49,21 +52,26 @@ def closed_faces(X: FloatArray, cells: Any, threads: int) -> Iterator[tuple[Word
     gates : ndarray of shape (n_faces, n_features)
         A point of each face where float64 numbers express one, else one near it.
     """
-    live = X.any(axis=1)
-    if not live.any() or _half_space(X[live]):
+    n, d = len(rows.sums), rows.n_features
+    live = rows.sums.any(axis=1)
+    if not live.any() or _half_space(rows.select(live)):
         return
     rng = np.random.default_rng(0)
-    known, margin = core.pack_patterns(X, rng.standard_normal((_N_KNOWN, X.shape[1])), threads)
+    known, margin = core.pack_patterns(rows.sums, rows.gates(rng.standard_normal((_N_KNOWN, d))), threads)
     known = np.unique(known[margin > 0], axis=0)
     masks, bases = cells.dependent_flats(known)
     for mask, basis in zip(masks, bases, strict=True):
-        flat = np.unpackbits(mask.astype("<u8").view(np.uint8), count=len(X), bitorder="little").astype(bool)
-        if _balanced(X[flat]):
-            for words, gates in _pieces(core.Arrangement(cells, basis), X.shape[0], X.shape[1], threads):
-                yield words, _onto_face(X, basis, words, gates, threads)
-    if _balanced(X[live]):
-        origin = np.zeros((1, X.shape[1]))
-        yield core.pack_patterns(X, origin, 1)[0], origin
+        flat = np.unpackbits(mask.astype("<u8").view(np.uint8), count=n, bitorder="little").astype(bool)
+        if _balanced(rows.select(flat)):
+            for words, gates in _pieces(core.Arrangement(cells, basis), n, d, threads):
+                yield words, _onto_face(rows, basis, words, gates, threads)
+    if _balanced(rows.select(live)):
+        yield _patterns_of(rows, np.zeros((1, d)), 1), np.zeros((1, d))
+
+
+def _patterns_of(rows: ExactRows, gates: FloatArray, threads: int) -> WordArray:
+    words: WordArray = core.pack_patterns(rows.sums, rows.gates(gates), threads)[0]
+    return words
 
 
 def _pieces(cells: Any, n: int, d: int, threads: int) -> Iterator[tuple[WordArray, FloatArray]]:
@@ -74,21 +82,22 @@ def _pieces(cells: Any, n: int, d: int, threads: int) -> Iterator[tuple[WordArra
         yield words[:found], gates[:found]
 
 
-def _half_space(rows: FloatArray) -> bool:
+def _half_space(rows: ExactRows) -> bool:
     """Whether some v is seen to have rows @ v > 0 everywhere, for rows that are not zero; else there may be one."""
-    rows = _of_one_size(rows)
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    target = np.zeros(rows.shape[1] + 1)
+    unit = _of_one_size(rows.rounded)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    target = np.zeros(unit.shape[1] + 1)
     target[-1] = 1.0
     nearest = _non_negative(np.vstack([unit.T, np.ones(len(unit))]), target) @ unit  # of their convex hull to 0
-    words, margin = core.pack_patterns(rows, nearest[None], 1)
-    return bool(margin[0] > 0 and np.unpackbits(words.view(np.uint8)).sum() == len(rows))
+    words, margin = core.pack_patterns(rows.sums, rows.gates(nearest[None]), 1)
+    return bool(margin[0] > 0 and np.unpackbits(words.view(np.uint8)).sum() == len(unit))
 
 
-def _balanced(rows: FloatArray) -> bool:
+def _balanced(matrix: ExactRows) -> bool:
     """Whether some combination of rows that are not zero, with all weights positive, vanishes; exactly."""
-    rows = _of_one_size(rows)
-    exact = [[Fraction(float(x)) for x in row] for row in rows]
+    rows = _of_one_size(matrix.rounded)  # what it loses to rounding or underflow makes a worse guess, no more
+    sizes = [Fraction(2) ** int(e) for e in np.frexp(np.abs(matrix.rounded).max(axis=1))[1]]
+    exact = [[x / size for x in row] for row, size in zip(matrix.rational(), sizes, strict=True)]
     total = [sum(column) for column in zip(*exact, strict=True)]
     if not any(total):
         return True
@@ -170,16 +179,15 @@ def _null_space(matrix: Rational) -> list[list[int]]:
         vector[free] = Fraction(1)
         for row, pivot in zip(rows, pivots, strict=False):
             vector[pivot] = -row[free]
-        scale = math.lcm(*(x.denominator for x in vector))
-        integers = [int(x * scale) for x in vector]
-        divisor = math.gcd(*integers)
-        basis.append([x // divisor for x in integers])
+        basis.append(primitive(vector))
     return basis
 
 
-def _onto_face(X: FloatArray, basis: list[int], words: WordArray, gates: FloatArray, threads: int) -> FloatArray:
+def _onto_face(rows: ExactRows, basis: list[int], words: WordArray, gates: FloatArray, threads: int) -> FloatArray:
     """Move gates near faces of a flat onto them: to small integer combinations of a basis of the subspace."""
-    directions = _null_space([[Fraction(float(x)) for x in X[j]] for j in basis])
+    gates = np.nan_to_num(gates, nan=0.0, posinf=_LARGEST_GATE, neginf=-_LARGEST_GATE)
+    gates = np.ldexp(gates, np.minimum(0, 500 - np.frexp(np.abs(gates).max(axis=1, keepdims=True))[1]))
+    directions = _null_space(rows.select(np.array(basis)).rational())
     longest = max(max(map(abs, vector)) for vector in directions).bit_length()
     shift = max(0, longest - 900)  # beyond float64 lie only points that it cannot express
     N = np.array([[float(x >> shift) for x in vector] for vector in directions])
@@ -189,7 +197,7 @@ def _onto_face(X: FloatArray, basis: list[int], words: WordArray, gates: FloatAr
     left = np.arange(len(gates))
     for bits in _GATE_BITS:
         points = np.rint(np.ldexp(coordinates[left], bits)) @ N
-        there = (core.pack_patterns(X, points, threads)[0] == words[left]).all(axis=1)
+        there = (_patterns_of(rows, points, threads) == words[left]).all(axis=1)
         gates[left[there]] = (
             points[there] / np.maximum(np.exp2(np.frexp(np.abs(points[there]).max(axis=1))[1]), 1)[:, None]
         )

@@ -29,9 +29,34 @@ def as_real(value: Any, name: str) -> FloatArray:
             array = array.astype(np.float64)
         if array.dtype.itemsize > 8 and array.dtype.kind == "f":
             raise TypeError
-        return np.asarray(array, dtype=np.float64)
+        real = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be an array of real numbers, not {describe(value)}") from None
+    except OverflowError:
+        real = np.full(np.shape(value), np.inf)  # an integer beyond 1e308, which the next line names
+    _refuse_rounded_integers(value, real, name)
+    return real
+
+
+_HELD = 2.0**53  # integers up to here are float64 numbers
+
+
+def _refuse_rounded_integers(value: Any, real: FloatArray, name: str) -> None:
+    """Raise for an integer that float64 does not hold; most are seen to be small from their rounded values."""
+    large = np.argwhere(np.abs(real) >= _HELD)
+    if len(large) == 0 or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
+        return
+    # What was given before NumPy made one type of it, or a data frame one of its columns.
+    given = value.to_numpy(dtype=object) if hasattr(value, "to_numpy") else np.asarray(value, dtype=object)
+    for place in map(tuple, large):
+        entry = given[place]
+        if isinstance(entry, numbers.Integral) and int(entry) != float(real[place]):
+            where = f"[{', '.join(map(str, place))}]" if place else ""
+            text = str(entry) if abs(int(entry)) < 10**40 else "too large"
+            raise ValueError(
+                f"{name}{where} is {text}, an integer that float64 rounds to {real[place]:.17g}: subtract a common "
+                "part first, or leave identifiers out (enumerate_patterns and Arrangement take integers of any size)"
+            )
 
 
 def describe(value: Any) -> str:

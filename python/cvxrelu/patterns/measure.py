@@ -24,9 +24,8 @@ class ConeMeasure:
     probabilities : ndarray of shape (n_patterns,)
         P[h in K_i], h ~ N(0, I).
     errors : ndarray of shape (n_patterns,)
-        With ``method="sample"`` the standard errors. With ``"exact"`` an estimate of the rounding error, 1e-15 for
-        each (a cell thinner than float64 resolves counts as 0). With ``"quadrature"`` the estimate of quadrature and
-        rounding errors.
+        With ``method="sample"`` the standard errors. Else bounds on the rounding errors, thin cells and nearly
+        dependent columns included, and with ``"quadrature"`` the estimate of the quadrature error as well.
     method : {"exact", "quadrature", "sample"}
         How they were computed.
     n_draws : int
@@ -65,67 +64,90 @@ def measure_cells(
     if method not in ("auto", "exact", "quadrature", "sample"):
         raise ValueError(f'method must be "auto", "exact", "quadrature" or "sample", not {method!r}')
     draws, threads = as_count(n_draws, "n_draws"), as_threads(n_threads)
-    basis = row_space(X)
-    rank = basis.shape[1]
+    coordinates, moved = _coordinates(X)
+    rank = coordinates.shape[1]
     if method == "exact" and rank > 3:
         raise ValueError(f'method="exact" needs rank 3 at most, but X has rank {rank}: use method="sample"')
     if method == "quadrature" and rank not in (4, 5):
         raise ValueError(f'method="quadrature" needs rank 4 or 5, but X has rank {rank}')
     work = len(patterns) * float(X.any(axis=1).sum()) ** max(rank - 1, 0)
     if method == "quadrature" or (method == "auto" and rank in (4, 5) and work <= MODEST_WORK):
-        return _by_quadrature(X, patterns, basis, threads)
+        probabilities, errors = _by_quadrature(coordinates, patterns, threads)
+        return ConeMeasure(probabilities, errors + moved, "quadrature", 0)
     if method == "sample" or rank > 3:
         return _sampled(X, patterns, draws, as_generator(random_state), threads)
     if rank < 2:
         probabilities = np.full(len(patterns), 0.5**rank)
+        errors = np.zeros(len(patterns))
     else:
-        probabilities = core.cone_measure(
-            np.ascontiguousarray(X @ basis), patterns.words, np.ascontiguousarray(patterns.gates @ basis), threads
-        )
-    return ConeMeasure(probabilities, np.full(len(patterns), 1e-15), "exact", 0)
+        probabilities, errors = core.cone_measure(coordinates, patterns.words, threads)
+    return ConeMeasure(probabilities, errors + moved, "exact", 0)
 
 
-def _by_quadrature(X: FloatArray, patterns: Cells, basis: FloatArray, threads: int) -> ConeMeasure:
+def _by_quadrature(rows: FloatArray, patterns: Cells, threads: int) -> tuple[FloatArray, FloatArray]:
     """Antipodal cells have the same measure, so only one of each pair is computed."""
-    live = np.asarray(X.any(axis=1))
+    live = np.asarray(rows.any(axis=1))
     antipode = patterns.words ^ pack_mask(live)
     first = int(np.flatnonzero(live)[0])
     inactive = (patterns.words[:, first // 64] >> np.uint64(first % 64)) & np.uint64(1) == 0
     representative = np.where(inactive[:, None], antipode, patterns.words)
     _, chosen, position = np.unique(row_keys(representative), return_index=True, return_inverse=True)
     words = np.ascontiguousarray(representative[chosen])
-    rows = np.ascontiguousarray(X @ basis)
-    unit = rows[live] / np.linalg.norm(rows[live], axis=1, keepdims=True)
-    gates = np.where(inactive[:, None], -patterns.gates, patterns.gates)[chosen] @ basis
+    unit = _of_norm_one(rows[live])
     octets = words.astype("<u8", copy=False).view(np.uint8)
-    signs = np.where(np.unpackbits(octets, axis=1, count=len(X), bitorder="little")[:, live] != 0, 1.0, -1.0)
-    centers = np.array([_center(sign[:, None] * unit, gate) for sign, gate in zip(signs, gates, strict=True)])
-    probabilities, errors = core.solid_angles(rows, words, centers, threads)
-    return ConeMeasure(probabilities[position], errors[position], "quadrature", 0)
+    signs = np.where(np.unpackbits(octets, axis=1, count=len(rows), bitorder="little")[:, live] != 0, 1.0, -1.0)
+    weights = np.zeros((len(words), len(rows)))
+    weights[:, live] = [_nearest_to_zero(sign[:, None] * unit) for sign in signs]
+    probabilities, errors = core.solid_angles(rows, words, weights, threads)
+    return probabilities[position], errors[position]
 
 
-def _center(normals: FloatArray, gate: FloatArray) -> FloatArray:
-    """Return a point of the cone {u : normals @ u >= 0} with the cone in its half-space: that of largest margin.
-
-    It is the point of the convex hull of the normals that is nearest to 0. In cones too thin for that, which are far
-    from filling a half-space, the gate serves as well.
-    """
+def _nearest_to_zero(points: FloatArray) -> FloatArray:
+    """Return weights of the point of the convex hull that is nearest to 0, or of another where that takes too long."""
     from scipy.optimize import nnls  # here: the package itself needs NumPy only
 
-    target = np.zeros(normals.shape[1] + 1)
+    target = np.zeros(points.shape[1] + 1)
     target[-1] = 1.0
-    weights, _ = nnls(np.vstack([normals.T, np.ones(len(normals))]), target, maxiter=100 * len(normals))
-    center = weights @ normals
-    return center if (normals @ center > 1e-6 * np.linalg.norm(center)).all() else gate
+    try:
+        return np.asarray(nnls(np.vstack([points.T, np.ones(len(points))]), target, maxiter=100 * len(points))[0])
+    except RuntimeError:
+        return np.ones(len(points))
+
+
+def _of_norm_one(rows: FloatArray) -> FloatArray:
+    """Divide rows by their norms; rows that are zero stay."""
+    scale = np.abs(rows).max(axis=1, keepdims=True)
+    rows = np.divide(rows, scale, out=np.zeros_like(rows), where=scale > 0)
+    norms: FloatArray = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
+    unit: FloatArray = rows / norms
+    return unit
 
 
 def row_space(X: FloatArray) -> FloatArray:
-    """Return an orthonormal basis of the row space, (n_features, rank)."""
+    """Return an orthonormal basis of the row space, (n_features, rank), by the numerical rank."""
     scale = np.abs(X).max(axis=1, keepdims=True)
     rows = np.divide(X, scale, out=np.zeros_like(X), where=scale > 0)
     _, values, vectors = np.linalg.svd(rows, full_matrices=False)
     rank = int((values > values[0] * max(X.shape) * np.finfo(float).eps).sum()) if values[0] > 0 else 0
     return np.ascontiguousarray(vectors[:rank].T)
+
+
+def _coordinates(X: FloatArray) -> tuple[FloatArray, float]:
+    """Return coordinates of the rows in an orthonormal basis of their span, and what that changes of a measure at most.
+
+    A half-space whose normal turns by an angle t changes by t / (2 pi) of the Gaussian measure, on either side. So what
+    rounding, and directions beyond the numerical rank, turn all rows by bounds the error of every cell. Where the span
+    is the whole space the rows are their own coordinates.
+    """
+    basis = row_space(X)
+    d, rank = basis.shape
+    if rank == d:
+        return X, 0.0
+    unit = _of_norm_one(X)
+    coordinates = unit @ basis
+    skew = np.linalg.norm(basis.T @ basis - np.eye(rank)) + 2 * d * np.finfo(float).eps
+    turned = np.linalg.norm(unit - coordinates @ basis.T, axis=1) + skew * X.any(axis=1)
+    return coordinates, float(turned.sum() / (2 * np.pi))
 
 
 def _sampled(X: FloatArray, patterns: Cells, n_draws: int, rng: np.random.Generator, threads: int) -> ConeMeasure:
@@ -134,7 +156,7 @@ def _sampled(X: FloatArray, patterns: Cells, n_draws: int, rng: np.random.Genera
     keys = np.concatenate([row_keys(patterns.words), row_keys(antipode)])
     distinct, position = np.unique(keys, return_inverse=True)
     counts = np.zeros(distinct.size, dtype=np.int64)
-    piece = max(1, min(n_draws, 2**24 // max(8 * X.shape[1], 1)))
+    piece = max(1, min(n_draws, 2**20 // max(8 * X.shape[1], 1)))  # some hundredths of a second
     for first in range(0, n_draws, piece):
         gates = rng.standard_normal((min(piece, n_draws - first), X.shape[1]))
         words, _ = core.pack_patterns(X, gates, threads)

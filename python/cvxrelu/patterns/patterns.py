@@ -76,15 +76,18 @@ class ActivationPatterns:
         )
 
     def __getitem__(self, index: Any) -> ActivationPatterns:
-        """Return the chosen patterns; what was drawn but not chosen is forgotten."""
-        chosen = np.atleast_1d(np.arange(len(self))[index])
+        """Return the chosen patterns, one chosen twice with its draws twice; the draws of others are forgotten."""
+        chosen = _chosen(index, len(self))
         parts: dict[str, Any] = {"zero_count": 0, "certificate": None}
         if self.draws is not None and self.draw_pattern is not None:
-            position = np.full(len(self), -1)
-            position[chosen] = np.arange(chosen.size)
-            keep = position[self.draw_pattern] >= 0
-            parts["draws"] = self.draws[keep]
-            parts["draw_pattern"] = position[self.draw_pattern[keep]]
+            copies = np.bincount(chosen, minlength=len(self))
+            times = copies[self.draw_pattern]
+            draw = np.repeat(np.arange(len(self.draws)), times)
+            copy = np.arange(draw.size) - np.repeat(np.cumsum(times) - times, times)
+            pattern = self.draw_pattern[draw]
+            first = np.cumsum(copies) - copies  # of the copies of a pattern, in the order of patterns
+            parts["draws"] = self.draws[draw]
+            parts["draw_pattern"] = np.argsort(chosen, kind="stable")[first[pattern] + copy]
         if self.counts is not None:
             parts["counts"] = self.counts[chosen]
         return dataclasses.replace(self, gates=self.gates[chosen], words=self.words[chosen], **parts)
@@ -154,3 +157,24 @@ class ActivationPatterns:
         return measure_cells(
             X, self, method=method, n_draws=n_draws, random_state=random_state, n_threads=n_threads
         ).probabilities
+
+
+def _chosen(index: Any, size: int) -> npt.NDArray[np.intp]:
+    """Return the positions that an index means: an integer, a slice, integers or a mask, in one dimension."""
+    if not isinstance(index, slice):
+        array = np.asarray(index)
+        if array.size == 0 and array.ndim == 1:
+            array = array.astype(np.intp)
+        single = array.ndim == 0 and array.dtype.kind in "iu"
+        if (
+            index is None
+            or isinstance(index, tuple)
+            or not (single or array.ndim == 1)
+            or array.dtype.kind not in "iub"
+        ):
+            raise IndexError(
+                "patterns are indexed by an integer, a slice, a list of integers or a boolean mask, not by "
+                f"{'an array of shape ' + str(array.shape) if array.ndim > 1 else repr(index)}"
+            )
+        index = array
+    return np.atleast_1d(np.arange(size)[index])

@@ -14,9 +14,9 @@ int main() {
 
   WordMatrix patterns(p, words_for(n));
   Vector margins(p);
-  pack_patterns(X, gates, patterns, margins, default_threads());
-
   Monitor monitor;
+  pack_patterns(X, gates, patterns, margins, default_threads(), monitor);
+
   const MaskedDesign design(X, patterns, default_threads(), monitor);
   const GroupLassoProblem problem{design, y, 0, weights, 0, none};
   std::vector<GroupLassoResult> path;

@@ -1,0 +1,313 @@
+"""An arrangement of hyperplanes as a geometric object: regions, faces, polynomials, and what is made of it."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.arrays import WordArray, as_count, as_threads
+from ..base.bits import pack_mask, unpack_patterns
+from ..base.native import core
+from ..patterns.patterns import ActivationPatterns
+from .affine import Regions, above, basis_columns, regions_of, whitney_numbers, without_infinity
+from .cells import certificate_of, list_cells, refuse_too_many, single_cell
+from .exact_rows import ExactRows, from_rational, primitive
+from .problem import Problem, prepare
+from .tope_graph import TopeGraph
+
+SignArray = npt.NDArray[np.int8]
+
+
+class Arrangement:
+    """Hyperplanes {u : a_j . u = b_j} in R^d, or through the origin.
+
+    All results are exact for the numbers given. What is costly is computed when it is first asked for, and kept.
+
+    Parameters
+    ----------
+    rows : array_like of shape (n_rows, d)
+        Normals a_j: floats, integers of any size, fractions, decimals, SymPy rationals, strings such as "1/3".
+    offsets : array_like of shape (n_rows,), optional
+        The b_j; by default all are 0, and the arrangement is a central one.
+    n_threads : int, optional
+        Threads; by default what OpenMP would take. No result depends on it.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows, however many of them give the same hyperplane. A row that is zero gives none; its sign is that of -b_j.
+    dimension : int
+        d.
+
+    Raises
+    ------
+    TypeError, ValueError, ArrangementTooLargeError
+        As :func:`enumerate_patterns`.
+
+    Examples
+    --------
+    >>> from cvxrelu import Arrangement
+    >>> lines = Arrangement([[1, 0], [0, 1], [1, 1]], offsets=[0, 0, 1])
+    >>> lines.n_regions, lines.n_bounded_regions
+    (7, 1)
+    >>> lines.characteristic_polynomial  # t^2 - 3 t + 3
+    (1, -3, 3)
+    """
+
+    def __init__(
+        self, rows: npt.ArrayLike, offsets: npt.ArrayLike | None = None, *, n_threads: int | None = None
+    ) -> None:
+        self._set_up(prepare(rows, None, None, offsets), offsets is not None, as_threads(n_threads))
+
+    def _set_up(self, problem: Problem, affine: bool, threads: int) -> None:
+        self._problem, self._affine, self._threads = problem, affine, threads
+        self.n_rows = problem.n_samples - affine
+        self.dimension = problem.n_features - affine
+
+    def _made(self, rows: ExactRows) -> Arrangement:
+        """Return an arrangement of the same kind."""
+        made = object.__new__(Arrangement)
+        made._set_up(Problem(rows, "exact", 0.0), self._affine, self._threads)
+        return made
+
+    def __repr__(self) -> str:
+        kind = "affine" if self._affine else "central"
+        return f"Arrangement({kind}, {self.n_hyperplanes} hyperplanes in dimension {self.dimension})"
+
+    # ---- invariants ----
+
+    @functools.cached_property
+    def _counted(self) -> Any:
+        """The search of the cells, of the cone where the arrangement is affine, after a count."""
+        cells = self._problem.search(False)
+        if cells.rank:
+            refuse_too_many(cells)
+            cells.count((1 << 63) - 1, self._threads)
+        return cells
+
+    @functools.cached_property
+    def n_hyperplanes(self) -> int:
+        """Distinct hyperplanes."""
+        return int(self._problem.search(False).n_hyperplanes) - self._affine
+
+    @functools.cached_property
+    def rank(self) -> int:
+        """Rank of the normals."""
+        return int(self._problem.search(False).rank) - self._affine
+
+    @property
+    def is_essential(self) -> bool:
+        """Whether the normals span the space."""
+        return self.rank == self.dimension
+
+    @functools.cached_property
+    def is_central(self) -> bool:
+        """Whether some point lies on all hyperplanes."""
+        if not self._affine:
+            return True
+        rows = Problem(self._problem.rows.select(np.arange(self.n_rows)), "exact", 0.0)
+        return int(rows.search(False).rank) == self.rank
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether the hyperplanes are in general position: k of them meet in codimension k, or not at all if k > rank.
+
+        Through the origin more than `rank` of them always meet there, which is no exception.
+        """
+        m, r = self.n_hyperplanes, self.rank
+        signs = [-1 if k % 2 else 1 for k in range(r + 1)]
+        if self._affine:
+            return list(self.whitney_numbers) == [s * math.comb(m, k) for k, s in enumerate(signs)]
+        expected = [s * math.comb(m, k) for k, s in enumerate(signs[:-1])]
+        return r == 0 or list(self.whitney_numbers[:-1]) == expected
+
+    @functools.cached_property
+    def whitney_numbers(self) -> tuple[int, ...]:
+        """Whitney numbers of the first kind, w_0 = 1, ..., w_rank: with signs, as in the characteristic polynomial.
+
+        (-1)^k w_k is the number of sets of k hyperplanes without broken circuit.
+        """
+        numbers = whitney_numbers(self._counted)
+        return tuple(without_infinity(numbers) if self._affine else numbers)
+
+    @property
+    def characteristic_polynomial(self) -> tuple[int, ...]:
+        """Coefficients of chi(t) = sum_k w_k t^(d - k), that of t^d first, as ``numpy.polyval`` takes them."""
+        return self.whitney_numbers + (0,) * (self.dimension - self.rank)
+
+    @property
+    def n_regions(self) -> int:
+        """Regions, (-1)^d chi(-1) (Zaslavsky, 1975)."""
+        return sum(map(abs, self.whitney_numbers))
+
+    @property
+    def n_bounded_regions(self) -> int:
+        """Regions that are bounded but for the directions parallel to all hyperplanes."""
+        return abs(sum(self.whitney_numbers))
+
+    @functools.cached_property
+    def face_vector(self) -> tuple[int, ...]:
+        """Faces of dimension 0, 1, ..., d; the last are the regions."""
+        vector = [0] * (self.dimension + 1)
+        vector[self.dimension] = self.n_regions
+        for rank, restricted, _ in self._restrictions():
+            count = 1 if restricted is None else int(restricted.count((1 << 63) - 1, self._threads))
+            vector[self.dimension - rank] += count // 2 if self._affine else count
+        return tuple(vector)
+
+    def _restrictions(self) -> Iterator[tuple[int, Any, WordArray]]:
+        """Yield rank, search and mask of every flat but the whole space; no search where the flat is the origin."""
+        cells = self._problem.search(False)
+        infinity = self._infinity
+        for rank in range(1, cells.rank):
+            for mask, basis in zip(*cells.flats(rank), strict=True):
+                if not (mask & infinity).any():
+                    yield rank, core.Arrangement(cells, basis), mask
+        if cells.rank and not self._affine:
+            yield cells.rank, None, self._live
+
+    @functools.cached_property
+    def _live(self) -> WordArray:
+        return pack_mask(self._problem.rows.sums.any(axis=1))
+
+    @property
+    def _infinity(self) -> WordArray:
+        """The row that the cone adds, as a mask."""
+        return pack_mask(np.arange(self._problem.n_samples) == (self.n_rows if self._affine else -1))
+
+    # ---- regions and faces ----
+
+    def regions(self, *, max_patterns: int | None = None) -> ActivationPatterns | Regions:
+        """Return all regions with a point inside each, as :func:`enumerate_patterns` does."""
+        cells = self._problem.search(True)
+        if cells.rank == 0:
+            return single_cell(self._problem, cells)
+        limit = None if max_patterns is None else as_count(max_patterns, "max_patterns") * (1 + self._affine)
+        words, gates = list_cells(self._problem, cells, limit, self._threads)
+        certificate = certificate_of(cells, "exact", True)
+        if self._affine:
+            return regions_of(self._problem, words, gates, certificate, self._threads)
+        return ActivationPatterns(gates, words, self.n_rows, certificate=certificate)
+
+    @functools.cached_property
+    def _words(self) -> WordArray:
+        """The patterns of all regions."""
+        return self._patterns_of(self._problem.search(False), self._live[:0])
+
+    def _patterns_of(self, cells: Any, mask: WordArray) -> WordArray:
+        if cells.rank == 0:
+            return pack_mask(np.ones(self.n_rows, dtype=bool))[None]
+        words, _ = list_cells(self._problem, cells, None, self._threads, gates=False)
+        return above(words, self.n_rows)[1] if self._affine else words
+
+    def sign_vectors(self) -> SignArray:
+        """Return the signs of a_j . u - b_j in all regions, of shape (n_regions, n_rows), -1, 0 or 1.
+
+        Zeros are where a row is zero, and its offset as well.
+        """
+        return self._signs(self._words, np.zeros_like(self._live))
+
+    def covectors(self) -> SignArray:
+        """Return the sign vectors of all faces, of shape (sum(face_vector), n_rows): regions first, points last."""
+        signs = [self.sign_vectors()]
+        for _, restricted, mask in self._restrictions():
+            if restricted is None:
+                signs.append(np.zeros((1, self.n_rows), dtype=np.int8))
+            else:
+                signs.append(self._signs(self._patterns_of(restricted, mask), mask))
+        return np.concatenate(signs)
+
+    def _signs(self, words: WordArray, vanishing: WordArray) -> SignArray:
+        zero = unpack_patterns((vanishing | ~self._live)[None], self._problem.n_samples)[: self.n_rows, 0]
+        signs: SignArray = np.where(unpack_patterns(words, self.n_rows), 1, -1).T.astype(np.int8)
+        signs[:, zero] = 0
+        return signs
+
+    def tope_graph(self) -> TopeGraph:
+        """Return which regions are neighbours, in the order of :meth:`regions`, and what hyperplane is between them."""
+        words = self._words
+        cells = self._problem.search(False)
+        if cells.rank < 2:
+            masks = self._live[None][: cells.rank]
+        else:
+            masks = cells.flats(1)[0]
+        masks = masks[~(masks & self._infinity).any(axis=1), : words.shape[1]]
+        dense = unpack_patterns(masks, self.n_rows)
+        rows = dense.argmax(axis=0).astype(np.int32)
+        order = np.argsort(rows)
+        masks, rows = np.ascontiguousarray(masks[order]), rows[order]
+        first, second, crossed = core.tope_graph(words, masks, self._threads)
+        return TopeGraph(np.stack([first, second], axis=1), rows[crossed], words, masks, rows)
+
+    def zonotope_vertices(self) -> npt.NDArray[np.float64]:
+        """Return sum_j s_j a_j for the sign vector s of every region: the vertices of the sum of segments [-a_j, a_j].
+
+        Raises
+        ------
+        ValueError
+            For an affine arrangement, and where float64 does not hold the rows.
+        """
+        if self._affine or not self._problem.rows.as_given:
+            raise ValueError("zonotopes are those of float64 rows without offsets")
+        vertices: npt.NDArray[np.float64] = self.sign_vectors() @ self._problem.rows.rounded
+        return vertices
+
+    # ---- other arrangements ----
+
+    def deletion(self, row: int) -> Arrangement:
+        """Return the arrangement without a row."""
+        keep = np.arange(self._problem.n_samples) != self._row(row)
+        if keep.sum() == self._affine:
+            raise ValueError("an arrangement needs a row")
+        return self._made(self._problem.rows.select(keep))
+
+    def restriction(self, row: int) -> Arrangement:
+        """Return what the other rows cut out of the hyperplane of a row, in all coordinates but one.
+
+        The coordinate that is left out is the first one in which the row's entry is largest. Rows keep their order and
+        signs; those parallel to the hyperplane become zero.
+        """
+        j = self._row(row)
+        rows = [primitive(entries) for entries in self._problem.rows.rational()]
+        own = rows.pop(j)
+        pivot = max(range(self.dimension), key=lambda k: abs(own[k]))
+        if own[pivot] == 0:
+            raise ValueError(f"row {row} is zero: it has no hyperplane")
+        if self.n_rows == 1 or self.dimension == 1:
+            raise ValueError("a restriction needs another row, and a hyperplane that is not a point")
+        sign = 1 if own[pivot] > 0 else -1
+        left = [k for k in range(len(own)) if k != pivot]
+        return self._made(from_rational([[sign * (x[k] * own[pivot] - x[pivot] * own[k]) for k in left] for x in rows]))
+
+    def essentialization(self) -> Arrangement:
+        """Return the arrangement in as many coordinates as its rank, of which all others are functions on the rows."""
+        rows = self._problem.rows
+        columns = basis_columns([primitive(entries)[: self.dimension] for entries in rows.rational()[: self.n_rows]])
+        if not columns:
+            raise ValueError("there are no hyperplanes")
+        kept = columns + [self.dimension] * self._affine
+        parts = [part * rows.n_features + k for part in range(rows.parts) for k in kept]
+        return self._made(ExactRows(np.ascontiguousarray(rows.sums[:, parts]), rows.parts, rows.as_given))
+
+    def cone(self) -> Arrangement:
+        """Return the central arrangement of the rows (a_j, -b_j) and, last, the hyperplane at infinity (0, 1)."""
+        rows = self._problem.rows
+        if not self._affine:
+            d, n = self.dimension, self.n_rows
+            sums = np.zeros((n + 1, rows.parts * (d + 1)))
+            for part in range(rows.parts):
+                sums[:n, part * (d + 1) : part * (d + 1) + d] = rows.sums[:, part * d : (part + 1) * d]
+            sums[n, d] = 1.0
+            rows = ExactRows(sums, rows.parts, rows.as_given)
+        made = object.__new__(Arrangement)
+        made._set_up(Problem(rows, "exact", 0.0), False, self._threads)
+        return made
+
+    def _row(self, row: int) -> int:
+        index = int(np.arange(self.n_rows)[row])
+        return index

@@ -1,0 +1,138 @@
+"""Regions of affine arrangements: published counts, brute force in fractions, degenerate rows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction as F
+
+import numpy as np
+import pytest
+from arrangement_families import gaussian
+from cvxrelu import ArrangementTooLargeError, count_patterns, enumerate_patterns
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import arrangement as reference
+
+f = math.factorial
+
+
+def differences(m, offsets):
+    """x_i - x_j = c for i < j, with the last coordinate left out."""
+    pairs = [(np.eye(m)[i] - np.eye(m)[j], c) for i, j in itertools.combinations(range(m), 2) for c in offsets]
+    return np.array([row[:-1] for row, _ in pairs]), np.array([float(c) for _, c in pairs])
+
+
+FAMILIES = {  # regions and bounded regions (Stanley, An Introduction to Hyperplane Arrangements, 2007)
+    "Shi 3": (differences(3, (0, 1)), 16, 4),
+    "Shi 4": (differences(4, (0, 1)), 125, 27),
+    "Catalan 3": (differences(3, (-1, 0, 1)), f(3) * 5, f(3) * 2),
+    "Catalan 4": (differences(4, (-1, 0, 1)), f(4) * 14, f(4) * 5),
+    "Linial 3": (differences(3, (1,)), 7, 1),
+    "Linial 4": (differences(4, (1,)), 36, 4),
+    "Linial 5": (differences(5, (1,)), 246, 26),
+    "semiorder 3": (differences(3, (-1, 1)), 19, 7),
+    "semiorder 4": (differences(4, (-1, 1)), 183, 61),
+    "generic 9 in 3": ((gaussian(9, 3), gaussian(9, 1, seed=1)[:, 0]), 1 + 9 + 36 + 84, math.comb(8, 3)),
+    "generic 12 in 2": ((gaussian(12, 2), gaussian(12, 1, seed=1)[:, 0]), 1 + 12 + 66, math.comb(11, 2)),
+    "points": ((np.ones((5, 1)), np.arange(5.0)), 6, 4),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families(name):
+    (A, b), n_regions, n_bounded = FAMILIES[name]
+    regions = enumerate_patterns(A, offsets=b)
+    assert len(regions) == count_patterns(A, offsets=b) == n_regions
+    assert regions.bounded.sum() == count_patterns(A, offsets=b, bounded=True) == n_bounded
+    assert regions.certificate.complete and regions.certificate.n_cells == n_regions
+    np.testing.assert_array_equal(regions.to_dense(), A @ regions.points.T >= b[:, None])
+    assert len(np.unique(regions.words, axis=0)) == n_regions
+
+
+entries = st.integers(-2, 2) | st.builds(F, st.integers(-3, 3), st.integers(1, 3))
+
+
+@st.composite
+def affine_rows(draw):
+    d = draw(st.integers(1, 2))
+    rows = draw(st.lists(st.lists(entries, min_size=d + 1, max_size=d + 1), min_size=1, max_size=5))
+    return [row[:-1] for row in rows], [row[-1] for row in rows]
+
+
+@settings(deadline=None, max_examples=60)
+@given(affine_rows())
+def test_against_insertion(arrangement):
+    A, b = arrangement
+    regions = enumerate_patterns(A, offsets=b)
+    expected = reference.bounded_regions(A, b)
+    found = dict(zip(map(tuple, regions.to_dense().T.tolist()), regions.bounded.tolist(), strict=True))
+    assert found == {tuple(sign >= 0 for sign in signs): bounded for signs, bounded in expected.items()}
+    assert count_patterns(A, offsets=b, bounded=True) == sum(expected.values())
+    assert regions.certificate.complete
+    for mask, point in zip(regions.to_dense().T, regions.points, strict=True):
+        for active, row, c in zip(mask, A, b, strict=True):
+            value = sum(F(x) * F(float(u)) for x, u in zip(row, point, strict=True)) - F(c)
+            assert (value > 0) == active if any(row) else active == (c <= 0)
+
+
+@pytest.mark.parametrize("n", [63, 64, 65])
+def test_rows_that_fill_words(n):
+    A, b = gaussian(n, 2), gaussian(n, 1, seed=3)[:, 0]
+    regions = enumerate_patterns(A, offsets=b)
+    assert len(regions) == 1 + n + math.comb(n, 2) and regions.words.shape[1] == (n + 63) // 64
+    np.testing.assert_array_equal(regions.to_dense(), A @ regions.points.T >= b[:, None])
+    assert regions.bounded.sum() == math.comb(n - 1, 2)
+
+
+def test_rows_without_a_hyperplane_and_repeated_ones():
+    A = [[1, 0], [2, 0], [-1, 0], [0, 0], [0, 0], [1, 0]]
+    b = [1, 2, -1, 1, -1, 2]
+    regions = enumerate_patterns(A, offsets=b)  # u_0 = 1 three times, u_0 = 2; 0 >= 1 never, 0 >= -1 always
+    assert sorted(map(tuple, regions.to_dense().T.astype(int).tolist())) == [
+        (0, 0, 1, 0, 1, 0),
+        (1, 1, 0, 0, 1, 0),
+        (1, 1, 0, 0, 1, 1),
+    ]
+    assert regions.bounded.sum() == 1  # the strip, but for the direction of its lines
+    nothing = enumerate_patterns([[0, 0]], offsets=[0])
+    assert len(nothing) == 1 and nothing.to_dense().all() and nothing.bounded.all()
+
+
+def test_offsets_zero_are_the_central_arrangement():
+    X = gaussian(7, 3)
+    regions = enumerate_patterns(X, offsets=np.zeros(7))
+    assert not regions.bounded.any() and count_patterns(X, offsets=np.zeros(7), bounded=True) == 0
+    assert set(map(tuple, regions.words.tolist())) == set(map(tuple, enumerate_patterns(X).words.tolist()))
+
+
+def test_settings():
+    A, b = differences(3, (0, 1))
+    some = enumerate_patterns(A, offsets=b)[[2, 0]]
+    assert len(some) == 2 and some.points.shape == (2, 2) and "2 of 6 rows" in repr(some)
+    assert len(enumerate_patterns(A, offsets=b, max_patterns=16)) == 16
+    with pytest.raises(ArrangementTooLargeError):
+        enumerate_patterns(A, offsets=b, max_patterns=15)
+    assert count_patterns([[0.1], [0.3]], offsets=[0.3, 0.9], decimals=1) == 2
+    with pytest.warns(UserWarning, match="rows 0 and 1 are parallel"):
+        assert count_patterns([[0.1], [0.3]], offsets=[0.3, 0.9]) == 3
+    assert count_patterns([["0.1"], ["0.3"]], offsets=["0.3", "0.9"]) == 2
+    plain = enumerate_patterns(A, offsets=b, certify=False)
+    assert plain.certificate.n_verified == 0 and len(plain) == 16
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"offsets": [1.0]}, r"offsets must have shape \(2,\)"),
+        ({"offsets": [[1.0, 2.0], [1.0, 3.0]]}, r"offsets must have shape \(2,\)"),
+        ({"offsets": [1.0, np.nan]}, "offsets must be finite"),
+        ({"offsets": [1.0, 2.0], "closed": True}, "leave closed or offsets out"),
+    ],
+)
+def test_bad_offsets(settings, message):
+    for function in (enumerate_patterns, count_patterns):
+        with pytest.raises(ValueError, match=message):
+            function(np.eye(2), **settings)
+    with pytest.raises(ValueError, match="bounded=True needs offsets"):
+        count_patterns(np.eye(2), bounded=True)
