@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cvxrelu
 import pytest
+from cvxrelu.gated.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "python" / "cvxrelu"
@@ -135,3 +136,33 @@ def test_public_classes_name_the_package_so_that_pickles_survive_moves():
     classes = [getattr(cvxrelu, name) for name in names if isinstance(getattr(cvxrelu, name), type)]
     assert len(classes) > 20
     assert {cls.__module__ for cls in classes} == {"cvxrelu"}
+
+
+def test_no_function_has_a_long_list_of_positions():
+    long = []
+    for module, tree in MODULES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                names = [argument.arg for argument in [*node.args.posonlyargs, *node.args.args]]
+                if len([name for name in names if name not in ("self", "cls")]) > 6:
+                    long.append(f"{module}.{node.name}")
+    for path in sorted((ROOT / "cpp" / "bindings").glob("*.cpp")):
+        for definition in re.split(r"\bdef\(", path.read_text())[1:]:
+            arguments = definition.partition(");\n")[0].partition("py::kw_only")[0]
+            if len(re.findall(r'py::arg\("', arguments)) > 8:
+                long.append(f"{path.name}: {definition[:40].strip()}")
+    assert not long
+
+
+def test_names_of_losses_are_compared_in_one_file():
+    names = set(LOSSES)
+    compared = {
+        module
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        for part in [node.left, *node.comparators]
+        for leaf in ast.walk(part)
+        if isinstance(leaf, ast.Constant) and leaf.value in names
+    }
+    assert compared <= {"gated.losses"}

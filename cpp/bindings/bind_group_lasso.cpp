@@ -3,10 +3,7 @@
 #include "border.hpp"
 #include "cvxrelu/gated/duality.hpp"
 #include "cvxrelu/gated/group_lasso.hpp"
-<<<<<<< HEAD
 #include "cvxrelu/gated/working_set.hpp"
-=======
->>>>>>> f0bcd3e106d390a41d17220bc41cbf64f7942cbf
 #include "solved_path.hpp"
 
 namespace cvxrelu {
@@ -96,7 +93,6 @@ void bind_group_lasso(py::module_& m) {
       py::arg("coef").noconvert(), py::arg("dual").noconvert(), py::arg("n_threads"),
       "Objective, duality gap and the factor that makes the dual point feasible.");
   m.def(
-<<<<<<< HEAD
       "group_lasso_bound",
       [](const MatrixView& correlations, std::vector<Index> active, const MatrixView& blocks, double squared,
          double overlap, const VectorView& threshold, double ridge) {
@@ -122,8 +118,6 @@ void bind_group_lasso(py::module_& m) {
       py::arg("groups"), py::arg("violation").noconvert(), py::arg("nonzero"), py::arg("n_added"),
       "Non-zero groups, those of `groups` that are not clearly inactive, and the worst violators of the others.");
   m.def(
-=======
->>>>>>> f0bcd3e106d390a41d17220bc41cbf64f7942cbf
       "masked_correlations",
       [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& V, int n_threads) {
         PyMonitor monitor{py::none()};

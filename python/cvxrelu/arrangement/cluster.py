@@ -74,8 +74,9 @@ def measure_all(
         # For all parts alike, and as for all cells in one place.
         work = arrangement.bound * float(arrangement.data.any(axis=1).sum()) ** (rank - 1)
         method = "quadrature" if rank <= 5 and work <= MODEST_WORK else "sample"
-    settings = method, as_count(n_draws, "n_draws"), as_generator(random_state), n_threads or 1
-    parts = [part for part in arrangement.stream(_measured, *settings) if part is not None]
+    draws = as_count(n_draws, "n_draws")
+    settings = {"method": method, "n_draws": draws, "random_state": as_generator(random_state)}
+    parts = [part for part in arrangement.stream(_measured, settings, n_threads or 1) if part is not None]
     return ConeMeasure(
         np.concatenate([part.probabilities for part in parts]),
         np.concatenate([part.errors for part in parts]),
@@ -145,21 +146,12 @@ def _listed(data: FloatArray, index: int, of: int, chunk: int, certify: bool, n_
         return list(list_part(data, index, of, chunk=chunk, certify=certify, n_threads=n_threads))
 
 
-def _measured(
-    data: FloatArray, index: int, of: int, method: str, n_draws: int, rng: np.random.Generator, n_threads: int
-) -> ConeMeasure | None:
+def _measured(data: FloatArray, index: int, of: int, settings: dict[str, Any], n_threads: int) -> ConeMeasure | None:
     pieces = _listed(data, index, of, 2 * _CELLS, False, n_threads)
     if not pieces:
         return None
     # Every part is looked up in the same draws, which are those of one process.
-    return measure_cells(
-        data,
-        _joined(pieces),
-        method=method,
-        n_draws=n_draws,
-        random_state=copy.deepcopy(rng),
-        n_threads=n_threads,
-    )
+    return measure_cells(data, _joined(pieces), **copy.deepcopy(settings), n_threads=n_threads)
 
 
 def _joined(pieces: list[ActivationPatterns]) -> ActivationPatterns:

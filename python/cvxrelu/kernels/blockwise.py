@@ -64,9 +64,8 @@ def masking_kernel(
         gates, weights = np.ascontiguousarray(patterns.gates[eta > 0]), eta[eta > 0]
         training = gates
     left, right = (Z, Z) if block == "self" else (X, Z)
-    return _blockwise(
-        left, right, _masking_block, gates if block == "self" else training, gates, weights, n_threads or 1
-    )
+    both = gates if block == "self" else training, gates
+    return _blockwise(left, right, _masking_block, both, weights, n_threads or 1)
 
 
 def _as_dask(X: Any) -> Any:
@@ -106,8 +105,10 @@ def _ntk_block(Z: Any, X: Any, kind: str, depth: int, n_threads: int, result: An
 
 
 def _masking_block(
-    Z: Any, X: Any, x_gates: FloatArray, z_gates: FloatArray, weights: FloatArray, n_threads: int, result: Any
+    Z: Any, X: Any, both: tuple[FloatArray, FloatArray], weights: FloatArray, n_threads: int, result: Any
 ) -> Any:
+    """Return the kernel of two blocks of rows, with the gates that stand for the patterns at X and at Z."""
+    x_gates, z_gates = both
     if 0 in (Z.shape[0], X.shape[0]):
         return np.zeros((Z.shape[0], X.shape[0]), result)
     X, Z = as_design(X), as_design(Z, "Z")

@@ -87,7 +87,7 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
     needs = 0.5 * np.abs(blocks @ design.T)
     centres, fits = _margin_centres(design, words, signs, needs, patterns.gates[active])
     if method != "margin" and active.size:
-        centres = _improved(design, words, signs, needs, centres, blocks, method)
+        centres = _improved(design, words, signs, needs, centres, blocks=blocks, method=method)
     # Blocks that lie in the cone, or whose negatives do, need no second part.
     products = signs * (blocks @ design.T)
     inside, outside = (products >= 0).all(axis=1), (products <= 0).all(axis=1)
@@ -152,6 +152,7 @@ def _improved(
     signs: FloatArray,
     needs: FloatArray,
     centres: FloatArray,
+    *,
     blocks: FloatArray,
     method: str,
 ) -> FloatArray:

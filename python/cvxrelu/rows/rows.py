@@ -1,7 +1,7 @@
 """Rows that no single array holds: the masked design as sums over blocks of them.
 
 A solver asks for two things only: the sum over all blocks of a function of one block, and the values of a function
-on every block. Here both go through the blocks one after the other; `dask_rows` sends the function to the rows.
+on every block. Here both go through the blocks one after the other; `dask.py` sends the function to the rows.
 """
 
 from __future__ import annotations
