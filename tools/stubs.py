@@ -20,7 +20,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "python" / "cvxrelu"
 TEST_ONLY = {"from . import testing", '"testing",'}
-GENERICS = {r"\bdict\b(?!\[)": "dict[str, typing.Any]", r"\blist\b(?!\[)": "list[typing.Any]"}
+GENERICS = {
+    r"\bdict\b(?!\[)": "dict[str, typing.Any]",
+    r"\blist\b(?!\[)": "list[typing.Any]",
+    r"\btuple\b(?!\[)": "tuple[typing.Any, ...]",
+}
 
 
 def stub_of(module: str) -> str:

@@ -12,6 +12,7 @@ __all__: list[str] = [
     "build_info",
     "cone_measure",
     "default_threads",
+    "find_patterns",
     "fit_unpenalised",
     "group_lasso_bound",
     "group_lasso_gap",
@@ -33,6 +34,7 @@ __all__: list[str] = [
     "solve_group_lasso",
     "solve_spd",
     "solve_with_loss",
+    "tope_graph",
     "walk_cells",
     "working_set",
 ]
@@ -47,6 +49,7 @@ class Arrangement:
         X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
         tol: typing.SupportsFloat | typing.SupportsIndex,
         check_gates: bool,
+        parts: typing.SupportsInt | typing.SupportsIndex = 1,
     ) -> None: ...
     @typing.overload
     def __init__(
@@ -60,7 +63,7 @@ class Arrangement:
         """
     def dependent_flats(
         self, known: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"]
-    ) -> tuple[typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]"], list[list[int]]]:
+    ) -> tuple[typing.Any, ...]:
         """
         Masks and bases of the flats with more rows than their rank, but for those within a known pattern.
         """
@@ -72,6 +75,10 @@ class Arrangement:
     ) -> int:
         """
         Writes the next cells that fit; returns how many.
+        """
+    def flats(self, rank: typing.SupportsInt | typing.SupportsIndex) -> tuple[typing.Any, ...]:
+        """
+        Masks and bases of all flats of a rank, from 1 to that of X, less one.
         """
     def restrict(
         self, part: typing.SupportsInt | typing.SupportsIndex, parts: typing.SupportsInt | typing.SupportsIndex
@@ -189,16 +196,23 @@ def build_info() -> dict[str, typing.Any]:
 def cone_measure(
     rows: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
-    gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
-) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]:
+) -> tuple[typing.Any, ...]:
     """
-    Gaussian measure of cones of rank 2 or 3.
+    Gaussian measure of cones of rank 2 or 3, and bounds on the rounding errors.
     """
 
 def default_threads() -> int:
     """
     Threads used when none are asked for.
+    """
+
+def find_patterns(
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    wanted: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+) -> typing.Annotated[numpy.typing.NDArray[numpy.int64], "[m, 1]"]:
+    """
+    Rows of some patterns among distinct ones, and -1 for those that are not there.
     """
 
 def fit_unpenalised(
@@ -435,12 +449,9 @@ def search_gates(
 def solid_angles(
     rows: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
-    centers: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
-) -> tuple[
-    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-]:
+) -> tuple[typing.Any, ...]:
     """
     Gaussian measure of cones of rank 4 or 5, and error estimates.
     """
@@ -496,6 +507,15 @@ def solve_with_loss(
 ) -> tuple[list[dict[str, typing.Any]], bool]:
     """
     As solve_group_lasso, for a loss that is not squared.
+    """
+
+def tope_graph(
+    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    hyperplanes: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32]]:
+    """
+    Pairs of patterns that differ in one of the hyperplanes, given as masks of rows, and in which.
     """
 
 def walk_cells(

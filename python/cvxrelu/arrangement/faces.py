@@ -53,7 +53,7 @@ def closed_faces(rows: ExactRows, cells: Any, threads: int) -> Iterator[tuple[Wo
         A point of each face where float64 numbers express one, else one near it.
     """
     n, d = len(rows.sums), rows.n_features
-    live = rows.sums.any(axis=1)
+    live = np.asarray(rows.sums.any(axis=1))
     if not live.any() or _half_space(rows.select(live)):
         return
     rng = np.random.default_rng(0)

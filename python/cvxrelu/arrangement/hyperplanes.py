@@ -173,7 +173,7 @@ class Arrangement:
 
     @functools.cached_property
     def _live(self) -> WordArray:
-        return pack_mask(self._problem.rows.sums.any(axis=1))
+        return pack_mask(np.asarray(self._problem.rows.sums.any(axis=1)))
 
     @property
     def _infinity(self) -> WordArray:
