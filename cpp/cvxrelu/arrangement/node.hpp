@@ -15,8 +15,8 @@
 #include <limits>
 #include <vector>
 
-#include "cvxrelu/base/cache_lines.hpp"
 #include "cvxrelu/algebra/lanes.hpp"
+#include "cvxrelu/base/cache_lines.hpp"
 #include "cvxrelu/base/types.hpp"
 
 namespace cvxrelu {

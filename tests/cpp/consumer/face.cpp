@@ -14,11 +14,11 @@
 #include "cvxrelu/gated/duality.hpp"
 #include "cvxrelu/gated/gate_search.hpp"
 #include "cvxrelu/gated/group_lasso.hpp"
-#include "cvxrelu/losses/losses.hpp"
 #include "cvxrelu/gated/proximal_newton.hpp"
 #include "cvxrelu/kernels/masking_kernel.hpp"
 #include "cvxrelu/kernels/mkl.hpp"
 #include "cvxrelu/kernels/ntk.hpp"
+#include "cvxrelu/losses/losses.hpp"
 #include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/masks/masked_design.hpp"
 
