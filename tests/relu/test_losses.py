@@ -114,9 +114,7 @@ def test_all_cells_equal_a_conic_solver(loss, n, d, seed, weighted):
     weights = rng.choice([0.5, 1.0, 3.0], n) if weighted else None
     beta = rng.choice([0.02, 0.2, 0.6]) * cvxrelu.relu_beta_max(X, y, loss=loss, delta=DELTA, sample_weight=weights)
     solution = cvxrelu.train_relu(X, y, beta, loss=loss, delta=DELTA, sample_weight=weights, random_state=0, tol=1e-8)
-    expected = reference.optimum(
-        *(loss, X, in_core_terms(loss, y), cones.cells(X), beta), weights=weights, delta=DELTA
-    )
+    expected = reference.optimum(*(loss, X, in_core_terms(loss, y), cones.cells(X), beta), weights=weights, delta=DELTA)
     assert (solution.scope, solution.converged) == ("all patterns", True)
     assert solution.objective == pytest.approx(expected, abs=1e-6 * max(1.0, expected))
     assert solution.dual_objective <= expected + 1e-6 * max(1.0, expected)

@@ -171,7 +171,7 @@ def certify(
             raise ValueError(f"dual has {outputs_of(theta)}, but y has {outputs_of(targets)}")
         theta, order = problem.scaled_dual(theta)
         theta = problem.in_domain(theta)
-    if loss == "squared":
+    if problem.loss.quadratic:
         # Its length is of no account: powers of two are taken out where its square could leave the range of float64.
         order += binary_order(theta)
         theta = shifted(theta, -binary_order(theta))

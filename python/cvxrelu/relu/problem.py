@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, as_design, as_real, as_scalar, as_weights
+from ..base.arrays import FloatArray, as_design, as_real, as_weights
 from ..base.bounds import dual_value, feasible_dual, pricing_threshold
 from ..base.native import core
 from ..base.scaling import ScaledProblem, binary_order, row_lengths, shifted
-from ..gated.losses import LOSSES, as_loss_targets
+from ..gated.losses import Loss, Squared, as_loss
 
 _SEARCH_STEPS = 60  # for the best multiple of a dual point
 _ORTHOGONAL = 1e-9  # of a dual point to unpenalised columns, relative to their lengths
@@ -33,8 +33,7 @@ class SquaredProblem(ScaledProblem):
         Columns Z that are added to the outputs with coefficients outside the penalty.
     """
 
-    loss = "squared"
-    delta = 1.0
+    loss: Loss = Squared()
 
     def __init__(
         self,
@@ -157,23 +156,21 @@ class LossProblem(SquaredProblem):
         sample_weight: npt.ArrayLike | None = None,
         unpenalised: npt.ArrayLike | None = None,
         *,
-        loss: str,
-        delta: float,
+        loss: Loss,
     ) -> None:
         n = len(y)
-        self.loss, self.delta = loss, as_scalar(delta, "delta", strict=True)
         given = np.ones(n) if sample_weight is None else as_weights(sample_weight, n, "sample_weight")
         self.root = (given > 0).astype(np.float64)
         weight_order = binary_order(given)
         self.weights = shifted(given, -weight_order)
         rows = X if given.all() else self.root[:, None] * X
         self.X_order = binary_order(rows)
-        targets = as_loss_targets(y.reshape(n, -1), loss)
-        self.y_order = binary_order(targets) if loss == "huber" else 0
+        targets = loss.core_targets(y.reshape(n, -1))
+        self.y_order = binary_order(targets) if loss.scalable else 0
         if (self.X_order - self.y_order) % 2:
             self.X_order += 1
         self.X, self.y = shifted(rows, -self.X_order), shifted(targets, -self.y_order).reshape(y.shape)
-        self.delta = shifted(self.delta, -self.y_order)
+        self.loss = loss.scaled(2.0**self.y_order)
         self.dual_order = self.y_order + weight_order
         self._objective_order = 2 * self.y_order + weight_order
         self.beta = shifted(beta, -(self.X_order + self.dual_order))
@@ -186,7 +183,7 @@ class LossProblem(SquaredProblem):
 
     @property
     def _core_loss(self) -> tuple[FloatArray, FloatArray, str, float]:
-        return _columns(self.y), self.weights, self.loss, self.delta
+        return _columns(self.y), self.weights, self.loss.core_name, self.loss.delta
 
     def objective(self, value: float) -> float:
         return shifted(value, self._objective_order)
@@ -201,8 +198,8 @@ class LossProblem(SquaredProblem):
         gamma: FloatArray = core.fit_unpenalised(
             np.ascontiguousarray(self.y).reshape(-1),
             self.weights,
-            self.loss,
-            self.delta,
+            self.loss.core_name,
+            self.loss.delta,
             self.basis,
             np.ascontiguousarray(outputs).reshape(-1),
         )
@@ -236,7 +233,7 @@ class LossProblem(SquaredProblem):
 
     def in_domain(self, theta: FloatArray) -> FloatArray:
         if not np.isfinite(self.dual_value(_LEAST_MULTIPLE * theta)):
-            raise ValueError(f"dual is outside of the domain of the {self.loss} loss's conjugate, whatever its length")
+            raise ValueError(f"dual is not in the domain of the {self.loss.name} loss's conjugate, whatever its length")
         return super().in_domain(theta)
 
     def feasible(self, theta: FloatArray, nu: float) -> FloatArray:
@@ -264,13 +261,12 @@ def pose_relu(
     delta: float = 1.0,
 ) -> SquaredProblem:
     """Return a problem with any loss, after checking that the loss takes the targets."""
-    if loss not in LOSSES:
-        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
-    if loss == "squared":
+    chosen = as_loss(loss, delta)
+    if chosen.quadratic:
         return SquaredProblem(X, y, beta, sample_weight, unpenalised)
     if unpenalised is not None and y.ndim == 2 and y.shape[1] > 1:
         raise ValueError(f'unpenalised columns with loss="{loss}" need one output, not {y.shape[1]}')
-    return LossProblem(X, y, beta, sample_weight, unpenalised, loss=loss, delta=delta)
+    return LossProblem(X, y, beta, sample_weight, unpenalised, loss=chosen)
 
 
 def _columns(array: FloatArray) -> Any:

@@ -67,8 +67,8 @@ class ReLUProgram:
             self.X,
             problem.y,
             problem.weights,
-            problem.loss,
-            problem.delta,
+            problem.loss.core_name,
+            problem.loss.delta,
             problem.basis,
             self.ridge,
             self.threads,
@@ -228,7 +228,7 @@ class ReLUProgram:
             patterns=ActivationPatterns(gates=self.gates.copy(), words=self.words.copy(), n_samples=self.X.shape[0]),
             priced_by=priced_by,
             dual_objective=scaled(lower),
-            loss=self.problem.loss,
+            loss=self.problem.loss.name,
             unpenalised_coef=self.problem.coefficients(gamma),
         )
 
