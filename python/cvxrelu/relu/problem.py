@@ -170,7 +170,7 @@ class LossProblem(SquaredProblem):
         if (self.X_order - self.y_order) % 2:
             self.X_order += 1
         self.X, self.y = shifted(rows, -self.X_order), shifted(targets, -self.y_order).reshape(y.shape)
-        self.loss = loss.scaled(shifted(1.0, self.y_order))
+        self.loss = loss.scaled(2.0**self.y_order)
         self.dual_order = self.y_order + weight_order
         self._objective_order = 2 * self.y_order + weight_order
         self.beta = shifted(beta, -(self.X_order + self.dual_order))
@@ -233,9 +233,7 @@ class LossProblem(SquaredProblem):
 
     def in_domain(self, theta: FloatArray) -> FloatArray:
         if not np.isfinite(self.dual_value(_LEAST_MULTIPLE * theta)):
-            raise ValueError(
-                f"dual is outside of the domain of the {self.loss.name} loss's conjugate, whatever its length"
-            )
+            raise ValueError(f"dual is not in the domain of the {self.loss.name} loss's conjugate, whatever its length")
         return super().in_domain(theta)
 
     def feasible(self, theta: FloatArray, nu: float) -> FloatArray:
@@ -263,12 +261,12 @@ def pose_relu(
     delta: float = 1.0,
 ) -> SquaredProblem:
     """Return a problem with any loss, after checking that the loss takes the targets."""
-    kind = as_loss(loss, delta)
-    if kind.quadratic:
+    chosen = as_loss(loss, delta)
+    if chosen.quadratic:
         return SquaredProblem(X, y, beta, sample_weight, unpenalised)
     if unpenalised is not None and y.ndim == 2 and y.shape[1] > 1:
         raise ValueError(f'unpenalised columns with loss="{loss}" need one output, not {y.shape[1]}')
-    return LossProblem(X, y, beta, sample_weight, unpenalised, loss=kind)
+    return LossProblem(X, y, beta, sample_weight, unpenalised, loss=chosen)
 
 
 def _columns(array: FloatArray) -> Any:
