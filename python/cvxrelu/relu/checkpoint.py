@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..base.checkpoint_file import CheckpointFile
-from ..base.scaling import ScaledProblem, shifted
+from ..base.digests import digest_of
+from ..base.scaling import ScaledProblem
 from ..patterns.patterns import ActivationPatterns
 from .solution import ReLUSolution
 
@@ -28,11 +29,14 @@ class GenerationCheckpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], problem: ScaledProblem, beta: float) -> None:
-        X, y = problem.X, problem.y
-        products = [(np.vdot(X, X), 2 * problem.X_order), (np.vdot(y, y), 2 * problem.y_order)]
-        products += [(product, problem.X_order + problem.y_order) for product in X.T @ y]
-        signature = np.array([*X.shape, beta, *(shifted(float(product), order) for product, order in products)])
-        self._file = CheckpointFile(path, "generation", {"signature": signature})
+        # What it is solved to, and by how much work, is left open: a file may be gone on with to a smaller gap.
+        digests = {
+            "sample weights": digest_of(problem.root),
+            "samples": digest_of(problem.X, problem.X_order),
+            "targets": digest_of(problem.y, problem.y_order),
+            "penalty": digest_of(beta),
+        }
+        self._file = CheckpointFile(path, "generation", digests)
 
     def load(self) -> tuple[ReLUSolution, dict[str, Any]] | None:
         """Return the network and the state of the generator of its starts; None where there is no file."""
