@@ -49,7 +49,6 @@ class Loss {
   virtual bool curvature_is_exact() const = 0;
 
   const Matrix& targets() const { return Y_; }
-  const Vector& weights() const { return weights_; }
 
  protected:
   Loss(const MatrixView& Y, const VectorView& weights) : Y_(Y), weights_(weights) {}

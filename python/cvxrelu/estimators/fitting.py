@@ -259,8 +259,8 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         return labels
 
 
-class GatedModel(Model):
-    """What the gated estimators share: their losses, and the evaluation of the network."""
+class NetworkModel(Model):
+    """What the estimators of networks share: their losses, and the evaluation of the network."""
 
     loss: str
     n_threads: int | None
@@ -278,7 +278,7 @@ class GatedModel(Model):
         return self.network_.predict(X, n_threads=self.n_threads)
 
 
-class GatedRegression(RegressionMixin, GatedModel):
+class NetworkRegression(RegressionMixin, NetworkModel):
     """Regression with any loss for it; where the mean is not the network's value, `predict` returns the mean."""
 
     _TASK = "regression"
@@ -295,7 +295,7 @@ class GatedRegression(RegressionMixin, GatedModel):
         return tags
 
 
-class GatedClassification(ClassificationMixin, GatedModel):
+class NetworkClassification(ClassificationMixin, NetworkModel):
     """Classification with any loss for it; some have probabilities."""
 
     _TASK = "classification"

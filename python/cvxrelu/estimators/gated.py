@@ -16,7 +16,7 @@ from ..gated.problem import Stopping
 from ..rows.rows import Rows, is_rows
 from .callbacks import FitTasks
 from .certificate import certificate_of
-from .fitting import GatedClassification, GatedModel, GatedRegression, checked_weights, generator_of
+from .fitting import NetworkClassification, NetworkModel, NetworkRegression, checked_weights, generator_of
 from .training import GatedFit, GatedProblem, GateDraw, logger, pose_again, pose_gated, pose_rows
 
 _PARAMETERS = """\
@@ -79,7 +79,7 @@ _PARAMETERS = """\
 _DEFAULT_MAX_ITER = 200
 
 
-class _GatedReLU(GatedModel, BaseEstimator):  # type: ignore[misc]
+class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
     _BETA_RATIO = 1e-2  # where `beta_ratio` is None
 
     def __init__(
@@ -202,7 +202,7 @@ def _attributes_at(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class GatedReLURegressor(GatedRegression, _GatedReLU):
+class GatedReLURegressor(NetworkRegression, _GatedReLU):
     __doc__ = f"""Gated ReLU network for regression, trained to a certified global optimum.
 
     Solves, over the distinct activation patterns D_i of `n_gates` fixed gates,
@@ -273,7 +273,7 @@ class GatedReLURegressor(GatedRegression, _GatedReLU):
         self.delta = delta
 
 
-class GatedReLUClassifier(GatedClassification, _GatedReLU):
+class GatedReLUClassifier(NetworkClassification, _GatedReLU):
     __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
 
     The program is that of :class:`GatedReLURegressor` with a loss for labels; all outputs are on the same patterns.

@@ -15,9 +15,9 @@ from ..gated.problem import Stopping
 from .callbacks import FitTasks, folds_in_parallel
 from .certificate import certificate_of
 from .fitting import (
-    GatedClassification,
-    GatedModel,
-    GatedRegression,
+    NetworkClassification,
+    NetworkModel,
+    NetworkRegression,
     checked_weights,
     generator_of,
     require_weighted_folds,
@@ -72,7 +72,7 @@ _PARAMETERS = """\
         Their names, where `X` had names."""
 
 
-class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
+class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
@@ -177,7 +177,7 @@ def held_out_losses(
     return problem.loss.reported_as * np.stack(columns, axis=1)
 
 
-class GatedReLURegressorCV(GatedRegression, _GatedReLUCV):
+class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network for regression whose penalty is chosen by cross-validation.
 
     The program is that of :class:`GatedReLURegressor`. For each fold a whole path of penalties is solved, each solution
@@ -239,7 +239,7 @@ class GatedReLURegressorCV(GatedRegression, _GatedReLUCV):
         self.delta = delta
 
 
-class GatedReLUClassifierCV(GatedClassification, _GatedReLUCV):
+class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network that classifies and whose penalty is chosen by cross-validation.
 
     The program is that of :class:`GatedReLUClassifier`; the penalty is the one with the smallest loss of the

@@ -10,25 +10,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from ..base.arrays import FloatArray, as_scalar
 from ..base.callbacks import Callback
+from ..base.scaling import shifted
+from ..gated.losses import Loss
 from ..networks.network import Network
 from ..relu.generation import train_relu
 from ..relu.pricer import Pricer
+from ..relu.problem import pose_relu
 from ..relu.solution import ReLUSolution, balanced_layers
-from ..rows.rows import is_dask
 from .callbacks import FitTasks
 from .certificate import TrainingCertificate
-from .fitting import ClassificationMixin, Model, RegressionMixin, generator_of
-from .merging import MergedSamples
-from .rows import evaluate_on_rows
+from .fitting import NetworkClassification, NetworkModel, NetworkRegression, checked_weights, generator_of
+from .merging import MergedSamples, merge_samples
 
 _PARAMETERS = """\
     beta : float, optional
-        Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero, ``max_u |y . (X u)_+|`` over
-        unit vectors u, as far as walks from random starts find it (the largest over the outputs).
+        Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero, ``max_u |r . (X u)_+|`` over
+        unit vectors u with the residual r of the zero network, as far as walks from random starts find it (the largest
+        over the outputs).
     beta_ratio : float, optional
         Penalty relative to that, by default {beta_ratio}; ignored where `beta` is given.
     fit_bias : bool, default True
@@ -81,7 +82,7 @@ _PARAMETERS = """\
 N_STARTS = 50
 
 
-class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
+class ReLUModel(NetworkModel, BaseEstimator):  # type: ignore[misc]
     """What the estimators with a given penalty and those that choose it share."""
 
     certificate: str
@@ -93,6 +94,17 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
     random_state: Any
     callback: Callback | None = None
 
+    def _checked_loss(self) -> Loss:
+        loss = super()._checked_loss()
+        if loss.couples_outputs:
+            raise ValueError(f'loss="{loss.name}" is not for ReLU networks, one for each class: "logistic" is')
+        return loss
+
+    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
+        weights, loss = checked_weights(sample_weight, X), self._checked_loss()
+        samples = merge_samples(np.asarray(X, dtype=np.float64), targets, weights, loss, bias=bool(self.fit_bias))
+        self._train(samples, samples.X, tasks)
+
     def _solve(
         self,
         samples: MergedSamples,
@@ -102,7 +114,8 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
         tasks: FitTasks,
         warm_starts: Sequence[ReLUSolution] = (),
     ) -> None:
-        design, targets = scaled_samples(samples, X)
+        loss = self._checked_loss()
+        design, targets, weights = posed_samples(samples, X, loss)
         deadline = None
         if self.max_seconds is not None:
             deadline = time.monotonic() + as_scalar(self.max_seconds, "max_seconds")
@@ -117,6 +130,9 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
                     design,
                     target,
                     beta,
+                    sample_weight=weights,
+                    loss=loss.name,
+                    delta=loss.delta,
                     warm_start=warm_starts[k] if warm_starts else None,
                     tol=self.tol,
                     certificate=self.certificate,
@@ -130,7 +146,10 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
                 )
             )
         self.network_ = joined_networks(solutions, samples.y.shape[1:], self.fit_bias)
-        self.certificate_ = _certificate(solutions, 0.5 * float((targets**2).sum()), samples.constant)
+        at_zero = loss.of_samples(targets, np.zeros_like(targets)) @ (
+            np.ones(len(targets)) if weights is None else weights
+        )
+        self.certificate_ = _certificate(solutions, float(at_zero), samples.constant)
         self.dual_gap_ = self.certificate_.gap
         self.beta_ = beta
         self.n_active_ = self.network_.n_neurons
@@ -161,13 +180,6 @@ class ReLUModel(Model, BaseEstimator):  # type: ignore[misc]
 
         return progress
 
-    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        check_is_fitted(self)
-        if is_dask(X):
-            return evaluate_on_rows(self, X)
-        X = self._checked(X, reset=False)
-        return self.network_.predict(X, n_threads=self.n_threads)
-
 
 class _ReLU(ReLUModel):
     _BETA_RATIO = 1e-2  # where `beta_ratio` is None
@@ -175,6 +187,7 @@ class _ReLU(ReLUModel):
     def __init__(
         self,
         *,
+        loss: str = "squared",
         beta: float | None = None,
         beta_ratio: float | None = None,
         fit_bias: bool = True,
@@ -187,6 +200,7 @@ class _ReLU(ReLUModel):
         random_state: Any = None,
         callback: Callback | None = None,
     ) -> None:
+        self.loss = loss
         self.beta = beta
         self.beta_ratio = beta_ratio
         self.fit_bias = fit_bias
@@ -205,17 +219,23 @@ class _ReLU(ReLUModel):
             beta = as_scalar(self.beta, "beta", strict=True)
         else:
             ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
-            beta = as_scalar(ratio, "beta_ratio", strict=True) * largest_penalty(samples, X, rng)
+            beta = as_scalar(ratio, "beta_ratio", strict=True) * largest_penalty(samples, X, self._checked_loss(), rng)
         self._solve(samples, X, beta, rng, tasks)
 
 
-def scaled_samples(samples: MergedSamples, X: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the design and the targets (n, n_outputs) of a program without weights.
+def posed_samples(
+    samples: MergedSamples, X: FloatArray, loss: Loss
+) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+    """Return design, targets (n, n_outputs) and weights of a program.
 
-    The cones do not change when samples are scaled, so that a weight is its root on the sample and its target.
+    The cones do not change when samples are scaled, so that for the squared loss a weight is its root on the sample and
+    its target.
     """
+    targets = samples.y.reshape(X.shape[0], -1)
+    if not loss.quadratic:
+        return X, targets, samples.weights
     root = np.ones(X.shape[0]) if samples.weights is None else np.sqrt(samples.weights)
-    return root[:, None] * X, samples.y.reshape(X.shape[0], -1) * root[:, None]
+    return root[:, None] * X, targets * root[:, None], None
 
 
 def in_order_of_appearance(solution: ReLUSolution, samples: MergedSamples) -> ReLUSolution:
@@ -227,14 +247,17 @@ def in_order_of_appearance(solution: ReLUSolution, samples: MergedSamples) -> Re
     )
 
 
-def largest_penalty(samples: MergedSamples, X: FloatArray, rng: np.random.Generator) -> float:
+def largest_penalty(samples: MergedSamples, X: FloatArray, loss: Loss, rng: np.random.Generator) -> float:
     """Return the smallest penalty whose optimum is zero, as far as walks find it; 1 where every penalty's is."""
-    design, targets = scaled_samples(samples, X)
-    pricer, largest = Pricer(design, 1, max_nodes=1, deadline=np.inf), 0.0
+    design, targets, weights = posed_samples(samples, X, loss)
+    largest = 0.0
     for target in targets.T:
+        column = np.ascontiguousarray(target)
+        problem = pose_relu(design, column, 0.0, sample_weight=weights, loss=loss.name, delta=loss.delta)
+        pricer = Pricer(problem.X, 1, max_nodes=1, deadline=np.inf)
         starts = rng.standard_normal((N_STARTS, X.shape[1]))
-        _, value = pricer.walk(np.ascontiguousarray(target), starts, np.inf)
-        largest = max(largest, value)
+        _, value = pricer.walk(problem.residual_at_zero(), starts, np.inf)
+        largest = max(largest, shifted(value, problem.X_order + problem.dual_order))
     return largest or 1.0
 
 
@@ -270,15 +293,16 @@ def _certificate(solutions: list[ReLUSolution], at_zero: float, constant: float)
     )
 
 
-class ReLURegressor(RegressionMixin, _ReLU):
-    __doc__ = f"""ReLU network with square loss, trained towards the global optimum over all widths, with a certificate.
+class ReLURegressor(NetworkRegression, _ReLU):
+    __doc__ = f"""ReLU network for regression, trained towards the global optimum over all widths, with a certificate.
 
     Solves, over ReLU networks ``f(x) = sum_j (x . w_j)_+ a_j`` with any number of neurons,
 
-    ``min  1/2 sum_j s_j (f(x_j) - y_j)^2 + beta/2 sum_k (||w_k||^2 + a_k^2)``
+    ``min  sum_j s_j loss(y_j, f(x_j)) + beta/2 sum_k (||w_k||^2 + a_k^2)``
 
-    with sample weights s_j (1 by default, and no 1/n), by :func:`train_relu`. Several outputs have a network each,
-    trained one after the other: neurons are not shared between them.
+    with the loss ``1/2 (f - y)^2`` by default and sample weights s_j (1 by default, and no 1/n), by
+    :func:`train_relu`. Several outputs have a network each, trained one after the other: neurons are not shared between
+    them.
 
     `certificate_` says what was proved. For a few features the gap closes in seconds. For more the branch and bound
     stops at its limits, with a ConvergenceWarning and a gap that is large but true; the network is then one that no
@@ -288,6 +312,12 @@ class ReLURegressor(RegressionMixin, _ReLU):
 
     Parameters
     ----------
+    loss : {{"squared", "huber", "poisson"}}, default "squared"
+        The losses of :func:`solve_relu`. "huber" is linear from an error of `delta` on, for targets with outliers.
+        "poisson" is half the deviance of counts (targets that are not negative, one output) whose mean is exp(f);
+        ``predict`` returns that mean.
+    delta : float, default 1.0
+        Error from which on the Huber loss is linear, in units of the target.
 {_PARAMETERS.format(beta_ratio="1e-2", network_note="")}
 
     Examples
@@ -300,16 +330,52 @@ class ReLURegressor(RegressionMixin, _ReLU):
     ('all patterns', True)
     """
 
+    def __init__(
+        self,
+        *,
+        loss: str = "squared",
+        delta: float = 1.0,
+        beta: float | None = None,
+        beta_ratio: float | None = None,
+        fit_bias: bool = True,
+        certificate: str = "all patterns",
+        tol: float = 1e-4,
+        max_rounds: int = 200,
+        max_nodes: int = 1_000_000,
+        max_seconds: float | None = 10.0,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        callback: Callback | None = None,
+    ) -> None:
+        super().__init__(
+            loss=loss,
+            beta=beta,
+            beta_ratio=beta_ratio,
+            fit_bias=fit_bias,
+            certificate=certificate,
+            tol=tol,
+            max_rounds=max_rounds,
+            max_nodes=max_nodes,
+            max_seconds=max_seconds,
+            n_threads=n_threads,
+            random_state=random_state,
+            callback=callback,
+        )
+        self.delta = delta
 
-class ReLUClassifier(ClassificationMixin, _ReLU):
+
+class ReLUClassifier(NetworkClassification, _ReLU):
     __doc__ = f"""ReLU network that classifies, trained towards the global optimum over all widths, with a certificate.
 
-    Square loss on targets -1 and +1. Two classes have one network; more have one for each class against the rest,
+    Two classes have one network; more have one for each class against the rest,
     trained one after the other with the same penalty, and the largest score wins. The program is that of
     :class:`ReLURegressor`, and so is what the certificate covers: the training objective, not the accuracy.
 
     Parameters
     ----------
+    loss : {{"squared", "logistic"}}, default "squared"
+        "squared" on targets -1 and +1, or "logistic", which has ``predict_proba``; that of more than two classes is
+        normalised to sum to 1.
 {_PARAMETERS.format(beta_ratio="3e-2", network_note=", whose outputs are those of ``decision_function``")}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.

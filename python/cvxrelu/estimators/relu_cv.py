@@ -14,13 +14,14 @@ from sklearn.model_selection import check_cv
 
 from ..base.arrays import FloatArray, append_ones, as_count, as_scalar
 from ..exceptions import ConvergenceWarning
+from ..gated.losses import Squared
 from ..relu.generation import train_relu
 from ..relu.solution import ReLUSolution
 from .callbacks import FitTasks, folds_in_parallel
-from .fitting import ClassificationMixin, RegressionMixin, checked_weights, generator_of, require_weighted_folds
+from .fitting import NetworkClassification, NetworkRegression, checked_weights, generator_of, require_weighted_folds
 from .labels import decide
 from .merging import MergedSamples, merge_samples
-from .relu import N_STARTS, ReLUModel, in_order_of_appearance, joined_networks, largest_penalty, scaled_samples
+from .relu import N_STARTS, ReLUModel, in_order_of_appearance, joined_networks, largest_penalty, posed_samples
 
 _PARAMETERS = """\
     n_betas : int, default 10
@@ -71,6 +72,8 @@ _PARAMETERS = """\
 
 
 class _ReLUCV(ReLUModel):
+    loss = "squared"
+
     def __init__(
         self,
         *,
@@ -156,8 +159,8 @@ def warm_started_path(
     A point of the path is a list with a solution for each output.
     """
     rng = np.random.default_rng(seed)
-    largest = largest_penalty(samples, samples.X, rng)
-    design, targets = scaled_samples(samples, samples.X)
+    largest = largest_penalty(samples, samples.X, Squared(), rng)
+    design, targets, _ = posed_samples(samples, samples.X, Squared())
     seconds = settings["max_seconds"]
     deadline = None if seconds is None else time.monotonic() + seconds
     path: list[list[ReLUSolution]] = []
@@ -198,7 +201,7 @@ def held_out_errors(
     return np.stack(columns, axis=1)
 
 
-class ReLURegressorCV(RegressionMixin, _ReLUCV):
+class ReLURegressorCV(NetworkRegression, _ReLUCV):
     __doc__ = f"""ReLU network for regression whose penalty is chosen by cross-validation.
 
     The program is that of :class:`ReLURegressor`. For each fold a path of penalties is trained, each network from the
@@ -220,7 +223,7 @@ class ReLURegressorCV(RegressionMixin, _ReLUCV):
     """
 
 
-class ReLUClassifierCV(ClassificationMixin, _ReLUCV):
+class ReLUClassifierCV(NetworkClassification, _ReLUCV):
     __doc__ = f"""ReLU network that classifies and whose penalty is chosen by cross-validation.
 
     The program is that of :class:`ReLUClassifier`; the penalty is the one with the smallest square error of the scores

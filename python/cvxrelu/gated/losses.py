@@ -1,7 +1,7 @@
-"""Losses of the gated program: a class for each, known by its name to the solvers and the estimators.
+"""Losses of the gated and of the ReLU program: a class for each, known by its name to the solvers and the estimators.
 
 A class has what Python needs to know of a loss. What the solver needs, values, gradients and conjugates, is the struct
-of the core that `core_name` says (`cpp/cvxrelu/gated/losses.hpp`), and `tests/reference/losses.py` is the plain twin.
+of the core that `core_name` says (`cpp/cvxrelu/losses/losses.hpp`), and `tests/reference/losses.py` is the plain twin.
 Every loss is zero where the prediction is perfect.
 """
 
@@ -40,6 +40,8 @@ class Loss(ABC):
         Whether targets must not be negative.
     has_probabilities : bool
         Whether scores have probabilities.
+    couples_outputs : bool
+        Whether it is no sum over the outputs, which ReLU networks for each output need.
     means_suffice : bool
         Whether equal samples may be merged to the mean of their targets, which changes the loss by a constant.
     reported_as : float
@@ -56,6 +58,7 @@ class Loss(ABC):
     multi_output: ClassVar[bool] = True
     positive_targets: ClassVar[bool] = False
     has_probabilities: ClassVar[bool] = False
+    couples_outputs: ClassVar[bool] = False
     means_suffice: ClassVar[bool] = True
     reported_as: ClassVar[float] = 1.0
     delta: float = 1.0
@@ -163,6 +166,7 @@ class Softmax(Loss):
 
     name = core_name = "softmax"
     task = "classification"
+    couples_outputs = True
     has_probabilities = True
 
     def core_targets(self, targets: FloatArray) -> FloatArray:
