@@ -97,6 +97,7 @@ def test_sampling_in_higher_rank():
     assert np.abs(kernel - ntk(np.vstack([X[:9], X[9:] + 1e-300]))).max() < 0.05
 
 
+@pytest.mark.filterwarnings("ignore:.*exact decisions find cells that only rounding makes")
 @pytest.mark.parametrize("rank", [2, 3, 4])
 @pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-8, 1e-10, 1e-13])
 def test_errors_bound_the_truth_where_rows_are_nearly_dependent(rank, size):

@@ -27,7 +27,7 @@ struct Precision<WideFloat> {
   static constexpr double kRounding = 0x1p-122, kParallel = 1e-30;
 };
 
-constexpr double kWanted = 2e-13;  // geometric errors that call for 128 bits
+constexpr double kWanted = 2e-14;  // geometric errors that call for 128 bits
 
 double length(double x, double y) { return std::sqrt(x * x + y * y); }
 
@@ -73,13 +73,14 @@ class SolidAngle {
   Estimate share(const RowMatrix& rows, const Vector& weights, double& geometric) {
     Faces& all = faces_[0];
     all.clear();
+    facet_.assign(static_cast<std::size_t>(rows.rows()), false);
     Point center = Point::Zero();
     for (Index j = 0; j < rows.rows(); ++j) {
       Point normal = Point::Zero();
       normal.head(kRank) = rows.row(j).transpose().template cast<Real>();
       normal /= norm(normal);
       center += Real(weights[j]) * normal;
-      all.add(normal, 2 * kRounding);
+      all.add(normal, 2 * kRounding, j);
     }
     total_ = Estimate();
     geometric_ = 0;
@@ -93,6 +94,9 @@ class SolidAngle {
     return {std::max(total_.value, 0.0) / kSphere, total_.error / kSphere + geometric};
   }
 
+  /// Whether a row has a facet, or may have one, after `share`; no other row counts.
+  bool may_be_facet(Index row) const { return facet_[static_cast<std::size_t>(row)]; }
+
  private:
   static constexpr double kSphere = kRank == 4 ? 2 * kPi * kPi : 8 * kPi * kPi / 3;
 
@@ -100,13 +104,16 @@ class SolidAngle {
   struct Faces {
     std::vector<Point> normals;
     std::vector<double> errors;
+    std::vector<Index> rows;
     void clear() {
       normals.clear();
       errors.clear();
+      rows.clear();
     }
-    void add(const Point& normal, double error) {
+    void add(const Point& normal, double error, Index row) {
       normals.push_back(normal);
       errors.push_back(error);
+      rows.push_back(row);
     }
   };
 
@@ -125,6 +132,7 @@ class SolidAngle {
     for (std::size_t j = 0; j < here.normals.size(); ++j) {
       const Point normal = here.normals[j];
       const Real sine = normal.dot(point);
+      if constexpr (kLevel == 0) own_row_ = here.rows[j];
       if (number(sine) == 0) continue;
       restrict(here, j, faces_[at + 1]);
       if (kLevel + 3 < kRank) drop_parallel(faces_[at + 1]);
@@ -164,7 +172,7 @@ class SolidAngle {
         if (size > 4 * error) geometric_ += size;
         continue;
       }
-      result.add(rest / norm(rest), error / size);
+      result.add(rest / norm(rest), error / size, from.rows[j]);
     }
   }
 
@@ -179,14 +187,19 @@ class SolidAngle {
           distance = std::max(distance, std::abs(number(faces.normals[k][c] - faces.normals[j][c])));
         }
         fresh = distance > kParallel;
-        if (!fresh && distance > 2 * (faces.errors[k] + faces.errors[j])) geometric_ += distance;
+        if (!fresh && distance > 2 * (faces.errors[k] + faces.errors[j])) {
+          geometric_ += distance;
+          facet_[static_cast<std::size_t>(faces.rows[j])] = true;
+        }
       }
       if (!fresh) continue;
       faces.normals[kept] = faces.normals[j];
-      faces.errors[kept++] = faces.errors[j];
+      faces.errors[kept] = faces.errors[j];
+      faces.rows[kept++] = faces.rows[j];
     }
     faces.normals.resize(kept);
     faces.errors.resize(kept);
+    faces.rows.resize(kept);
   }
 
   /// The arc that the rows leave of a great circle, seen from the foot on it.
@@ -216,9 +229,13 @@ class SolidAngle {
       error = std::max(error, foot_error + faces.errors[j]);
     }
     if (!(from < to)) {
-      if (from - to < 2 * error) geometric_ += error;
+      if (from - to < 2 * error) {
+        geometric_ += error;
+        facet_[static_cast<std::size_t>(own_row_)] = true;
+      }
       return;
     }
+    facet_[static_cast<std::size_t>(own_row_)] = true;
     const double sine = sine_[kRank - 3];
     const auto azimuth = [sine](double theta) { return std::atan2(std::sin(theta), sine * std::cos(theta)); };
     const Estimate part = integrate([this](double phi) { return section(phi); }, azimuth(from), azimuth(to));
@@ -248,6 +265,8 @@ class SolidAngle {
   std::array<Faces, kRank - 1> faces_;                          // by the number of rows that vanish
   std::array<Point, kRank - 2> chain_;                          // those rows, made orthonormal
   std::array<double, kRank - 2> sine_{}, tangent_{}, error_{};  // of the perpendiculars, and of their feet
+  std::vector<bool> facet_;                                     // by row
+  Index own_row_ = 0;                                           // of the facet that is measured
   Estimate total_;
   double geometric_ = 0;
 };
@@ -273,7 +292,14 @@ void measure_cones(const RowMatrix& scaled, const std::vector<Index>& live, cons
         }
         double geometric = 0;
         Estimate share = plain.share(normals, own, geometric);
-        if (!(geometric <= kWanted)) share = wide.share(normals, own, geometric);
+        if (!(geometric <= kWanted)) {
+          // Rows without a facet change nothing, and make most of the work; g is to stay where it is.
+          std::vector<Index> rows;
+          for (Index at = 0; at < scaled.rows(); ++at) {
+            if (!(geometric < 0.1) || plain.may_be_facet(at) || own[at] > 0) rows.push_back(at);
+          }
+          share = wide.share(normals(rows, Eigen::all), own(rows), geometric);
+        }
         measure[i] = share.value;
         error[i] = share.error;
       }
