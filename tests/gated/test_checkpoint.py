@@ -1,5 +1,6 @@
 """Checkpoints of paths: resumed to the same numbers, refused when they are not whole."""
 
+import concurrent.futures
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ import cvxrelu
 import numpy as np
 import pytest
 import threadpoolctl
+from cvxrelu.base.checkpoint_file import CheckpointFile
 from cvxrelu.rows.chunks import RowChunks
 
 BETAS = 6
@@ -114,13 +116,80 @@ def test_a_file_that_is_cut_off_is_refused_and_the_one_before_loads(problem, tmp
 
 
 def test_a_checkpoint_of_another_problem_is_refused(problem, tmp_path):
-    path(problem, tmp_path / "file")
     X, y, patterns = problem
-    for other, name in [((X, 2 * y, patterns), "signature"), ((X, y, patterns[:10]), "signature|gates")]:
-        with pytest.raises(ValueError, match=f"belongs to another problem: its ({name})"):
-            path(other, tmp_path / "file")
-    with pytest.raises(ValueError, match="belongs to another problem: its signature"):
-        path(problem, tmp_path / "file", tol=1e-8)
+    rng = np.random.default_rng(1)
+    group_weights, sample_weight = rng.uniform(1, 2, len(patterns)), rng.uniform(1, 2, len(X))
+    settings = {"group_weights": group_weights, "sample_weight": sample_weight, "ridge": 0.1}
+    settings["betas"] = cvxrelu.beta_max(X, y, patterns, sample_weight=sample_weight) * np.array([0.5, 0.3])
+    path(problem, tmp_path / "file", **settings)
+    # Each leaves ||X||, ||y||, beta_max and the sum of the group weights as they are, where that is possible.
+    order = rng.permutation(len(X))
+    for other, name in [
+        ((X, -y, patterns), "targets"),
+        ((-X, y, patterns), "samples"),
+        ((X, y, patterns[::-1]), "gates"),
+    ]:
+        with pytest.raises(ValueError, match=f"belongs to another problem: its {name}"):
+            path(other, tmp_path / "file", **settings)
+    for change, name in [
+        ({"group_weights": group_weights[::-1]}, "group weights"),
+        ({"sample_weight": sample_weight[order]}, "sample weights"),
+        ({"ridge": 0.2}, "ridge"),
+        ({"betas": 0.9 * settings["betas"]}, "betas"),
+        ({"tol": 1e-8}, "tol"),
+        ({"warm_start": np.ones((len(patterns), 3))}, "coefficients to start from"),
+    ]:
+        with pytest.raises(ValueError, match=f"belongs to another problem: its {name}"):
+            path(problem, tmp_path / "file", **settings | change)
+
+
+@pytest.mark.parametrize("change", ["NaN", "missing", "added"])
+def test_a_file_that_was_edited_is_refused_by_the_name_of_what_is_wrong(problem, tmp_path, change):
+    file = tmp_path / "file"
+    path(problem, file)
+    with np.load(file) as archive:
+        arrays = dict(archive)
+    if change == "NaN":
+        arrays["2_dual"][7] = np.nan
+    elif change == "missing":
+        del arrays["2_dual"]
+    else:
+        arrays["9_dual"] = np.zeros(3)
+    with open(file, "wb") as stream:
+        np.savez(stream, **arrays)
+    name, what = ("9_dual", "not what was written") if change == "added" else ("2_dual", "is missing|is not what")
+    with pytest.raises(ValueError, match=f"has been edited: its '{name}' .*({what})"):
+        path(problem, file)
+
+
+def test_threads_on_one_file(problem, tmp_path):
+    X, y = (part[:2000] for part in problem[:2])
+    patterns = cvxrelu.sample_patterns(X, 20, random_state=0)
+    file = tmp_path / "file"
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda _: path((X, y, patterns), file), range(8)))
+    for other in paths:
+        same(other, paths[0])
+    same(path((X, y, patterns), file), paths[0])
+    assert {entry.name for entry in tmp_path.iterdir()} == {"file", "file.previous"}
+
+
+def _save_often(file, seed):
+    checkpoint = CheckpointFile(file, "path", {"seed": "0"})
+    for k in range(100):
+        checkpoint.save({"a": np.full(1000, seed), "b": np.arange(k)})
+        assert np.ptp(checkpoint.load()["a"]) == 0
+
+
+def test_processes_on_one_file(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_save_often, args=(tmp_path / "file", seed)) for seed in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(600)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert {entry.name for entry in tmp_path.iterdir()} == {"file", "file.previous"}
 
 
 def test_nothing_is_left_beside_the_file_when_writing_fails(problem, tmp_path, monkeypatch):
@@ -176,9 +245,15 @@ def test_checkpoints_of_networks_are_whole_and_of_their_problem(network_problem,
         generate(network_problem, file)
     os.replace(tmp_path / "file.previous", file)
     assert generate(network_problem, file).objective == pytest.approx(solution.objective, rel=1e-6)
-    for other in [((X, 2 * y), {}), ((X, y), {"beta": 0.4}), ((2 * X, y), {})]:
-        with pytest.raises(ValueError, match="belongs to another problem: its signature"):
-            generate(other[0], file, **other[1])
+    rotation = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])
+    for other, settings, name in [
+        ((X, -y), {}, "targets"),
+        ((X, y), {"beta": 0.4}, "penalty"),
+        ((X @ rotation, y), {}, "samples"),
+        ((X, y), {"sample_weight": np.r_[2.0, np.ones(59)]}, "sample weights"),
+    ]:
+        with pytest.raises(ValueError, match=f"belongs to another problem: its {name}"):
+            generate(other, file, **settings)
     path_file = tmp_path / "path"
     cvxrelu.gated_path(X, y, cvxrelu.sample_patterns(X, 5, random_state=0), n_betas=2, checkpoint=path_file)
     with pytest.raises(ValueError, match="not a checkpoint of a generation"):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.arrays import FloatArray
 from ..base.checkpoint_file import CheckpointFile
+from ..base.digests import digest_of
 from ..patterns.patterns import ActivationPatterns
 from .solution import GatedSolution
 
@@ -30,18 +31,19 @@ class PathCheckpoint:
         The file.
     patterns : ActivationPatterns
         The patterns of the problem.
-    signature : ndarray
-        Numbers that tell the problem from others, such as beta_max and ||y||^2.
+    problem : dict of str to str
+        A digest of everything else that the result depends on (:meth:`PassesProgram.digests`).
     betas : ndarray
         The penalties of the path.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], patterns: ActivationPatterns, signature: FloatArray, betas: FloatArray
+        self, path: str | os.PathLike[str], patterns: ActivationPatterns, problem: dict[str, str], betas: FloatArray
     ) -> None:
         self._patterns = patterns
-        problem = {"signature": signature, "betas": betas, "gates": patterns.gates, "words": patterns.words}
-        self._file = CheckpointFile(path, "path", problem)
+        self._betas = betas
+        own = {"gates": digest_of(patterns.gates, patterns.words), "betas": digest_of(betas)}
+        self._file = CheckpointFile(path, "path", own | problem)
 
     def load(self) -> tuple[list[GatedSolution], dict[str, Any]]:
         """Return the finished points and the state of the solver after them; nothing where there is no file.
@@ -72,7 +74,7 @@ class PathCheckpoint:
         for name in _NUMBERS[4:]:
             numbers[name] = int(numbers[name])
         return GatedSolution(
-            beta=float(arrays["betas"][k]),
+            beta=float(self._betas[k]),
             active=arrays[f"{k}_active"],
             blocks=arrays[f"{k}_blocks"],
             dual=arrays.get(f"{k}_dual", _ELSEWHERE),

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray, as_count
 from ..base.callbacks import Callback, Stop
 from ..base.columns import blocks_of, columns_of
+from ..base.digests import digest_of
 from ..base.native import core
 from ..rows.passes import RowBlock
 from ..rows.rows import Parts, Rows
@@ -38,6 +39,7 @@ from .sums import (
     Bound,
     Iterate,
     SparseBlocks,
+    digests_of_rows,
     dual_rows,
     gradients,
     gram_columns,
@@ -174,10 +176,25 @@ class PassesProgram:
             return solutions, True
         return solutions, False
 
-    def signature(self, tol: float) -> FloatArray:
-        """Return numbers that tell the program from others, for a checkpoint."""
-        scalars = (self.zero.yy, self.beta_max(), self.ridge, float(self.omega.sum()), tol)
-        return np.array([*self.rows.shape, *scalars])
+    def digests(self, start: Start, stopping: Stopping) -> dict[str, str]:
+        """Return a digest of everything but gates and betas that a path depends on; costs a pass over the rows.
+
+        Rows in other chunks are another problem: their sums are rounded in another way.
+        """
+        parts = np.array(self.blocks.collect(digests_of_rows))
+        coef = (
+            None if start is None else checked_start(start, self.patterns, None if self.one_output else self.n_outputs)
+        )
+        return {
+            "sample weights": digest_of(parts[:, 0]),
+            "samples": digest_of(self.rows.shape, parts[:, 1]),
+            "targets": digest_of(self.one_output, parts[:, 2]),
+            "group weights": digest_of(self.omega),
+            "ridge": digest_of(self.ridge),
+            "coefficients to start from": digest_of(np.zeros(0) if coef is None else coef),
+            "tol and max_iter": digest_of(stopping.tol, stopping.max_iter),
+            "types": digest_of(np.dtype(self.dtype).name),
+        }
 
     def _restored(self, points: list[GatedSolution], state: dict[str, Any]) -> list[GatedSolution]:
         """Come into the state after the points of a checkpoint; duals that were in blocks are made again."""

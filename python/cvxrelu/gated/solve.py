@@ -249,7 +249,8 @@ def gated_path(
     checkpoint : str or path-like, optional
         A file that is written after every point, whole or not at all, with the one before as ``<checkpoint>.previous``.
         Where it exists the path goes on from it, to the numbers that it would have had without the interruption. An
-        array is then treated as rows in chunks (:class:`RowChunks`).
+        array is then treated as rows in chunks (:class:`RowChunks`). The file has digests of the data and of all
+        settings that the numbers depend on; one of another problem, or one that was edited, is refused.
 
     Returns
     -------
@@ -274,7 +275,7 @@ def gated_path(
         solutions, interrupted = program.path(grid, warm_start, stopping)
     else:
         assert isinstance(program, PassesProgram)
-        file = PathCheckpoint(checkpoint, data.patterns, program.signature(tol), grid)
+        file = PathCheckpoint(checkpoint, data.patterns, program.digests(warm_start, stopping), grid)
         solutions, interrupted = program.path(grid, warm_start, stopping, file)
     warn_of_gaps(solutions, stopping)
     return GatedPath(tuple(solutions), complete=not interrupted and len(solutions) == grid.size)

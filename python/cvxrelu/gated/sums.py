@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray
+from ..base.digests import digest_of
 from ..base.native import core
 from ..rows.passes import RowBlock, uniform_of_rows
 
@@ -109,6 +110,12 @@ def dual_rows(block: RowBlock, coef: SparseBlocks, scale: float, n_threads: int)
     """Return the block's entries of the dual point, in the units of unweighted rows."""
     R = scale * residual(block, coef, n_threads)
     return R if block.root is None else block.root * R
+
+
+def digests_of_rows(block: RowBlock) -> tuple[str, str, str]:
+    """Return digests of the block's weights, samples and targets."""
+    weights = np.ones((block.X.shape[0], 1)) if block.root is None else block.root
+    return digest_of(weights), digest_of(block.X), digest_of(block.Y)
 
 
 def gram_columns(block: RowBlock, groups: npt.NDArray[np.int64], n_added: int) -> tuple[FloatArray]:

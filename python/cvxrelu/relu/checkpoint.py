@@ -11,7 +11,7 @@ import numpy as np
 
 from ..base.arrays import FloatArray
 from ..base.checkpoint_file import CheckpointFile
-from ..base.scaling import shifted
+from ..base.digests import digest_of
 from ..patterns.patterns import ActivationPatterns
 from .problem import SquaredProblem
 from .solution import ReLUSolution
@@ -33,7 +33,8 @@ class GenerationCheckpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], problem: SquaredProblem, beta: float) -> None:
-        self._file = CheckpointFile(path, "generation", {"signature": np.append(_signature(problem), beta)})
+        # What it is solved to, and by how much work, is left open: a file may be gone on with to a smaller gap.
+        self._file = CheckpointFile(path, "generation", _digests(problem) | {"penalty": digest_of(beta)})
 
     def load(self) -> tuple[ReLUSolution, dict[str, Any]] | None:
         """Return the network and the state of the generator of its starts; None where there is no file."""
@@ -66,8 +67,8 @@ class PathCheckpoint:
     def __init__(
         self, path: str | os.PathLike[str], problem: SquaredProblem, betas: FloatArray, penalty: FloatArray
     ) -> None:
-        told = {"signature": _signature(problem), "betas": betas, "penalty": penalty}
-        self._file = CheckpointFile(path, "relu-path", told)
+        told = {"betas": digest_of(betas), "ridge or group weights": digest_of(penalty)}
+        self._file = CheckpointFile(path, "relu-path", _digests(problem) | told)
 
     def load(self) -> list[ReLUSolution]:
         """Return the finished networks; none where there is no file."""
@@ -82,12 +83,16 @@ class PathCheckpoint:
         self._file.save(arrays)
 
 
-def _signature(problem: SquaredProblem) -> FloatArray:
-    """Return numbers that tell a problem from others."""
-    X, residual = problem.X, problem.residual_at_zero()
-    squares = shifted(float(np.vdot(X, X)), 2 * problem.X_order)
-    correlations = shifted(X.T @ residual, problem.X_order + problem.dual_order)
-    return np.array([*X.shape, problem.objective(problem.at_zero), squares, *correlations])
+def _digests(problem: SquaredProblem) -> dict[str, str]:
+    """Return a digest of everything that a problem is made of, but for its penalty."""
+    columns = np.zeros(0) if problem.unpenalised is None else problem.unpenalised
+    return {
+        "loss": digest_of(problem.loss.name, problem.loss.delta),
+        "sample weights": digest_of(problem.root, problem.weights),
+        "samples": digest_of(problem.X, problem.X_order),
+        "targets": digest_of(problem.y, problem.y_order),
+        "unpenalised columns": digest_of(columns),
+    }
 
 
 def _packed(solution: ReLUSolution, prefix: str = "") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 import warnings
@@ -246,7 +247,8 @@ class _Generation:
         saved = self.checkpoint.load()
         if saved is None:
             return
-        self.finished, state = saved
+        finished, state = saved
+        self.finished = dataclasses.replace(finished, converged=finished.relative_gap <= self.tol)
         if type(self.rng.bit_generator).__name__ == state["bit_generator"]:
             self.rng.bit_generator.state = state
         self.rounds, self.nodes = self.finished.n_rounds, self.finished.n_nodes
