@@ -31,8 +31,8 @@ def require_address_space(n_threads: int) -> None:
     if used + stacks + _BUFFERS > limit:
         needed, left, whole = (size / 2**20 for size in (stacks + _BUFFERS, max(0, limit - used), limit))
         raise MemoryError(
-            f"n_threads={n_threads} needs {needed:.0f} MiB for stacks of threads and buffers, but {left:.0f} MiB of the "
-            f"{whole:.0f} MiB that the process may map (ulimit -v) are left: take fewer threads, a smaller "
+            f"n_threads={n_threads} needs {needed:.0f} MiB for stacks of threads and buffers, but {left:.0f} MiB of "
+            f"the {whole:.0f} MiB that the process may map (ulimit -v) are left: take fewer threads, a smaller "
             "OMP_STACKSIZE, or raise the limit"
         )
 

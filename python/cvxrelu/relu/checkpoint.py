@@ -60,15 +60,14 @@ class PathCheckpoint:
         The problem.
     betas : ndarray
         The penalties of the path.
-    penalty : ndarray
-        Ridge and weights of the patterns.
+    settings : dict of str to str
+        Digests of what else the networks depend on, under the names that an error gives them.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], problem: SquaredProblem, betas: FloatArray, penalty: FloatArray
+        self, path: str | os.PathLike[str], problem: SquaredProblem, betas: FloatArray, settings: dict[str, str]
     ) -> None:
-        told = {"betas": digest_of(betas), "ridge or group weights": digest_of(penalty)}
-        self._file = CheckpointFile(path, "relu-path", _digests(problem) | told)
+        self._file = CheckpointFile(path, "relu-path", _digests(problem) | {"betas": digest_of(betas)} | settings)
 
     def load(self) -> list[ReLUSolution]:
         """Return the finished networks; none where there is no file."""
