@@ -183,7 +183,7 @@ class ArrayTable:
         values = column.astype(np.float64)
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
-            raise TableError(f"{self.place(bad[0])}: column {name!r} has {values[bad[0]]}: values must be finite")
+            raise TableError(f"{self.place(int(bad[0]))}: column {name!r} has {values[bad[0]]}: values must be finite")
         if column.dtype.kind in "iu":
             for row in np.flatnonzero(np.abs(values) >= _EXACT):
                 exact_number(str(column[row]), float(values[row]), f"{self.place(row)}: column {name!r}")
