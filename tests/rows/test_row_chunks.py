@@ -127,6 +127,15 @@ def test_float32_rows_are_certified_as_returned(problem):
     assert gap <= solution.gap + 1e-9 * primal
 
 
+def test_integers_that_float64_rounds_are_named():
+    ids = np.array([[1, 2], [3, 2**53], [2**53 + 1, 4], [5, -(2**63)]])
+    with pytest.raises(ValueError, match="row 0 of chunk 1 of X, row 2 of all, has 9007199254740993 in column 0"):
+        cvxrelu.sample_patterns(RowChunks([ids[:2], ids[2:]]), 3, random_state=0)
+    held = np.delete(ids, 2, axis=0)
+    drawn = cvxrelu.sample_patterns(RowChunks([held[:2], held[2:]]), 3, random_state=0)
+    assert drawn.n_samples == 3
+
+
 def test_float32_rows_reach_what_float32_arrays_reach(problem):
     X, y, patterns, beta, _ = problem
     X32, y32 = X.astype(np.float32), y.astype(np.float32)
