@@ -109,6 +109,26 @@ def test_numbers_may_be_classes(tmp_path, capsys):
     assert report["scores"]["measure"] == "accuracy" and report["scores"]["network"] > 0.8
 
 
+def test_numbers_and_text_may_be_classes_where_that_is_asked_for(tmp_path, capsys):
+    path = tmp_path / "grades.csv"
+    path.write_text("x,grade\n" + "\n".join(f"{k},{'3+' if k > 30 else k // 16}" for k in range(60)))
+    assert "line 33: column 'grade' has '3+'" in complaint(capsys, "train", path, "--target", "grade", *FAST)
+    report = printed(capsys, "train", path, "--target", "grade", "--task", "classification", "--json", *FAST)
+    assert report["task"] == "classification"
+
+
+def test_ids_that_float64_rounds_are_refused_wherever_they_are(tmp_path, capsys):
+    path = tmp_path / "table.csv"
+    path.write_text("x,y\n1000000000000000000,2\n1000000000000000001,3\n,4\n")
+    said = complaint(capsys, "train", path, "--target", "y", "--encode", *FAST)
+    assert "line 3: column 'x' has 1000000000000000001, an integer that float64 rounds to 1000000000000000000" in said
+    ids = np.array([[2**53, 1], [2**53 + 1, 2], [2**63 - 1, 4]])
+    np.save(tmp_path / "ids.npy", ids)
+    assert "row 1: column '0' has 9007199254740993" in complaint(capsys, "enumerate", tmp_path / "ids.npy")
+    np.save(tmp_path / "ids.npy", ids[:1])
+    np.testing.assert_array_equal(read_table(tmp_path / "ids.npy").numbers(["0", "1"]), ids[:1])
+
+
 def test_all_rows_for_training(houses, capsys):
     command = ["train", str(houses), "--target", "price", "--ignore", "kind", "--test-size", "0", "--json", *FAST]
     assert main(command) == 0
@@ -173,6 +193,10 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
         ("x,y\n1,2\nnan,3\n", "y", "line 3: column 'x' has 'nan': values must be finite"),
         ("x,y\n1,2\n2,inf\n", "y", "line 3: column 'y' has 'inf': values must be finite"),
         ("x,y\n1,a\n2,\n", "y", "line 3: column 'y' is empty"),
+        ("x,y\n1,2.5\n2,3.5\n3,4.5x\n4,1\n", "y", "line 4: column 'y' has '4.5x', which is not a number"),
+        ("x;y\n1;2,5\n2;3,5\n3;4,5\n", "y", "line 2: column 'y' has '2,5', which is not a number"),
+        ("x,y\n1000000000000000000,2\n1000000000000000001,3\n", "y", "line 3: column 'x' has 1000000000000000001, an"),
+        ("x,y\n1,2\n2,-9007199254740993.0\n", "y", "line 3: column 'y' has -9007199254740993.0, an integer that"),
         ("x,y\n1,a\n2,a\n3,a\n", "y", "column 'y' has one class only, 'a'"),
         ('x,y\n"1,2\n', "y", "line 2: "),
         ("x,y\n1,2\n", "y", "1 rows with --test-size 0.2 leave 1 to train on: 2 are needed"),

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from cvxrelu import GatedReLUClassifierCV, GatedReLURegressor, GatedReLURegressorCV
+from sklearn.model_selection import KFold, PredefinedSplit
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 QUICK = {"n_gates": 40, "n_betas": 4, "beta_min_ratio": 3e-2, "n_threads": 1}
@@ -119,3 +120,34 @@ def test_the_held_out_loss_is_that_of_training(loss):
     assert model.path_[-1].loss == loss
     assert (model.path_.relative_gaps <= 1e-6).all()
     assert model.loss_path_.argmin() > 0
+
+
+@pytest.mark.parametrize("kind", [GatedReLURegressorCV, GatedReLUClassifierCV])
+@pytest.mark.parametrize("cv", [3, KFold(3, shuffle=True, random_state=0)])
+def test_samples_without_weight_do_not_matter(kind, cv):
+    X, y = regression()
+    rng = np.random.default_rng(1)
+    ignored = rng.permutation(140) < 50
+    Z, z = 10 * rng.standard_normal((140, 3)), 100 * rng.standard_normal(140)
+    Z[~ignored], z[~ignored] = X, y
+    if kind is GatedReLUClassifierCV:
+        y, z = y > 0.5, z > 0.5
+    settings = dict(cv=cv, random_state=0, **QUICK)
+    alone, beside = kind(**settings).fit(X, y), kind(**settings).fit(Z, z, sample_weight=1.0 - ignored)
+    np.testing.assert_array_equal(beside.loss_path_, alone.loss_path_)
+    assert (beside.beta_, beside.objective_) == (alone.beta_, alone.objective_)
+
+
+def test_folds_that_are_listed_are_of_all_samples():
+    X, y = regression()
+    weights = np.r_[np.zeros(10), np.ones(80)]
+    owner = np.arange(90) % 3
+    listed = [(np.flatnonzero(owner != k), np.flatnonzero(owner == k)) for k in range(3)]
+    models = [
+        GatedReLURegressorCV(cv=cv, random_state=0, **QUICK).fit(X, y, sample_weight=weights)
+        for cv in (listed, PredefinedSplit(owner))
+    ]
+    alone = [(train[train >= 10] - 10, test[test >= 10] - 10) for train, test in listed]
+    models.append(GatedReLURegressorCV(cv=alone, random_state=0, **QUICK).fit(X[10:], y[10:]))
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.loss_path_, models[0].loss_path_)

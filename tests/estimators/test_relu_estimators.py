@@ -1,9 +1,13 @@
+import itertools
 import pickle
+import time
+import warnings
 
 import cvxrelu
 import numpy as np
 import pytest
-from cvxrelu import ConvergenceWarning, ReLUClassifier, ReLURegressor
+from cvxrelu import ConvergenceWarning, ReLUClassifier, ReLURegressor, ReLURegressorCV
+from cvxrelu.estimators.relu import _affordable_nodes
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -146,6 +150,29 @@ def test_no_time_at_all():
         fit = model(max_seconds=0).fit(X, y)
     assert fit.certificate_.scope == "all patterns"
     assert 0 < fit.certificate_.lower_bound <= fit.certificate_.upper_bound < 0.5 * (y @ y)
+
+
+def test_defaults_do_not_look_at_the_clock(monkeypatch):
+    X, y = regression(n=60, n_features=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        quiet = model(max_nodes=20, max_rounds=3).fit(X, y)
+        # A machine so busy that a year passes between two looks at the clock.
+        years = itertools.count(step=3.2e7)
+        monkeypatch.setattr(time, "monotonic", lambda: next(years))
+        busy = model(max_nodes=20, max_rounds=3).fit(X, y)
+    assert ReLURegressor().max_seconds is ReLURegressorCV().max_seconds is None
+    assert_array_equal(busy.network_.W1, quiet.network_.W1)
+    assert busy.certificate_ == quiet.certificate_
+
+
+def test_the_default_budget_is_one_for_all_searches():
+    X, y = regression(n=60, n_features=4)
+    nodes = _affordable_nodes(np.column_stack([X, np.ones(60)]), 1)
+    assert nodes == 10_000_000 // 600
+    with pytest.warns(ConvergenceWarning, match="over all patterns"):
+        fit = model(max_nodes=30, tol=1e-7).fit(X, y)
+    assert fit.solutions_[0].n_nodes <= 2 * 30 + 2 * fit.solutions_[0].n_rounds  # a search has a tree for each sign
 
 
 def test_callback_stops_and_the_scope_says_so():

@@ -108,3 +108,18 @@ def test_no_weight_on_what_is_held_out():
     folds = [(np.arange(20, 60), np.arange(20))]
     with pytest.raises(ValueError, match="every sample that is held out"):
         ReLURegressorCV(cv=folds, **QUICK).fit(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize("kind", [ReLURegressorCV, ReLUClassifierCV])
+def test_samples_without_weight_do_not_matter(kind):
+    X, y = regression(40)
+    rng = np.random.default_rng(1)
+    ignored = rng.permutation(60) < 20
+    Z, z = 10 * rng.standard_normal((60, X.shape[1])), 100 * rng.standard_normal(60)
+    Z[~ignored], z[~ignored] = X, y
+    if kind is ReLUClassifierCV:
+        y, z = y > 0.5, z > 0.5
+    settings = QUICK | {"cv": 3, "certificate": "given patterns"}
+    alone, beside = kind(**settings).fit(X, y), kind(**settings).fit(Z, z, sample_weight=1.0 - ignored)
+    np.testing.assert_array_equal(beside.loss_path_, alone.loss_path_)
+    assert (beside.beta_, beside.dual_gap_) == (alone.beta_, alone.dual_gap_)

@@ -78,6 +78,16 @@ def test_rows_in_chunks(problem, tmp_path):
     same(path(chunked, tmp_path / "part"), whole)
 
 
+def test_float32_rows(problem, tmp_path):
+    X, y, patterns = problem
+    single = (X.astype(np.float32), y.astype(np.float32), patterns)
+    whole = path(single, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        path(single, tmp_path / "part", callback=stop_in_point(3))
+    same(path(single, tmp_path / "part"), whole)
+    assert whole[0].coef.dtype == np.float32 and (whole.relative_gaps <= 1e-6).all()
+
+
 def _be_killed(problem, file):
     def callback(state):
         if file.with_name("file.previous").exists():

@@ -266,8 +266,15 @@ def test_a_path_goes_on_from_its_checkpoint(tmp_path):
     for before, after in zip(first, whole[:3], strict=True):
         np.testing.assert_array_equal(before.blocks, after.blocks)
         np.testing.assert_array_equal(before.unpenalised_coef, after.unpenalised_coef)
-    with pytest.raises(ValueError, match="another problem"):
+    with pytest.raises(ValueError, match="another problem: its targets"):
         cvxrelu.relu_path(X, -y, **settings)
+    with pytest.raises(ValueError, match="another problem: its tol"):
+        cvxrelu.relu_path(X, y, tol=1e-9, **settings)
+    given = settings | {"checkpoint": file.with_name("given"), "betas": whole.betas[1:3]}
+    patterns = cvxrelu.sample_patterns(X, 20, random_state=0)
+    cvxrelu.relu_path(X, y, patterns=patterns, **given)
+    with pytest.raises(ValueError, match="another problem: its patterns"):
+        cvxrelu.relu_path(X, y, patterns=patterns[:10], **given)
 
 
 def test_one_class_and_perfect_fits():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import warnings
 
 import cvxrelu
 import numpy as np
@@ -124,6 +125,30 @@ def test_float32_rows_are_certified_as_returned(problem):
     primal, gap = certified(X32.astype(float), y32.astype(float), patterns, exact)
     assert primal == pytest.approx(solution.objective, rel=1e-12)
     assert gap <= solution.gap + 1e-9 * primal
+
+
+def test_integers_that_float64_rounds_are_named():
+    ids = np.array([[1, 2], [3, 2**53], [2**53 + 1, 4], [5, -(2**63)]])
+    with pytest.raises(ValueError, match="row 0 of chunk 1 of X, row 2 of all, has 9007199254740993 in column 0"):
+        cvxrelu.sample_patterns(RowChunks([ids[:2], ids[2:]]), 3, random_state=0)
+    held = np.delete(ids, 2, axis=0)
+    drawn = cvxrelu.sample_patterns(RowChunks([held[:2], held[2:]]), 3, random_state=0)
+    assert drawn.n_samples == 3
+
+
+def test_float32_rows_reach_what_float32_arrays_reach(problem):
+    X, y, patterns, beta, _ = problem
+    X32, y32 = X.astype(np.float32), y.astype(np.float32)
+    with warnings.catch_warnings():
+        # Rounding may leave a little more than the tolerance, here and there.
+        warnings.simplefilter("ignore", cvxrelu.ConvergenceWarning)
+        whole = cvxrelu.solve_gated(X32, y32, patterns, beta, tol=1e-9)
+        solution = cvxrelu.solve_gated(in_chunks(X32), y32, patterns, beta, tol=1e-9)
+    assert whole.relative_gap < 1e-8 and solution.relative_gap < 1e-8
+    assert solution.n_iter < 50
+    exact = dataclasses.replace(solution, blocks=solution.blocks.astype(float))
+    primal, gap = certified(X32.astype(float), y32.astype(float), patterns, exact)
+    assert gap <= solution.gap + 1e-12 * primal
 
 
 def test_paths(problem):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .limits import require_address_space
 from .native import core
 
 FloatArray = npt.NDArray[np.float64]
@@ -142,12 +143,14 @@ def as_count(value: Any, name: str, *, minimum: int = 1) -> int:
 
 
 def as_threads(n_threads: Any) -> int:
-    """Return the number of threads: None is what OpenMP would take (OMP_NUM_THREADS and threadpoolctl count)."""
-    if n_threads is None:
-        return core.default_threads()
-    threads = as_count(n_threads, "n_threads")
+    """Return the number of threads: None is what OpenMP would take (OMP_NUM_THREADS and threadpoolctl count).
+
+    Raises MemoryError where a limit on the address space does not allow for them.
+    """
+    threads: int = core.default_threads() if n_threads is None else as_count(n_threads, "n_threads")
     if threads > MAX_THREADS:
         raise ValueError(f"n_threads must be at most {MAX_THREADS}, not {threads}")
+    require_address_space(threads)
     return threads
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, as_real
-from ._tables import Table, TableError
+from ._tables import Table, TableError, exact_number
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 
@@ -43,17 +43,16 @@ class Encoding:
         fill, values = [], []
         for name in names:
             cells = _cells(table, name)
-            present = [cell for cell in cells if cell]
-            if not present:
+            if not any(cells):
                 raise TableError(f"{table.path}: column {name!r} is empty: leave it out with --ignore {name}")
-            numbers = _as_numbers(present)
+            numbers = _as_numbers(table, name, cells)
             distinct = () if numbers is not None else tuple(sorted(set(cells)))
             if len(distinct) > MOST_VALUES:
                 raise TableError(
                     f"{table.path}: column {name!r} has {len(distinct)} different texts, more than {MOST_VALUES}: "
                     f"leave it out with --ignore {name}"
                 )
-            fill.append(math.nan if numbers is None else float(np.median(numbers)))
+            fill.append(math.nan if numbers is None else float(np.nanmedian(numbers)))
             values.append(distinct)
         return cls(tuple(names), np.array(fill), tuple(values))
 
@@ -74,10 +73,10 @@ class Encoding:
             if values:
                 features += [np.array([float(cell == value) for cell in cells]) for value in values]
                 continue
-            numbers = _as_numbers([cell or repr(float(fill)) for cell in cells])
+            numbers = _as_numbers(table, name, cells)
             if numbers is None:
                 raise TableError(f"{table.path}: column {name!r} has text, but the model was trained on numbers there")
-            features.append(numbers)
+            features.append(np.where(np.isnan(numbers), fill, numbers))
         return np.stack(features, axis=1)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -111,10 +110,14 @@ def _cells(table: Table, name: str) -> list[str]:
     return ["" if cell.lower() in MISSING else cell for cell in table.cells(name)]
 
 
-def _as_numbers(cells: Sequence[str]) -> FloatArray | None:
-    """Return finite numbers; None where something is not one."""
+def _as_numbers(table: Table, name: str, cells: Sequence[str]) -> FloatArray | None:
+    """Return finite numbers, NaN for missing ones; None where a cell is not one."""
     try:
-        numbers = np.array([float(cell) for cell in cells])
+        numbers = np.array([float(cell or "nan") for cell in cells])
     except ValueError:
         return None
-    return numbers if np.isfinite(numbers).all() else None
+    if not np.isfinite(numbers[[bool(cell) for cell in cells]]).all():
+        return None
+    for row, cell in enumerate(cells):
+        exact_number(cell, float(numbers[row]), f"{table.place(row)}: column {name!r}")
+    return numbers

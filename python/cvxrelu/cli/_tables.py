@@ -15,6 +15,8 @@ import numpy as np
 from ..base.archives import Array, load_arrays
 from ..base.arrays import FloatArray
 
+_EXACT = 2.0**53  # up to here float64 has all integers
+
 
 class TableError(ValueError):
     """A file is not the table that was asked for; the message is one line for the person at the keyboard."""
@@ -43,8 +45,11 @@ class Table(Protocol):
     def numbers(self, names: Sequence[str]) -> FloatArray:
         """Return columns as finite numbers of shape (rows, len(names))."""
 
+    def place(self, row: int) -> str:
+        """Say where a row is, for an error."""
+
     def is_numeric(self, name: str) -> bool:
-        """Whether every cell of a column that is not empty reads as a number."""
+        """Whether a column is of numbers, rather than of text; raise TableError where it has both."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +78,9 @@ class TextTable:
     def text(self, name: str) -> list[str]:
         """Return a column as text without surrounding blanks; every cell must have some."""
         cells = self.cells(name)
-        for cell, line in zip(cells, self.lines, strict=True):
+        for row, cell in enumerate(cells):
             if not cell:
-                raise TableError(f"{self.path}, line {line}: column {name!r} is empty")
+                raise TableError(f"{self.place(row)}: column {name!r} is empty")
         return cells
 
     def numbers(self, names: Sequence[str]) -> FloatArray:
@@ -84,16 +89,27 @@ class TextTable:
         values = np.empty((len(self.rows), len(names)))
         for i, row in enumerate(self.rows):
             for j, k in enumerate(index):
-                values[i, j] = self._number(row[k].strip(), names[j], self.lines[i])
+                values[i, j] = self._number(row[k].strip(), names[j], i)
         return values
 
-    def is_numeric(self, name: str) -> bool:
-        """Whether every cell of a column that is not empty reads as a number."""
-        index = self._index(name)
-        return all(_reads_as_number(row[index]) for row in self.rows if row[index].strip())
+    def place(self, row: int) -> str:
+        """Say where a row is, for an error."""
+        return f"{self.path}, line {self.lines[row]}"
 
-    def _number(self, cell: str, name: str, line: int) -> float:
-        where = f"{self.path}, line {line}: column {name!r}"
+    def is_numeric(self, name: str) -> bool:
+        """Whether a column is of numbers, rather than of text; raise TableError where it has both."""
+        cells = self.cells(name)
+        texts = [row for row, cell in enumerate(cells) if cell and not _reads_as_number(cell)]
+        # Also where all numbers have a comma.
+        if texts and any(_reads_as_number(cell.replace(",", ".")) for cell in cells):
+            raise TableError(
+                f"{self.place(texts[0])}: column {name!r} has {cells[texts[0]]!r}, which is not a number, but others "
+                "read as numbers: mend the cell, or ask for --task classification"
+            )
+        return not texts
+
+    def _number(self, cell: str, name: str, row: int) -> float:
+        where = f"{self.place(row)}: column {name!r}"
         if not cell:
             raise TableError(
                 f"{where} is empty: fill missing values (`train --encode` does), or leave it out with --ignore {name}"
@@ -109,7 +125,7 @@ class TextTable:
             ) from None
         if not math.isfinite(value):
             raise TableError(f"{where} has {cell!r}: values must be finite")
-        return value
+        return exact_number(cell, value, where)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -142,12 +158,16 @@ class ArrayTable:
         cells = self.cells(name)
         for row, cell in enumerate(cells):
             if not cell or cell == "nan":
-                raise TableError(f"{self.path}, row {row}: column {name!r} is empty")
+                raise TableError(f"{self.place(row)}: column {name!r} is empty")
         return cells
 
     def numbers(self, names: Sequence[str]) -> FloatArray:
         """Return columns as finite numbers of shape (rows, len(names))."""
         return np.stack([self._numbers(self.column(name)) for name in names], axis=1)
+
+    def place(self, row: int) -> str:
+        """Say where a row is, for an error."""
+        return f"{self.path}, row {row}"
 
     def is_numeric(self, name: str) -> bool:
         """Whether the column is of numbers."""
@@ -163,8 +183,22 @@ class ArrayTable:
         values = column.astype(np.float64)
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
-            raise TableError(f"{self.path}, row {bad[0]}: column {name!r} has {values[bad[0]]}: values must be finite")
+            raise TableError(f"{self.place(int(bad[0]))}: column {name!r} has {values[bad[0]]}: values must be finite")
+        if column.dtype.kind in "iu":
+            for row in np.flatnonzero(np.abs(values) >= _EXACT):
+                exact_number(str(column[row]), float(values[row]), f"{self.place(row)}: column {name!r}")
         return values
+
+
+def exact_number(cell: str, value: float, where: str) -> float:
+    """Return the value of a cell, unless the cell is an integer that float64 does not hold: ids must stay distinct."""
+    whole, _, fraction = cell.partition(".")
+    if abs(value) >= _EXACT and whole.lstrip("+-").isdecimal() and not fraction.strip("0") and int(whole) != int(value):
+        raise TableError(
+            f"{where} has {cell}, an integer that float64 rounds to {int(value)}: take an offset out of the column, or "
+            "leave it out"
+        )
+    return value
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.model_selection import PredefinedSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -22,7 +23,7 @@ from ..rows.rows import Rows, is_dask, is_rows
 from .callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from .labels import coded, labels_of_scores
 from .merging import MergedSamples, merge_samples
-from .rows import described, evaluate_on_rows, gathered
+from .rows import described, evaluate_on_rows, gathered, on_blocks
 
 ONE_SAMPLE = (
     "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
@@ -39,10 +40,22 @@ def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
     return weights
 
 
-def require_weighted_folds(folds: list[Any], weights: FloatArray | None) -> None:
-    """Check that there is something to learn from in every fold, and something held out in some."""
+def weighted_folds(cv: Any, X: Any, labels: Any, weights: FloatArray | None, *, classifier: bool) -> list[Any]:
+    """Return folds as pairs of indices, with something to learn from in each and something held out in some.
+
+    Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
+    iterable of indices, or a PredefinedSplit, speaks of all samples.
+    """
+    splitter = check_cv(cv, labels, classifier=classifier)
+    listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
+    if weights is None or weights.all() or listed:
+        folds = list(splitter.split(X, labels))
+    else:
+        present = np.flatnonzero(weights)
+        splitter = check_cv(cv, labels[present], classifier=classifier)
+        folds = [tuple(present[part] for part in fold) for fold in splitter.split(X[present], labels[present])]
     if weights is None:
-        return
+        return folds
     for k, (train, _) in enumerate(folds):
         if not weights[train].any():
             raise ValueError(
@@ -51,6 +64,7 @@ def require_weighted_folds(folds: list[Any], weights: FloatArray | None) -> None
             )
     if not any(weights[test].any() for _, test in folds):
         raise ValueError("sample_weight is zero for every sample that is held out")
+    return folds
 
 
 def generator_of(random_state: Any) -> np.random.Generator:
@@ -284,7 +298,7 @@ class NetworkRegression(RegressionMixin, NetworkModel):
     _TASK = "regression"
 
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        return self._checked_loss().prediction(super()._evaluate(X))
+        return on_blocks(self._checked_loss().prediction, super()._evaluate(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -316,7 +330,8 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
         """
-        return self._checked_loss().scores(self._evaluate(X), self.classes_.size)
+        loss, n_classes = self._checked_loss(), self.classes_.size
+        return on_blocks(lambda values: loss.scores(values, n_classes), self._evaluate(X))
 
     @available_if(lambda self: LOSSES.get(self.loss, Squared).has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> npt.NDArray[np.floating[Any]]:
@@ -332,4 +347,4 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
         ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``; rows sum to 1.
         """
-        return self._checked_loss().probabilities(self._evaluate(X))
+        return on_blocks(self._checked_loss().probabilities, self._evaluate(X))

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from joblib import delayed
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.model_selection import check_cv
 
 from ..base.arrays import FloatArray, as_count, as_scalar
 from ..gated.problem import Stopping
@@ -20,7 +19,7 @@ from .fitting import (
     NetworkRegression,
     checked_weights,
     generator_of,
-    require_weighted_folds,
+    weighted_folds,
 )
 from .gated import log_to_console
 from .labels import decide
@@ -33,7 +32,8 @@ _PARAMETERS = """\
     beta_min_ratio : float, default 1e-3
         End of the progression.
     cv : int, splitter or iterable of (train, test), default None
-        Folds as scikit-learn understands them; None is five.
+        Folds as scikit-learn understands them; None is five. Numbers of folds and splitters divide the samples whose
+        weight is not zero.
     n_jobs : int, optional
         Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
     n_gates : int, default 500
@@ -123,8 +123,7 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
             return problem | {"n_threads": self.n_threads, "loss": loss}
 
         labels = decide(targets - targets.mean()) if is_classifier(self) else targets
-        folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
-        require_weighted_folds(folds, weights)
+        folds = weighted_folds(self.cv, X, labels, weights, classifier=is_classifier(self))
         whole = pose_gated(**training(slice(None)))
         losses = folds_in_parallel(
             [

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from joblib import delayed
 from sklearn.base import is_classifier
-from sklearn.model_selection import check_cv
 
 from ..base.arrays import FloatArray, append_ones, as_count, as_scalar
 from ..exceptions import ConvergenceWarning
@@ -18,7 +17,7 @@ from ..gated.losses import Squared
 from ..relu.generation import train_relu
 from ..relu.solution import ReLUSolution
 from .callbacks import FitTasks, folds_in_parallel
-from .fitting import NetworkClassification, NetworkRegression, checked_weights, generator_of, require_weighted_folds
+from .fitting import NetworkClassification, NetworkRegression, checked_weights, generator_of, weighted_folds
 from .labels import decide
 from .merging import MergedSamples, merge_samples
 from .relu import N_STARTS, ReLUModel, in_order_of_appearance, joined_networks, largest_penalty, posed_samples
@@ -30,7 +29,8 @@ _PARAMETERS = """\
     beta_min_ratio : float, default 1e-3
         End of the progression.
     cv : int, splitter or iterable of (train, test), default None
-        Folds as scikit-learn understands them; None is five.
+        Folds as scikit-learn understands them; None is five. Numbers of folds and splitters divide the samples whose
+        weight is not zero.
     n_jobs : int, optional
         Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
     fit_bias : bool, default True
@@ -40,13 +40,13 @@ _PARAMETERS = """\
         predictions alone count, are trained over the patterns that walks find.
     tol : float, default 1e-4
         Duality gap at which each network is finished, relative to the objective of the zero network.
-    max_rounds : int, default 200
+    max_rounds : int, default 20
         Most rounds of looking for patterns, for each network and output.
-    max_nodes : int, default 1000000
-        Most nodes of a branch and bound for the final network.
-    max_seconds : float or None, default 10
+    max_nodes : int, optional
+        Most nodes of branch and bound for the final network, by default as in :class:`ReLURegressor`.
+    max_seconds : float, optional
         Seconds for the path of each fold, for that of all samples, and for the final network; what is at work then is
-        brought to its end.
+        brought to its end. By default there is no limit.
     n_threads : int, optional
         Threads; by default what OpenMP would take.
     random_state : None, int, RandomState or Generator, default None
@@ -84,9 +84,9 @@ class _ReLUCV(ReLUModel):
         fit_bias: bool = True,
         certificate: str = "all patterns",
         tol: float = 1e-4,
-        max_rounds: int = 200,
-        max_nodes: int = 1_000_000,
-        max_seconds: float | None = 10.0,
+        max_rounds: int = 20,
+        max_nodes: int | None = None,
+        max_seconds: float | None = None,
         n_threads: int | None = None,
         random_state: Any = None,
     ) -> None:
@@ -124,8 +124,7 @@ class _ReLUCV(ReLUModel):
             return merge_samples(data[rows], targets[rows], None if weights is None else weights[rows])
 
         labels = decide(targets) if is_classifier(self) else targets
-        folds = list(check_cv(self.cv, labels, classifier=is_classifier(self)).split(X, labels))
-        require_weighted_folds(folds, weights)
+        folds = weighted_folds(self.cv, X, labels, weights, classifier=is_classifier(self))
         errors = folds_in_parallel(
             [
                 delayed(held_out_errors)(merged(train), ratios, data[test], targets[test], seed, settings)

@@ -6,12 +6,12 @@ cones of all patterns, and bring them there. Predictions are made chunk by chunk
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray
 from ..base.memory import machine_memory
 from ..rows.open import as_rows
 from ..rows.passes import Chunk
@@ -27,13 +27,34 @@ def gathered(*arrays: Any) -> tuple[Any, ...]:
         return arrays
     import dask
 
-    size = sum(array.nbytes for array in arrays if is_dask(array) and hasattr(array, "nbytes"))
+    size = sum(_n_bytes(array) for array in arrays if is_dask(array))
     if size > machine_memory():
         raise MemoryError(
             f"this estimator needs all rows in one place, {size / 2**30:.3g} GiB, but this machine has "
             f"{machine_memory() / 2**30:.3g} GiB: the gated estimators take rows in chunks"
         )
     return tuple(dask.compute(*arrays))
+
+
+def _n_bytes(array: Any) -> float:
+    """Return the size of a dask collection; that of a data frame, which does not know how long it is, by counting."""
+    if hasattr(array, "to_dask_array"):
+        return 8.0 * int(array.size.compute())
+    return float(array.nbytes)
+
+
+def on_blocks(function: Callable[[Any], Any], values: Any) -> Any:
+    """Return a function of the values of rows: of a dask array when that is computed, block by block."""
+    if not is_dask(values):
+        return function(values)
+    one = np.asarray(function(np.zeros((1, *values.shape[1:]), dtype=values.dtype)))
+    return values.map_blocks(
+        function,
+        chunks=(values.chunks[0], *((size,) for size in one.shape[1:])),
+        new_axis=[1] if one.ndim > values.ndim else None,
+        drop_axis=[1] if one.ndim < values.ndim else None,
+        meta=one[:0],
+    )
 
 
 def evaluate_on_rows(estimator: Any, X: Any) -> npt.NDArray[np.floating]:
@@ -47,13 +68,13 @@ def evaluate_on_rows(estimator: Any, X: Any) -> npt.NDArray[np.floating]:
     if hasattr(estimator, "network_"):  # what travels is the network alone
         return predict_rows(rows, estimator.network_)
     width = np.ndim(estimator._evaluate(np.zeros((1, rows.shape[1]))))
-    values: npt.NDArray[np.floating] = rows.assemble(rows.chunks, _evaluated, estimator)
+    values: npt.NDArray[np.floating] = rows.assemble(rows.chunks, _evaluated, estimator, rows.dtype)
     return values[:, 0] if width == 1 else values
 
 
-def _evaluated(chunk: Chunk, estimator: Any) -> FloatArray:
-    values: FloatArray = estimator._evaluate(chunk.X)
-    return values.reshape(chunk.X.shape[0], -1)
+def _evaluated(chunk: Chunk, estimator: Any, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:
+    values: npt.NDArray[np.floating] = estimator._evaluate(chunk.X)
+    return values.reshape(chunk.X.shape[0], -1).astype(dtype, copy=False)
 
 
 def described(estimator: Any, X: Any) -> Rows:

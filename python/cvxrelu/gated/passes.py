@@ -33,6 +33,7 @@ from .combination import best_combination
 from .gram_model import GramModel
 from .problem import GatedData, Penalty, Stopping
 from .program import Start, checked_start
+from .rounding import rounded
 from .solution import GatedSolution
 from .subsample_model import SubsampleModel
 from .sums import (
@@ -109,6 +110,8 @@ class PassesProgram:
         self.gram: GramModel | None = None
         self.share = 0.0
         self.history: list[Iterate] = []
+        # Of each solution of a path whose dual point is in blocks: what that is made of.
+        self.duals: list[tuple[SparseBlocks, float] | None] = []
         none = np.zeros(0, dtype=np.int64)
         zero = self._pass(SparseBlocks(none, np.zeros((0, 0), order="F")))
         # How long a block is, is known only now: the targets may lie elsewhere.
@@ -144,7 +147,10 @@ class PassesProgram:
 
     def dual(self, point: Iterate, scale: float) -> Any:
         """Return the dual point: an array, or a dask array that is computed when it is wanted."""
-        rows = self.rows.assemble(self.blocks, dual_rows, point.coef, scale, self.rows.n_threads)
+        return self._dual(point.coef, scale)
+
+    def _dual(self, coef: SparseBlocks, scale: float) -> Any:
+        rows = self.rows.assemble(self.blocks, dual_rows, coef, scale, self.rows.n_threads)
         return rows[:, 0] if self.one_output else rows
 
     def path(
@@ -157,6 +163,7 @@ class PassesProgram:
         if stopping.solver not in ("auto", "newton"):
             raise ValueError(f'solver must be "auto" for rows in chunks, not {stopping.solver!r}')
         solutions: list[GatedSolution] = []
+        self.duals = []
         stop = Stop(stopping.callback)
         heard = None if stopping.callback is None else stop
         try:
@@ -197,25 +204,35 @@ class PassesProgram:
         }
 
     def _restored(self, points: list[GatedSolution], state: dict[str, Any]) -> list[GatedSolution]:
-        """Come into the state after the points of a checkpoint; duals that were in blocks are made again."""
+        """Come into the state after the points of a checkpoint; dual points that were in blocks are made again."""
         if state:
             if float(state["share"]) > 0:
                 self._take_subsample(float(state["share"]))
             if "gram" in state:
                 self.gram = GramModel(state["groups"], state["gram"])
+        self.duals = [None] * len(points)
         restored = []
-        for solution in points:
+        for k, solution in enumerate(points):
             if solution.dual.size == 0:
-                point = self.iterate(solution)
-                dual = self.dual(point, self.bound(point, solution.beta).scale)
-                solution = dataclasses.replace(solution, dual=dual)
+                coef, scale = (
+                    SparseBlocks(state[f"{k}_active"], np.asfortranarray(state[f"{k}_blocks"])),
+                    state[f"{k}_scale"],
+                )
+                self.duals[k] = coef, float(scale)
+                solution = dataclasses.replace(solution, dual=self._dual(coef, float(scale)))
             restored.append(solution)
         return restored
 
     def _state(self) -> dict[str, Any]:
-        """Return what proposes the next coefficients, for a checkpoint."""
-        gram = {} if self.gram is None else {"groups": self.gram.groups, "gram": self.gram.gram}
-        return {"share": self.share} | gram
+        """Return what proposes the next coefficients, and what dual points in blocks are made of, for a checkpoint."""
+        state: dict[str, Any] = {"share": self.share}
+        if self.gram is not None:
+            state |= {"groups": self.gram.groups, "gram": self.gram.gram}
+        for k, made_of in enumerate(self.duals):
+            if made_of is not None:
+                coef, state[f"{k}_scale"] = made_of
+                state |= {f"{k}_active": coef.active, f"{k}_blocks": coef.blocks}
+        return state
 
     def _solve(
         self, beta: float, start: Iterate, stopping: Stopping, callback: Callback | None
@@ -234,7 +251,11 @@ class PassesProgram:
             if run.bound.gap < best[1].gap:
                 best = (run.point, run.bound)
         run.point, run.bound = best
-        return self._solution(run), run.point
+        dual_coef = run.point.coef
+        if self.dtype == np.float32:
+            threshold, threads = beta * self.omega, self.rows.n_threads
+            run.point, run.bound = rounded(run.point, run.bound, self.blocks, threshold, self.ridge, threads)
+        return self._solution(run, dual_coef), run.point
 
     def _progress(self, run: _Run) -> dict[str, Any]:
         support, blocks = self._user_blocks(run.point.coef)
@@ -269,7 +290,7 @@ class PassesProgram:
                 near = centre[:, gram.groups], gradient[:, gram.groups], run.point.rr
                 threshold = run.beta * self.omega[gram.groups]
                 gap = max(0.01 * run.bound.gap, 0.1 * run.target)
-                return self._rounded(gram.solve(*near, threshold, self.ridge, gap))
+                return gram.solve(*near, threshold, self.ridge, gap)
         run.inner_solvers.append("sample")
         first = self.model is None
         model = self._subsampled(run.point, grow)
@@ -286,13 +307,7 @@ class PassesProgram:
             at = None if exact else gradient[:, groups]
             coef, solved = model.solve(centre[:, groups], at, run.beta, penalty, gap, groups=groups)
         run.work += [solved.n_sweeps, solved.n_newton, solved.n_cg, solved.n_direct]
-        return self._rounded(coef)
-
-    def _rounded(self, coef: SparseBlocks) -> SparseBlocks:
-        """Return coefficients as they will be returned, so that a pass certifies those."""
-        if self.dtype != np.float32:
-            return coef
-        return SparseBlocks(coef.active, np.asfortranarray(coef.blocks.astype(np.float32).astype(np.float64)))
+        return coef
 
     def _gram_pays(self, groups: Groups, passes: float) -> bool:
         """Say whether Gram statistics take less time than the passes that they save, by counted work."""
@@ -356,8 +371,11 @@ class PassesProgram:
         groups = core.working_set(run.groups.tolist(), violation, nonzero.tolist(), int(nonzero.sum()) // 2)
         return np.sort(np.array(groups, dtype=np.int64))
 
-    def _solution(self, run: _Run) -> GatedSolution:
+    def _solution(self, run: _Run, dual_coef: SparseBlocks) -> GatedSolution:
+        """Return the iterate, whose dual point is the residual of `dual_coef` times the scale of the bound."""
         support, blocks = self._user_blocks(run.point.coef)
+        dual = self._dual(dual_coef, run.bound.scale)
+        self.duals.append(None if isinstance(dual, np.ndarray) else (dual_coef, run.bound.scale))
         n_sweeps, n_newton, n_cg, n_direct = (int(count) for count in run.work)
         return GatedSolution(
             beta=run.beta,
@@ -366,7 +384,7 @@ class PassesProgram:
             objective=run.bound.objective,
             gap=run.bound.gap,
             relative_gap=self._relative(run.bound.gap),
-            dual=self.dual(run.point, run.bound.scale),
+            dual=dual,
             converged=run.bound.gap <= run.target,
             n_iter=run.n_iter,
             n_sweeps=n_sweeps,

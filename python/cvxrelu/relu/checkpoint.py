@@ -60,15 +60,14 @@ class PathCheckpoint:
         The problem.
     betas : ndarray
         The penalties of the path.
-    penalty : ndarray
-        Ridge and weights of the patterns.
+    settings : dict of str to str
+        Digests of what else the networks depend on, under the names that an error gives them.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], problem: SquaredProblem, betas: FloatArray, penalty: FloatArray
+        self, path: str | os.PathLike[str], problem: SquaredProblem, betas: FloatArray, settings: dict[str, str]
     ) -> None:
-        told = {"penalties": digest_of(betas), "ridge or weights of the patterns": digest_of(penalty)}
-        self._file = CheckpointFile(path, "relu-path", _digests(problem) | told)
+        self._file = CheckpointFile(path, "relu-path", _digests(problem) | {"betas": digest_of(betas)} | settings)
 
     def load(self) -> list[ReLUSolution]:
         """Return the finished networks; none where there is no file."""
@@ -84,14 +83,14 @@ class PathCheckpoint:
 
 
 def _digests(problem: SquaredProblem) -> dict[str, str]:
-    """Return digests of all that the networks of a problem depend on, by names that an error can say."""
+    """Return a digest of everything that a problem is made of, but for its penalty."""
     columns = np.zeros(0) if problem.unpenalised is None else problem.unpenalised
     return {
+        "loss": digest_of(problem.loss.name, problem.loss.delta),
         "sample weights": digest_of(problem.root, problem.weights),
         "samples": digest_of(problem.X, problem.X_order),
         "targets": digest_of(problem.y, problem.y_order),
         "unpenalised columns": digest_of(columns),
-        "loss": digest_of(problem.loss.name, problem.loss.delta),
     }
 
 

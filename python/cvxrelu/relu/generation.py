@@ -89,8 +89,8 @@ def train_relu(
     pricing : {"auto", "enumeration", "branch and bound"}
         How all patterns are searched, as in :func:`certify`.
     max_nodes : int, default 1000000
-        Most nodes of a branch and bound. When it ends early the certificate is valid for all patterns, with a larger
-        gap. With "auto" also the cost of as many is the most that an enumeration may have.
+        Most nodes of branch and bound, in all searches together. When they are used up the certificate is valid for all
+        patterns, with a larger gap. With "auto" also the cost of as many is the most that an enumeration may have.
     max_seconds : float, optional
         Most seconds for the call, but for the end of what is at work then: a pass over the list, and at least
         a second for the certificate.
@@ -334,6 +334,7 @@ class _Generation:
         """Look for violated patterns everywhere; tells whether one was added, and if there is none keeps the bound."""
         norm = self.pricer.over_all(self.program.residual, self._threshold(self.tol), until_violated=True)
         self.nodes += norm.n_nodes
+        self.pricer.max_nodes = max(1, self.pricer.max_nodes - norm.n_nodes)
         if norm.violated is not None:
             return self._add(norm.violated)
         self.norm = norm

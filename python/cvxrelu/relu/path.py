@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..base.arrays import as_count, as_design, as_generator, as_real, as_scalar, as_threads
 from ..base.callbacks import Callback, as_callback
+from ..base.digests import digest_of
 from ..base.scaling import shifted
 from ..exceptions import ConvergenceWarning
 from ..gated.grid import path_grid
@@ -219,7 +220,13 @@ def relu_path(
         data = {name: common[name] for name in ("sample_weight", "unpenalised", "loss", "delta")}
         problem = pose_relu(design, as_target(y, design.shape[0]), 0.0, **data)
         omega = np.ones(0) if group_weights is None else as_real(group_weights, "group_weights")
-        file = PathCheckpoint(checkpoint, problem, grid, np.append(omega, ridge))
+        told = {
+            "patterns": "all" if patterns is None else digest_of(patterns.gates, patterns.words),
+            "group weights": digest_of(omega),
+            "ridge": digest_of(ridge),
+            "tol and max_iter": digest_of(tol, max_iter),
+        }
+        file = PathCheckpoint(checkpoint, problem, grid, told)
         solutions = file.load()
     stopped = False
 

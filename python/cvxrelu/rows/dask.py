@@ -76,7 +76,7 @@ class DaskRows(Rows):
             raise ValueError(f"X is empty: its shape is {X.shape}")
         self.array = X
         self.shape = (int(X.shape[0]), int(X.shape[1]))
-        self.dtype = np.dtype(X.dtype)
+        self.dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
         # A worker runs as many tasks at a time as it has threads: a task takes one, unless told otherwise.
         self.n_threads = 1 if n_threads is None else as_count(n_threads, "n_threads")
         self.n_parallel = n_threads_of_cluster() * self.n_threads
@@ -123,9 +123,9 @@ class DaskRows(Rows):
 
     def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
         assert isinstance(blocks, DaskParts)
-        width = np.shape(dask.compute(dask.delayed(function)(blocks.delayed[0], *args))[0])[1]
+        first = np.asarray(dask.compute(dask.delayed(function)(blocks.delayed[0], *args))[0])
         rows = [
-            da.from_delayed(part, (self._sizes[index], width), dtype=np.float64)
+            da.from_delayed(part, (self._sizes[index], first.shape[1]), dtype=first.dtype)
             for part, index in zip(blocks._mapped(function, *args), self._used, strict=True)
         ]
         return da.concatenate(rows)
@@ -154,12 +154,27 @@ def _checked_rows(values: Any, name: str, first: int) -> FloatArray:
 
 def _as_array(X: Any, name: str) -> Any:
     if hasattr(X, "to_dask_array"):
-        X = X.to_dask_array(lengths=True)
+        X = _without_nullable(X).to_dask_array(lengths=True)
     if not isinstance(X, da.Array):
         raise TypeError(f"{name} must be a dask array or data frame, not {type(X).__name__}")
     if np.isnan(X.shape[0]):
         raise ValueError(f"{name} has chunks of unknown sizes: call {name}.compute_chunk_sizes() first")
     return X
+
+
+def _without_nullable(X: Any) -> Any:
+    """Return a data frame or a Series with nullable columns of numbers as NumPy's; what is missing becomes NaN."""
+
+    def plain(dtype: Any) -> Any:
+        return np.float32 if dtype.kind == "f" and dtype.itemsize == 4 else np.float64
+
+    dtypes = dict(X.dtypes.items()) if X.ndim == 2 else {X.name: X.dtype}
+    changed = {
+        name: plain(dtype) for name, dtype in dtypes.items() if not isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+    }
+    if not changed:
+        return X
+    return X.astype(changed if X.ndim == 2 else changed[X.name])
 
 
 def client_at_hand() -> Any:

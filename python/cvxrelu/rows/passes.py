@@ -63,7 +63,15 @@ def checked_chunk(
         raise ValueError(f"chunk {index} of X has shape {rows.shape}, but {n_features} features are expected")
     if rows.dtype.kind not in "biuf" or rows.dtype.itemsize > 8:
         raise TypeError(f"chunk {index} of X must be an array of real numbers, not of dtype {rows.dtype}")
-    rows = np.ascontiguousarray(rows, dtype=np.float64)
+    given, rows = rows, np.ascontiguousarray(rows, dtype=np.float64)
+    if not seen and given.dtype.kind in "iu":
+        for row, column in np.argwhere(np.abs(rows) >= 2.0**53):  # up to here float64 has all integers
+            if int(given[row, column]) != int(rows[row, column]):
+                raise ValueError(
+                    f"row {offset + row} of chunk {index} of X, row {first + row} of all, has "
+                    f"{given[row, column]} in column {column}, an integer that float64 rounds to "
+                    f"{rows[row, column]:.17g}: subtract a common part first, or leave identifiers out"
+                )
     if not seen and not np.isfinite(rows).all():
         row, column = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
         raise ValueError(

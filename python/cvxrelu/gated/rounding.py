@@ -1,0 +1,43 @@
+"""Coefficients in float32, certified as they are returned, for rows that no single array holds.
+
+They are rounded once, at the end. Their own residual would be a dual point that is infeasible by as much as they are
+rounded, some 1e-7 of the objective; beside the dual point of the coefficients in float64 the gap grows by the square of
+the rounding only, and one more pass measures it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..base.arrays import FloatArray
+from ..rows.passes import RowBlock
+from ..rows.rows import Parts
+from .sums import Bound, Iterate, SparseBlocks, gradients, group_lasso_bound, residual
+
+
+def rounded(
+    point: Iterate, bound: Bound, blocks: Parts[RowBlock], threshold: FloatArray, ridge: float, n_threads: int
+) -> tuple[Iterate, Bound]:
+    """Return an iterate with its coefficients in float32, and its bound by the dual point of before.
+
+    `bound` is that of `point`, `threshold` is beta omega_i. The scale that is returned is that of the residual of
+    `point`.
+    """
+    values = point.coef.blocks.astype(np.float32).astype(np.float64)
+    coef = SparseBlocks(point.coef.active, np.asfortranarray(values))
+    # Without squares this is the blocks' part of the gap, and the factor that makes the dual point feasible.
+    correlations = np.asfortranarray(bound.scale * point.correlations)
+    part = group_lasso_bound(Iterate(coef, correlations, 0.0, 0.0, 0.0), threshold, ridge)
+    scale = bound.scale * part.scale
+    sums, scalars = blocks.sum(_gradients_beside, coef, point.coef, scale, n_threads)
+    rr, yr, yy, apart = (float(value) for value in scalars)
+    return Iterate(coef, sums, rr, yr, yy), Bound(0.5 * rr + part.objective, 0.5 * apart + part.gap, scale)
+
+
+def _gradients_beside(
+    block: RowBlock, coef: SparseBlocks, other: SparseBlocks, scale: float, n_threads: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return what `gradients` does, and ||R - scale R'||^2 for the residual R' of other coefficients."""
+    correlations, scalars = gradients(block, coef, n_threads)
+    apart = residual(block, coef, n_threads) - scale * residual(block, other, n_threads)
+    return correlations, np.append(scalars, np.vdot(apart, apart))
