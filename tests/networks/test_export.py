@@ -15,7 +15,12 @@ def networks():
             for outputs in ((), (3,)):
                 shape = (6, 4 + bias)
                 gates = rng.standard_normal(shape) if gated else None
-                yield Network(rng.standard_normal(shape), rng.standard_normal((6, *outputs)), gates, bias)
+                W1, w2 = rng.standard_normal(shape), rng.standard_normal((6, *outputs))
+                offset, skip = rng.standard_normal(outputs), rng.standard_normal((4, *outputs))
+                yield Network(W1, w2, gates, bias)
+                yield Network(W1, w2, gates, bias, output_bias=offset)
+                yield Network(W1, w2, gates, bias, output_bias=offset, skip=skip)
+                yield Network(W1, w2, gates, bias, skip=skip)
 
 
 @pytest.fixture(params=list(networks()), ids=repr)
@@ -34,11 +39,19 @@ def test_torch_predicts_the_same(network):
     assert output.dtype == np.float64
     np.testing.assert_allclose(output, network.predict(Z), rtol=1e-12, atol=1e-12)
     names = {name for name, _ in module.named_parameters()}
-    assert names == ({"W1", "b1", "w2"} if network.bias else {"W1", "w2"})
+    optional = {"b1": network.bias, "output_bias": network.output_bias is not None, "skip": network.skip is not None}
+    assert names == {"W1", "w2"} | {name for name, present in optional.items() if present}
     module(torch.from_numpy(Z)).sum().backward()  # it can be trained on
     assert torch.isfinite(module.W1.grad).all()
     again = network.to_torch()
     again.load_state_dict(module.state_dict())
+    copy = pickle.loads(pickle.dumps(module))
+    assert torch.equal(copy(torch.from_numpy(Z)), module(torch.from_numpy(Z)))
+
+
+def test_torch_is_not_imported_by_the_package():
+    code = "import sys; sys.modules['torch'] = None; import cvxrelu; cvxrelu.Network"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
 
 
 def test_onnx_predicts_the_same(network, tmp_path):
@@ -57,6 +70,10 @@ def test_scikit_learn_predicts_the_same(network):
         with pytest.raises(ValueError, match="network is gated: no MLP"):
             network.to_sklearn()
         return
+    if network.skip is not None:
+        with pytest.raises(ValueError, match="holds an output bias, but no skip"):
+            network.to_sklearn()
+        return
     output = network.predict(Z)
     np.testing.assert_allclose(network.to_sklearn().predict(Z), output, rtol=1e-12, atol=1e-12)
     labels = ["a", "b"] if output.ndim == 1 else ["a", "b", "c"]
@@ -67,6 +84,15 @@ def test_scikit_learn_predicts_the_same(network):
     for classes in (labels[::-1], labels[:-1], [*labels, "z"], ["a", "a"]):
         with pytest.raises(ValueError, match="classes must be sorted"):
             network.to_sklearn(classes)
+
+
+def test_scikit_learn_predicts_no_single_column():
+    pytest.importorskip("sklearn")
+    network = Network(np.eye(4), np.ones((4, 1)))
+    with pytest.raises(ValueError, match=r"export Network\(W1, w2\[:, 0\]\)"):
+        network.to_sklearn()
+    labels = (network.predict(Z)[:, 0] > 0).astype(int)
+    np.testing.assert_array_equal(network.to_sklearn([0, 1]).predict(Z), labels)
 
 
 def test_scikit_learn_takes_a_network_without_neurons():

@@ -22,6 +22,16 @@ def networks(draw):
         rng.standard_normal((m, *outputs)),
         rng.standard_normal((m, inputs)) if gated else None,
         bias,
+        output_bias=rng.standard_normal(outputs) if draw(st.booleans()) else None,
+        skip=rng.standard_normal((d, *outputs)) if draw(st.booleans()) else None,
+    )
+
+
+def linear_part(network, Z):
+    """What output bias and skip add, sample by sample."""
+    skip = np.zeros((network.n_features, *network.w2.shape[1:])) if network.skip is None else network.skip
+    return np.array([sum(z[k] * skip[k] for k in range(len(z))) for z in Z]) + (
+        0 if network.output_bias is None else network.output_bias
     )
 
 
@@ -38,10 +48,10 @@ def test_predictions_and_objective_match_the_plain_loops(network):
     Z = samples(network)
     y = np.random.default_rng(1).standard_normal((7, *network.w2.shape[1:]))
     inner = with_bias(network, Z)
-    np.testing.assert_allclose(
-        network.predict(Z), reference.predict(network.W1, network.w2, network.gates, inner), atol=1e-12
-    )
-    expected = reference.objective(network.W1, network.w2, network.gates, inner, y, 0.3)
+    added = linear_part(network, Z)
+    expected = reference.predict(network.W1, network.w2, network.gates, inner) + added
+    np.testing.assert_allclose(network.predict(Z), expected, atol=1e-12)
+    expected = reference.objective(network.W1, network.w2, network.gates, inner, y - added, 0.3)
     assert network.objective(Z, y, 0.3) == pytest.approx(expected, rel=1e-12)
 
 
@@ -50,7 +60,7 @@ def test_save_and_load(tmp_path_factory, network):
     path = tmp_path_factory.mktemp("networks") / "network.of_mine"
     network.save(path)
     again = Network.load(path)
-    for name in ("W1", "w2", "gates"):
+    for name in ("W1", "w2", "gates", "output_bias", "skip"):
         before, after = getattr(network, name), getattr(again, name)
         assert (before is None) == (after is None)
         if before is not None:
@@ -126,6 +136,8 @@ def test_networks_are_immutable_and_describe_themselves():
     network = Network(np.eye(3), np.ones((3, 2)), np.eye(3), bias=True)
     assert repr(network) == "Network(3 gated ReLU neurons, 2 features + bias, 2 outputs)"
     assert repr(Network(np.eye(2), np.ones(2))) == "Network(2 ReLU neurons, 2 features)"
+    linear = Network(np.eye(2), np.ones(2), output_bias=1.0, skip=[1.0, 2.0])
+    assert repr(linear) == "Network(2 ReLU neurons + skip + output bias, 2 features)"
     with pytest.raises(ValueError, match="read-only"):
         network.W1[0, 0] = 2
     with pytest.raises(AttributeError):
@@ -143,6 +155,10 @@ def test_networks_are_immutable_and_describe_themselves():
         ((np.eye(3), [1.0, np.nan, 0.0]), "w2 has entries that are not finite"),
         ((np.ones((3, 1)), np.ones(3), None, True), "no inputs beside the bias"),
         ((np.ones((3, 0)), np.ones(3)), "has no inputs"),
+        ((np.eye(3), np.ones(3), None, False, [1.0]), r"output_bias must have shape \(\), not \(1,\)"),
+        ((np.eye(3), np.ones(3), None, False, np.nan), "output_bias has entries that are not finite"),
+        ((np.eye(3), np.ones(3), None, True, 0.0, np.ones(3)), r"skip must have shape \(2,\) beside w2"),
+        ((np.eye(3), np.ones((3, 2)), None, False, [0.0, 1.0], np.ones(3)), r"skip must have shape \(m, \.\)"),
         ((np.eye(3), np.ones((3, 1, 1))), r"w2 must have shape \(m,\) or \(m, \.\)"),
     ],
 )
@@ -219,3 +235,20 @@ def test_blocks_whose_squares_float64_does_not_hold(scale):
     expected, found = network_from_blocks(gates, blocks), network_from_blocks(gates, scale * blocks)
     np.testing.assert_array_equal(found.W1, np.sqrt(scale) * expected.W1)
     np.testing.assert_array_equal(found.w2, np.sqrt(scale) * expected.w2)
+
+
+def test_files_of_the_first_version_are_read_and_written(tmp_path):
+    old = tmp_path / "old.npz"
+    arrays = {"W1": np.eye(2), "w2": np.ones(2), "bias": np.array(True)}
+    np.savez(old, format=np.array("cvxrelu.network"), version=np.array(1), **arrays)
+    network = Network.load(old)
+    assert network.output_bias is network.skip is None
+    network.save(tmp_path / "new.npz")
+    assert np.load(tmp_path / "new.npz")["version"] == 1  # nothing in it is newer
+    Network(np.eye(2), np.ones(2), output_bias=1.0).save(tmp_path / "newer.npz")
+    assert np.load(tmp_path / "newer.npz")["version"] == 2
+
+
+def test_what_overflows_behind_a_closed_gate_is_nothing():
+    network = Network([[1e200, 0.0], [1.0, 1.0]], [1.0, 1.0], [[-1.0, 0.0], [1.0, 0.0]])
+    np.testing.assert_array_equal(network.predict([[1e200, 2.0]]), [1e200])

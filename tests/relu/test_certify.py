@@ -458,3 +458,10 @@ def test_bounds_from_rows_of_very_different_lengths():
     expected = Pricer(both[0], 1, max_nodes=1000, deadline=np.inf).over_all(both[1], 0.0).bound
     assert pricer.over_all(theta, 0.0).bound == pytest.approx(1e-200 * expected, rel=1e-9)
     assert pricer.walk(theta, X, 0.0)[1] <= 1e-200 * expected * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("part", ["output_bias", "skip"])
+def test_a_network_with_a_linear_part_is_refused_by_name(part):
+    network = cvxrelu.Network(np.eye(2), np.ones(2), **{part: 1.0 if part == "output_bias" else np.ones(2)})
+    with pytest.raises(ValueError, match=f"network has {part}, which the ReLU program does not have"):
+        cvxrelu.certify(np.eye(2), np.ones(2), network, 0.1)

@@ -31,6 +31,8 @@ void Iterate::refresh(const GroupLassoProblem& problem) {
   for (Index a = 0; a < design.size(); ++a) W.col(a) = coef.col(design.patterns()[static_cast<std::size_t>(a)]);
   design.fitted<double>(W, fitted);
   residual = problem.Y - fitted;
+  // Twice: what rounding leaves of one projection is relative to what it takes away, perhaps much beside the rest.
+  problem.project(residual);
   problem.project(residual);
 }
 

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import Any
 
-from ..base.archives import checked_archive, load_arrays
+from ..base.archives import load_arrays
 from ..networks.network import Network
 from ..relu.certify import certify
 from . import _options
@@ -92,8 +92,7 @@ def load_network(path: str, bias: bool) -> Network:
     """Read a network that `Network.save` wrote, or an archive with W1 and w2."""
     arrays = load_arrays(path, "a network")
     if isinstance(arrays, dict) and "format" in arrays:
-        arrays = checked_archive(arrays, path, "cvxrelu.network", 1, ("W1", "w2", "bias"))
-        bias = bool(arrays["bias"])
+        return Network.load(path)
     if not isinstance(arrays, dict) or not {"W1", "w2"} <= arrays.keys():
         raise ValueError(f"{path} is not a network: it needs arrays W1 and w2")
     try:

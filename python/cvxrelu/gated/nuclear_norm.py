@@ -103,7 +103,7 @@ class NuclearProgram(ExactProgram):
         limits = beta * (self.omega if among is None else self.omega[among])
         with np.errstate(divide="ignore"):
             scale = min(1.0, float((limits / self._spectral_norms(correlations)).min(initial=np.inf)))
-        R = self.targets - self._fitted(columns_of(blocks), active)
+        R = self._residual(columns_of(blocks), active)
         norms = np.linalg.svd(blocks, compute_uv=False).sum(axis=1)
         chosen = correlations[active] if among is None else correlations
         aligned = np.einsum("idc,idc->i", blocks, scale * chosen)
@@ -158,7 +158,7 @@ class NuclearProgram(ExactProgram):
         stopped = False
         for iteration in range(1, stopping.max_iter + 1):
             blocks = neurons.blocks()
-            R = np.asfortranarray(self.targets - self._fitted(columns_of(blocks), neurons.active))
+            R = self._residual(columns_of(blocks), neurons.active)
             correlations = self._correlations(R)
             objective, gap, scale = self._certified(beta, neurons.active, blocks, R, correlations)
             relative_gap = gap / at_zero if at_zero > 0 else 0.0
@@ -223,7 +223,7 @@ class NuclearProgram(ExactProgram):
         d, c = neurons.a.shape[1], neurons.b.shape[1]
 
         def value(at: _Neurons) -> tuple[float, FloatArray]:
-            R = np.asfortranarray(self.targets - self._fitted(columns_of(at.blocks()), at.active))
+            R = self._residual(columns_of(at.blocks()), at.active)
             penalty = float((beta_of * at.a**2).sum() + (beta_of * at.b**2).sum())
             return 0.5 * (float((R**2).sum()) + penalty), R
 

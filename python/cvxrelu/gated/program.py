@@ -13,6 +13,7 @@ from ..base.callbacks import Callback
 from ..base.columns import blocks_of, columns_of
 from ..base.native import core
 from ..base.scaling import rescaled
+from ..base.span import Span
 from ..patterns.patterns import ActivationPatterns
 from .problem import GatedData, Penalty, Stopping
 from .solution import GatedSolution
@@ -100,21 +101,23 @@ class ExactProgram:
         self.objective_scale = self.y_scale**2
         self.dual_scale = self.y_scale
         self.ridge = penalty.ridge / self.X_scale**2
-        self.extra: FloatArray | None = None
-        self.basis = np.zeros((design.shape[0], 0), order="F")
+        self.span = Span(np.zeros((design.shape[0], 0)))
+        self.columns: Span | None = None
+        self.unpenalised_map: FloatArray | None = None
         if penalty.unpenalised is not None:
-            self._project_out(as_design(penalty.unpenalised, "unpenalised"))
+            extra = as_design(penalty.unpenalised, "unpenalised")
+            self._project_out(extra)
+            self.unpenalised_map = _map_from(data.X, extra)
 
     def _project_out(self, extra: FloatArray) -> None:
         """Take the part in the span of unpenalised columns out of the targets."""
         if extra.shape[0] != self.design.shape[0]:
             raise ValueError(f"unpenalised has {extra.shape[0]} rows, but X has {self.design.shape[0]} samples")
-        self.extra = extra if self.root is None else self.root * extra
-        left, values, _ = np.linalg.svd(self.extra, full_matrices=False)
-        rank = int((values > values[0] * max(self.extra.shape) * np.finfo(float).eps).sum())
-        self.basis = np.asfortranarray(left[:, :rank])
+        # A basis first and then its weights: weights round columns that are alike, such as ones and times, to copies.
+        self.columns = Span(extra)
+        self.span = Span(self.columns.basis if self.root is None else self.root * self.columns.basis)
         self._unprojected = self.targets
-        rest = self.targets - self.basis @ (self.basis.T @ self.targets)
+        rest = self.span.without(self.targets)
         # What rounding leaves of targets in the span of the columns is nothing to fit.
         rounding = 16 * np.finfo(float).eps * np.linalg.norm(self.targets, axis=0)
         self.targets = np.asfortranarray(np.where(np.linalg.norm(rest, axis=0) > rounding, rest, 0.0))
@@ -143,7 +146,7 @@ class ExactProgram:
         """Return coefficients (p, d[, c]) with what a pass over all rows says of them, in the user's units."""
         columns = self._start(coef)
         active = np.flatnonzero(columns.any(axis=0))
-        residual = self.targets - self._fitted(columns[:, active], active)
+        residual = self._residual(columns[:, active], active)
         correlations = core.masked_correlations(self.design, self.patterns.words, residual, self.threads)
         scalars = [float(np.vdot(a, b)) for a, b in ((residual, residual), (self.targets, residual))]
         rr, yr, yy = (self.objective_scale * value for value in (*scalars, 2 * self._at_zero()))
@@ -153,13 +156,16 @@ class ExactProgram:
     def dual(self, point: Iterate, scale: float) -> FloatArray:
         """Return the dual point of an iterate."""
         columns = np.asfortranarray(self.X_scale / self.y_scale * point.coef.blocks)
-        residual = scale * (self.targets - self._fitted(columns, point.coef.active))
-        return self._user_dual(residual)
+        return self._user_dual(scale * self._residual(columns, point.coef.active))
 
     def _fitted(self, columns: FloatArray, active: npt.NDArray[np.int64]) -> FloatArray:
         words, n_outputs = self.patterns.words[active], self.targets.shape[1]
         fitted: FloatArray = core.masked_fitted(self.design, words, np.asfortranarray(columns), n_outputs, self.threads)
-        return np.asfortranarray(fitted - self.basis @ (self.basis.T @ fitted)) if self.basis.size else fitted
+        return self.span.without(fitted)
+
+    def _residual(self, columns: FloatArray, active: npt.NDArray[np.int64]) -> FloatArray:
+        """Return a residual, orthogonal to the unpenalised columns relative to itself, however much was fitted."""
+        return self.span.without(self.targets - self._fitted(columns, active))
 
     def _gradient(self) -> FloatArray:
         """Minus the gradient of the loss at zero."""
@@ -176,7 +182,7 @@ class ExactProgram:
             betas,
             group_weights=self.omega,
             ridge=self.ridge,
-            unpenalised=self.basis,
+            unpenalised=self.span.basis,
             start=start,
             **self._settings(stopping),
         )
@@ -201,7 +207,7 @@ class ExactProgram:
             beta,
             group_weights=self.omega,
             ridge=self.ridge,
-            unpenalised=self.basis,
+            unpenalised=self.span.basis,
             coef=coef,
             dual=dual,
             n_threads=self.threads,
@@ -258,12 +264,15 @@ class ExactProgram:
             point = self._rounded(point, stopping.tol)
         blocks = self._user_blocks(point.blocks).astype(self.dtype)
         extra_coef: npt.NDArray[np.floating[Any]] | None = None
-        if self.extra is not None:
+        if self.columns is not None:
             # The fit's part in the unpenalised columns is what the projection took from y and from the blocks' fit.
             words = self.patterns.words[point.active]
             fitted = core.masked_fitted(self.design, words, point.blocks, self.targets.shape[1], self.threads)
+            amounts = self.span.basis.T @ (self._unprojected - fitted)
             # Not rounded to float32: an offset of the targets may be large beside what the blocks fit.
-            extra_coef = np.linalg.lstsq(self.extra, (self._unprojected - fitted) * self.y_scale, rcond=None)[0]
+            extra_coef = self.y_scale * self.columns.coefficients(self.span.coefficients(amounts))
+            if not np.isfinite(extra_coef).all():
+                raise ValueError("unpenalised columns are too small beside y: float64 does not hold their coefficients")
         return GatedSolution(
             beta=beta,
             active=point.active,
@@ -284,7 +293,22 @@ class ExactProgram:
             loss=self.loss,
             inner_solvers=point.inner_solvers,
             block_norm=self.block_norm,
+            unpenalised_map=self.unpenalised_map,
         )
+
+
+def _map_from(X: FloatArray, columns: FloatArray) -> FloatArray | None:
+    """Return M with [X, 1] M equal to columns that are constant or columns of X; None where one is neither."""
+    mapped = np.zeros((X.shape[1] + 1, columns.shape[1]))
+    for column, weights in zip(columns.T, mapped.T, strict=True):
+        if (column == column[0]).all():
+            weights[-1] = column[0]
+            continue
+        like = [k for k in np.flatnonzero(X[0] == column[0]) if np.array_equal(X[:, k], column)]
+        if not like:
+            return None
+        weights[like[0]] = 1
+    return mapped
 
 
 def checked_start(

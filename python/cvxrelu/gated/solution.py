@@ -63,6 +63,9 @@ class GatedSolution:
         was chosen.
     n_subsampled : int
         Rows of the last subsample that steps were taken on; 0 where there was none.
+    unpenalised_map : ndarray of shape (n_features + 1, q), or None
+        M such that the unpenalised columns are exactly [X, 1] M; None where one of them is neither constant nor a
+        column of X.
     """
 
     beta: float
@@ -85,6 +88,7 @@ class GatedSolution:
     inner_solvers: tuple[str, ...] = ()
     block_norm: str = "frobenius"
     n_subsampled: int = 0
+    unpenalised_map: FloatArray | None = None
 
     @property
     def dual_objective(self) -> float:
@@ -106,7 +110,8 @@ class GatedSolution:
         Z : array_like of shape (m, n_features)
             Samples.
         unpenalised : array_like of shape (m, q), optional
-            Their unpenalised columns, if the solution has some.
+            Their unpenalised columns, if the solution has some. Not for rows in chunks or dask collections, for which
+            they are computed as by the network that :meth:`to_network` returns.
 
         Returns
         -------
@@ -115,14 +120,17 @@ class GatedSolution:
             logarithms of means.
         """
         if is_rows(Z):
+            if unpenalised is not None:
+                raise ValueError("unpenalised columns of rows in chunks cannot be given: leave them out")
             return predict_rows(Z, self.to_network())  # the patterns may hold bits of all training rows
         design = as_design(Z, "Z", self.patterns.n_features)
         patterns = self.patterns[self.active]
         values = np.empty((len(design), *self.blocks.shape[2:]))
-        step = max(1, _MOST_GATES // max(1, self.active.size))
+        step = max(1, _MOST_GATES // max(1, self.active.size, self.blocks[:1].size))
         for rows in (slice(k, k + step) for k in range(0, len(design), step)):
             gates = patterns.activations(design[rows]).astype(np.float64)
-            values[rows] = np.einsum("mp,md,pd...->m...", gates, design[rows], self.blocks, optimize=True)
+            # Open blocks are added up first: no sample meets a closed one, whose product might overflow.
+            values[rows] = np.einsum("md,md...->m...", design[rows], np.tensordot(gates, self.blocks, 1))
         if self.unpenalised_coef is not None:
             if unpenalised is None:
                 raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
@@ -131,8 +139,33 @@ class GatedSolution:
         return np.asarray(values, dtype=self.blocks.dtype)
 
     def to_network(self) -> Network:
-        """Return the gated network with the same values at every point (unpenalised columns excepted)."""
-        return network_from_blocks(self.patterns.gates[self.active], self.blocks)
+        """Return the gated network with the same values at every point.
+
+        Unpenalised columns become its output bias, where they are constant, and its skip, where they are columns of X.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        ValueError
+            Where an unpenalised column is neither: a network knows nothing but the features of a sample.
+        """
+        network = network_from_blocks(self.patterns.gates[self.active], self.blocks)
+        if self.unpenalised_coef is None:
+            return network
+        if self.unpenalised_map is None:
+            raise ValueError(
+                "an unpenalised column is neither constant nor a column of X: a network, which knows nothing but the "
+                "features of a sample, cannot compute it"
+            )
+        *skip, bias = self.unpenalised_map
+        return dataclasses.replace(
+            network,
+            skip=np.array(skip) @ self.unpenalised_coef if np.any(skip) else None,
+            output_bias=bias @ self.unpenalised_coef if bias.any() else None,
+        )
 
     def __repr__(self) -> str:
         return (

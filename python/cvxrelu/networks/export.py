@@ -13,44 +13,25 @@ from ..base.arrays import FloatArray
 Layers = dict[str, FloatArray]
 
 
-def layers(W1: FloatArray, w2: FloatArray, gates: FloatArray | None, bias: bool) -> Layers:
-    """Return the arrays of a network with biases apart: W1, w2, and b1, gates and gate_bias where it has them."""
-    arrays = {"W1": W1, "w2": w2}
-    if gates is not None:
-        arrays["gates"] = gates
-    if bias:
-        arrays |= {"W1": W1[:, :-1], "b1": W1[:, -1]}
-        if gates is not None:
-            arrays |= {"gates": gates[:, :-1], "gate_bias": gates[:, -1]}
+def layers(network: Any) -> Layers:
+    """Return the arrays of a network: W1 and w2, and b1, gates, gate_bias, skip and output_bias where it has them."""
+    arrays = {name: getattr(network, name) for name in ("W1", "w2", "gates", "skip", "output_bias")}
+    arrays = {name: array for name, array in arrays.items() if array is not None}
+    if network.bias:
+        for name, bias in (("W1", "b1"), ("gates", "gate_bias")):
+            if name in arrays:
+                arrays |= {name: arrays[name][:, :-1], bias: arrays[name][:, -1]}
     return {name: np.array(array) for name, array in arrays.items()}
 
 
 def to_torch(arrays: Layers) -> Any:
     """Return a `torch.nn.Module` of the network; see :meth:`Network.to_torch`."""
     try:
-        import torch
+        from .torch_module import TwoLayer
     except ImportError as error:
         raise ImportError("to_torch needs PyTorch: pip install torch") from error
 
-    class TwoLayer(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-            for name in ("W1", "b1", "w2"):
-                tensor = tensors.get(name)
-                self.register_parameter(name, None if tensor is None else torch.nn.Parameter(tensor))
-            for name in ("gates", "gate_bias"):  # fixed: no parameters
-                self.register_buffer(name, tensors.get(name))
-
-        def forward(self, x: Any) -> Any:
-            hidden = torch.nn.functional.linear(x, self.W1, self.b1)
-            if self.gates is None:
-                hidden = torch.relu(hidden)
-            else:
-                hidden = hidden * (torch.nn.functional.linear(x, self.gates, self.gate_bias) >= 0)
-            return hidden @ self.w2
-
-    return TwoLayer()
+    return TwoLayer(arrays)
 
 
 def to_onnx(arrays: Layers, path: str | os.PathLike[str]) -> None:
@@ -66,21 +47,26 @@ def to_onnx(arrays: Layers, path: str | os.PathLike[str]) -> None:
     }  # samples are rows
     nodes = []
 
-    def linear(weights: str, bias: str, out: str) -> None:
-        product = out if bias not in tensors else f"{out}_product"
-        nodes.append(helper.make_node("MatMul", ["X", weights], [product]))
-        if bias in tensors:
-            nodes.append(helper.make_node("Add", [product, bias], [out]))
+    def linear(inputs: str, weights: str, added: list[str], out: str) -> None:
+        """Append the product of inputs and weights, and what is added to it."""
+        names = [f"{out}_{k}" for k in range(len(added))] + [out]
+        nodes.append(helper.make_node("MatMul", [inputs, weights], names[:1]))
+        for term, before, after in zip(added, names[:-1], names[1:], strict=True):
+            nodes.append(helper.make_node("Add", [before, term], [after]))
 
-    linear("W1", "b1", "hidden")
+    linear("X", "W1", ["b1"] if "b1" in tensors else [], "hidden")
     if "gates" not in tensors:
         nodes.append(helper.make_node("Relu", ["hidden"], ["active"]))
     else:
-        linear("gates", "gate_bias", "signs")
+        linear("X", "gates", ["gate_bias"] if "gate_bias" in tensors else [], "signs")
         tensors["zero"] = np.array(0.0)
         nodes.append(helper.make_node("GreaterOrEqual", ["signs", "zero"], ["open"]))
         nodes.append(helper.make_node("Where", ["open", "hidden", "zero"], ["active"]))
-    nodes.append(helper.make_node("MatMul", ["active", "w2"], ["Y"]))
+    added = ["output_bias"] if "output_bias" in tensors else []
+    if "skip" in tensors:
+        linear("X", "skip", added, "linear")
+        added = ["linear"]
+    linear("active", "w2", added, "Y")
 
     graph = helper.make_graph(
         nodes,
@@ -107,8 +93,19 @@ def to_sklearn(arrays: Layers, classes: npt.ArrayLike | None) -> Any:
             "network is gated: no MLP of scikit-learn has gates. A ReLU network (ReLURegressor, train_relu, decompose) "
             "is one; to_onnx and to_torch take both"
         )
+    if "skip" in arrays:
+        raise ValueError(
+            "network has a linear skip: an MLP of scikit-learn holds an output bias, but no skip; to_onnx and to_torch "
+            "take both"
+        )
+    if classes is None and arrays["w2"].shape[1:] == (1,):
+        raise ValueError(
+            f"network has w2 of shape {arrays['w2'].shape} and predicts columns of shape (n_samples, 1): MLPRegressor "
+            "predicts one output as (n_samples,), so export Network(W1, w2[:, 0]) in its place"
+        )
     outputs = arrays["w2"] if arrays["w2"].ndim == 2 else arrays["w2"][:, None]
     n_neurons, n_features = arrays["W1"].shape
+    offset = arrays.get("output_bias", np.zeros(outputs.shape[1]))
     if classes is None:
         model, activation = MLPRegressor(hidden_layer_sizes=(n_neurons,)), "identity"
     else:
@@ -123,7 +120,7 @@ def to_sklearn(arrays: Layers, classes: npt.ArrayLike | None) -> Any:
         model.classes_, model._label_binarizer = binarizer.classes_, binarizer
         activation = "logistic" if n_outputs == 1 else "softmax"
     model.coefs_ = [np.ascontiguousarray(arrays["W1"].T), outputs]
-    model.intercepts_ = [arrays.get("b1", np.zeros(n_neurons)), np.zeros(outputs.shape[1])]
+    model.intercepts_ = [arrays.get("b1", np.zeros(n_neurons)), np.array(np.broadcast_to(offset, outputs.shape[1:]))]
     model.n_features_in_, model.n_outputs_ = n_features, outputs.shape[1]
     model.n_layers_, model.out_activation_, model.n_iter_, model.t_ = 3, activation, 0, 0
     return model

@@ -20,7 +20,9 @@ from .export import Layers, layers, to_onnx, to_sklearn, to_torch
 
 _FORMAT = "cvxrelu.network"
 
-_VERSION = 1
+_VERSION = 2  # 2 has output_bias and skip; networks without them are written as 1, which older releases read
+
+_OPTIONAL = ("gates", "output_bias", "skip")
 
 _CHUNK = 1 << 22  # entries of a hidden layer that are held at a time
 
@@ -30,7 +32,8 @@ class Network:
     """A two-layer network with m hidden neurons, d inputs and one or c outputs.
 
     A ReLU network when `gates` is None, f(x) = sum_j (x . w1_j)_+ w2_j, and otherwise a gated ReLU network,
-    f(x) = sum_j 1[x . g_j >= 0] (x . w1_j) w2_j.
+    f(x) = sum_j 1[x . g_j >= 0] (x . w1_j) w2_j; plus ``z . skip + output_bias`` where it has them, z the sample
+    without the ones column. These two carry no weight decay, as the unpenalised columns of :func:`solve_gated`.
 
     Attributes
     ----------
@@ -43,12 +46,18 @@ class Network:
     bias : bool
         Whether x is the sample followed by a one, so that `predict` takes d - 1 features and the last column of
         `W1` and `gates` holds biases.
+    output_bias : ndarray of shape () or (c,), or None
+        What is added to every output.
+    skip : ndarray of shape (n_features,) or (n_features, c), or None
+        Weights that lead from the features straight to the outputs.
     """
 
     W1: FloatArray
     w2: FloatArray
     gates: FloatArray | None = None
     bias: bool = False
+    output_bias: FloatArray | None = None
+    skip: FloatArray | None = None
 
     def __post_init__(self) -> None:
         W1 = _as_layer(self.W1, "W1", ndims=(2,))
@@ -63,6 +72,12 @@ class Network:
         for name, array in (("W1", W1), ("w2", w2), ("gates", gates)):
             object.__setattr__(self, name, array)
         object.__setattr__(self, "bias", bool(self.bias))
+        for name, shape in (("output_bias", w2.shape[1:]), ("skip", (self.n_features, *w2.shape[1:]))):
+            value = getattr(self, name)
+            array = None if value is None else _as_layer(value, name, ndims=(len(shape),))
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape} beside w2 of shape {w2.shape}, not {array.shape}")
+            object.__setattr__(self, name, array)
 
     @property
     def n_neurons(self) -> int:
@@ -77,7 +92,9 @@ class Network:
     def __repr__(self) -> str:
         kind = "ReLU" if self.gates is None else "gated ReLU"
         outputs = "" if self.w2.ndim == 1 else f", {self.w2.shape[1]} outputs"
-        return f"Network({self.n_neurons} {kind} neurons, {self.n_features} features{' + bias' * self.bias}{outputs})"
+        added = " + skip" * (self.skip is not None) + " + output bias" * (self.output_bias is not None)
+        inputs = f"{self.n_features} features{' + bias' * self.bias}"
+        return f"Network({self.n_neurons} {kind} neurons{added}, {inputs}{outputs})"
 
     def predict(self, Z: npt.ArrayLike, *, n_threads: int | None = None) -> npt.NDArray[np.floating]:
         """Evaluate the network.
@@ -110,7 +127,12 @@ class Network:
         rows = max(1, _CHUNK // max(1, self.n_neurons))
         for start in range(0, Z.shape[0], rows):
             output[start : start + rows] = self._hidden(Z[start : start + rows], threads) @ w2
-        return output.reshape(Z.shape[0], *self.w2.shape[1:]).astype(dtype, copy=False)
+        output = output.reshape(Z.shape[0], *self.w2.shape[1:])
+        if self.skip is not None:
+            output += Z @ self.skip
+        if self.output_bias is not None:
+            output += self.output_bias
+        return output.astype(dtype, copy=False)
 
     def _hidden(self, Z: FloatArray, threads: int) -> FloatArray:
         if self.bias:
@@ -120,19 +142,19 @@ class Network:
             return np.maximum(hidden, 0, out=hidden)
         if self.n_neurons:
             words, _ = core.pack_patterns(Z, self.gates, threads)
-            hidden *= unpack_patterns(words, Z.shape[0])
+            np.copyto(hidden, 0.0, where=~unpack_patterns(words, Z.shape[0]))  # no product: 0 times inf is not 0
         return hidden
 
     def _layers(self) -> Layers:
-        return layers(self.W1, self.w2, self.gates, self.bias)
+        return layers(self)
 
     def objective(self, X: npt.ArrayLike, y: npt.ArrayLike, beta: float) -> float:
         """Return the training objective with weight decay.
 
-        It is ``1/2 ||f(X) - y||^2 + beta/2 sum_j (||w1_j||^2 + ||w2_j||^2)``: no 1/n on the loss, and a half on
-        both weight-decay terms. For one output its minimum over networks on given gates is the optimum of the
-        group lasso with the same `beta` (Mishkin, Sahiner and Pilanci, 2022); over all ReLU networks that are wide
-        enough, that of the cone-constrained program (Pilanci and Ergen, 2020).
+        It is ``1/2 ||f(X) - y||^2 + beta/2 sum_j (||w1_j||^2 + ||w2_j||^2)``: no 1/n on the loss, a half on both
+        weight-decay terms, and none on output bias and skip. For one output its minimum over networks on given gates
+        is the optimum of the group lasso with the same `beta` (Mishkin, Sahiner and Pilanci, 2022); over all ReLU
+        networks that are wide enough, that of the cone-constrained program (Pilanci and Ergen, 2020).
 
         Parameters
         ----------
@@ -165,9 +187,9 @@ class Network:
             Where to; an existing file is replaced.
         """
         arrays = {"W1": self.W1, "w2": self.w2, "bias": np.array(self.bias)}
-        if self.gates is not None:
-            arrays["gates"] = self.gates
-        write_archive(path, _FORMAT, _VERSION, arrays)
+        optional = {name: getattr(self, name) for name in _OPTIONAL}
+        arrays |= {name: array for name, array in optional.items() if array is not None}
+        write_archive(path, _FORMAT, _VERSION if {"output_bias", "skip"} & arrays.keys() else 1, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Network:
@@ -191,7 +213,8 @@ class Network:
         """
         arrays = read_archive(path, _FORMAT, _VERSION, required=("W1", "w2", "bias"))
         try:
-            return cls(arrays["W1"], arrays["w2"], arrays.get("gates"), bool(arrays["bias"]))
+            optional = {name: arrays.get(name) for name in _OPTIONAL}
+            return cls(arrays["W1"], arrays["w2"], bias=bool(arrays["bias"]), **optional)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} is damaged: {error}") from None
 
@@ -244,7 +267,8 @@ class Network:
         Raises
         ------
         ValueError
-            For a gated network, which no MLP is, or `classes` that do not fit.
+            For a gated network or one with a linear skip, which no MLP is (an output bias it holds); for one output in
+            a column, which no MLPRegressor predicts; for `classes` that do not fit.
         ImportError
             Without scikit-learn.
         """
@@ -319,7 +343,7 @@ def gated_blocks(network: Network) -> FloatArray:
 def _as_layer(value: Any, name: str, ndims: tuple[int, ...]) -> FloatArray:
     array = np.array(as_real(value, name), order="C")
     if array.ndim not in ndims:
-        shapes = " or ".join({1: "(m,)", 2: "(m, .)"}[ndim] for ndim in ndims)
+        shapes = " or ".join(("()", "(m,)", "(m, .)")[ndim] for ndim in ndims)
         raise ValueError(f"{name} must have shape {shapes}, not {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has entries that are not finite")

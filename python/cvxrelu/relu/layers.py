@@ -48,6 +48,9 @@ def as_relu_layers(
     elif hasattr(network, "W1") and hasattr(network, "w2"):
         if getattr(network, "gates", None) is not None:
             raise ValueError(f"{name} is gated, and not a ReLU network: see decompose for the way there")
+        for part in ("output_bias", "skip"):
+            if getattr(network, part, None) is not None:
+                raise ValueError(f"{name} has {part}, which the ReLU program does not have")
         W1, w2, bias = network.W1, network.w2, bool(getattr(network, "bias", False))
     elif hasattr(network, "children") and hasattr(network, "state_dict"):
         W1, w2 = _torch_layers(network, name)
