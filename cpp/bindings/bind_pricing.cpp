@@ -56,6 +56,7 @@ py::dict direction_dict(const DirectionResult& result, Index n_features) {
 }  // namespace
 
 void bind_pricing(py::module_& m) {
+  m.attr("MOST_DIRECTION_FEATURES") = kMostDirectionFeatures;
   m.def(
       "price_patterns",
       [](const RowMatrixView& X, const WordMatrixView& words, const VectorView& theta, double threshold,

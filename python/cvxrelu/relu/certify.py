@@ -53,9 +53,10 @@ def certify(
     gives the lower bound ``y . t - ||t||^2 / 2`` for every network of every width; for another loss the bound is
     ``-sum_j s_j loss*(-t_j / s_j)``, and with unpenalised columns Z it asks for ``Z't = 0``, too. Here t is the scaled
     residual of the network, minus the gradient of the loss, or that at zero where that residual is above what float64
-    holds. The maximum over u is found cell by cell where
-    enumerating them is cheap, and bounded by branch and bound without enumeration elsewhere; if that ends early, the
-    bound is weaker, not wrong. With several outputs ``||a_j||^2`` is the decay of a neuron's second layer, and the
+    holds. The maximum over u is found cell by cell where enumerating them is cheap, and bounded by a tree elsewhere,
+    over directions for up to twelve features and over samples beyond; if that ends early, the bound is weaker, not
+    wrong, and `outlook` says what more would cost. With several outputs ``||a_j||^2`` is the decay of a neuron's
+    second layer, and the
     constraint is ``||t' (X u)_+|| <= beta``; its maximum is bounded output by output in the principal axes of t, which
     is not exact in general: the gap of the best network need not then be zero.
 
@@ -86,12 +87,15 @@ def certify(
         A dual point to use in place of the residual, such as that of a better solution.
     tol : float, default 1e-6
         The search stops when the bound costs no more than this in the relative gap.
-    pricing : {"auto", "enumeration", "branch and bound"}
-        How to bound the maximum over all u. "auto" enumerates the cells where that costs less than a small tree would,
-        and where a tree has cost as much as an enumeration without an end.
+    pricing : {"auto", "enumeration", "branch and bound", "subdivision"}
+        How to bound the maximum over all u: cell by cell, by a tree that fixes the signs of samples, or by one that
+        halves cells of the sphere, whose nodes grow about fivefold with each feature and hardly with the number of
+        samples. "auto" takes what is expected to cost least, and enumerates the cells after all when a tree
+        has cost as much without an end. More than twelve features cannot be subdivided; there that is branch and
+        bound, too.
     max_nodes : int, default 1000000
-        Most nodes of the branch and bound; with "auto" also the cost of as many is the most that an enumeration may
-        have.
+        Most nodes of the branch and bound over samples; a subdivision may have ten times as many, which cost no more.
+        With "auto" also the cost of as many is the most that an enumeration may have.
     max_seconds : float, optional
         Most seconds for the search.
     n_threads : int, optional
@@ -177,7 +181,9 @@ def certify(
         theta = shifted(theta, -binary_order(theta))
     pricer = Pricer(design, threads, max_nodes=nodes, deadline=time.monotonic() + seconds, method=pricing)
     level = problem.pricing_threshold(outputs + best, float(decay.sum()), tol)
-    norm = pricer.over_outputs(theta, shifted(level, problem.dual_order - order), patterns)
+    # Where the network is not optimal the maximum is above the level, and needs to be known no better than this.
+    accuracy = max(level / problem.beta - 1, 1e-10) if problem.beta > 0 else tol
+    norm = pricer.over_outputs(theta, shifted(level, problem.dual_order - order), patterns, accuracy=accuracy)
     theta = problem.feasible(theta, norm.bound)
     upper, lower, gap = evaluate(problem, (W1, W2), offset, theta, decay)
     return Certificate(
@@ -192,4 +198,5 @@ def certify(
         exact=norm.exact,
         n_nodes=norm.n_nodes,
         priced_by=norm.priced_by,
+        outlook=norm.outlook,
     )

@@ -21,7 +21,7 @@ from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
 from ..patterns.sampling import sample_patterns
 from .checkpoint import GenerationCheckpoint
-from .pricer import DualNorm, Pricer, as_pricing
+from .pricer import DIRECTIONS_FOR_A_NODE, DualNorm, Pricer, as_pricing
 from .program import ReLUProgram
 from .solution import ReLUSolution
 
@@ -56,8 +56,8 @@ def train_relu(
     The objective is :func:`solve_relu`'s, over all activation patterns of `X`. Its program is solved over a growing
     list of patterns: walks from cell to cell look for unit vectors u with ``|r . (X u)_+| > beta`` for the residual r
     (minus the gradient of the loss), whose patterns improve the objective; when they find none, all patterns are
-    searched, by enumeration where there are few enough and by branch and bound elsewhere, which ends in a violated
-    pattern that they missed or in a certificate.
+    searched, by enumeration where there are few enough and by a tree elsewhere, as in :func:`certify`, which ends in
+    violated patterns that they missed or in a certificate.
 
     Parameters
     ----------
@@ -86,11 +86,12 @@ def train_relu(
         Most rounds of pricing.
     max_iter : int, default 200
         Most passes over the list in a round.
-    pricing : {"auto", "enumeration", "branch and bound"}
+    pricing : {"auto", "enumeration", "branch and bound", "subdivision"}
         How all patterns are searched, as in :func:`certify`.
     max_nodes : int, default 1000000
-        Most nodes of branch and bound, in all searches together. When they are used up the certificate is valid for all
-        patterns, with a larger gap. With "auto" also the cost of as many is the most that an enumeration may have.
+        Most nodes of a branch and bound over samples, in all searches together; a subdivision may have ten times as
+        many. When they are used up the certificate is valid for all patterns, with a larger gap. With "auto" also the
+        cost of as many is the most that an enumeration may have.
     max_seconds : float, optional
         Most seconds for the call, but for the end of what is at work then: a pass over the list, and at least
         a second for the certificate.
@@ -183,9 +184,10 @@ def train_relu(
             raise
         return generation.finished
     if not solution.converged and not generation.stopped:
+        outlook = f" ({generation.norm.outlook})" if generation.norm is not None and generation.norm.outlook else ""
         warnings.warn(
             f"the duality gap over {solution.scope} is {solution.relative_gap:.1e} relative to the objective at zero, "
-            f"above tol={generation.tol:.1e}: raise max_nodes, max_rounds or max_seconds, or tol",
+            f"above tol={generation.tol:.1e}: raise max_nodes, max_rounds or max_seconds, or tol{outlook}",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -332,13 +334,20 @@ class _Generation:
 
     def _search(self) -> bool:
         """Look for violated patterns everywhere; tells whether one was added, and if there is none keeps the bound."""
-        norm = self.pricer.over_all(self.program.residual, self._threshold(self.tol), until_violated=True)
+        norm = self._priced(until_violated=True)
         self.nodes += norm.n_nodes
-        self.pricer.max_nodes = max(1, self.pricer.max_nodes - norm.n_nodes)
+        spent = norm.n_nodes // DIRECTIONS_FOR_A_NODE if norm.priced_by == "subdivision" else norm.n_nodes
+        self.pricer.max_nodes = max(1, self.pricer.max_nodes - spent)
         if norm.violated is not None:
             return self._add(norm.violated)
         self.norm = norm
         return False
+
+    def _priced(self, *, until_violated: bool = False) -> DualNorm:
+        """Bound the maximum over all patterns as well as the tolerance asks for."""
+        level = self._threshold(self.tol)
+        accuracy = max(level / self.program.beta - 1, 1e-10)
+        return self.pricer.over_all(self.program.residual, level, accuracy=accuracy, until_violated=until_violated)
 
     def _add(self, words: WordArray) -> bool:
         """Append the patterns that are new and have a gate in their interior."""
@@ -381,7 +390,7 @@ class _Generation:
         if exact:
             if self.norm is None:
                 self.pricer.deadline = max(self.deadline, time.monotonic() + 1)
-                self.norm = self.pricer.over_all(program.residual, self._threshold(self.tol))
+                self.norm = self._priced()
                 self.nodes += self.norm.n_nodes
             dual = program.problem.feasible(program.residual, self.norm.bound)
         return program.solution(

@@ -1,8 +1,9 @@
-"""Upper bounds on the dual norm max_u |t . (X u)_+|: in closed form, cell by cell, and by branch and bound."""
+"""Upper bounds on the dual norm max_u |t . (X u)_+|: in closed form, cell by cell, and by two kinds of trees."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -17,15 +18,31 @@ from ..base.native import core
 from ..base.scaling import binary_order, shifted
 from ..patterns.patterns import ActivationPatterns
 
-_NODES_WORTH_A_TREE = 100  # near an optimum trees are seldom smaller
-
 _CELLS_IN_A_CHUNK = 1 << 14
+
+# Costs, in cone projections: a node of the tree over directions; its nodes for d features, near an optimum.
+_PROJECTIONS_OF_A_DIRECTION = 2
+_DIRECTIONS_OF_ONE_FEATURE = 8
+_GROWTH_WITH_A_FEATURE = 5
+
+DIRECTIONS_FOR_A_NODE = 10  # that cost no more than a node of the tree over rows
 
 _MOST_VIOLATED = 50  # patterns that one search returns
 
 _COLUMN_ACCURACY = 1e-3  # of the bound for one of several outputs
 
 _WALKS_FOR_A_LEVEL = 40  # that tell about how large that maximum is
+
+
+_ACCURACY = 1e-9  # of bounds that nothing is said about
+
+
+@dataclasses.dataclass(frozen=True)
+class _Aim:
+    """How good a bound is to be."""
+
+    accuracy: float
+    until_violated: bool
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,14 +54,16 @@ class DualNorm:
     priced_by: str
     n_nodes: int = 0
     violated: WordArray | None = None  # packed patterns in whose cones it is above the level
+    outlook: str = ""  # what more would cost, where a limit ended the search
 
 
 class Pricer:
     """Upper bounds on max_u |t . (X u)_+|: in closed form, over listed patterns, or over all of them.
 
-    A cell costs about a cone projection, a node of the branch and bound two for every sample. So all cells are
-    enumerated where there are fewer of them than a small tree would project onto; elsewhere branch and bound comes
-    first, and when that has cost as much as an enumeration, and `max_nodes` allows more, enumeration takes over.
+    Costs are counted in cone projections. An enumeration takes one for each cell. A tree over rows takes two for every
+    sample in a node, and nodes that double with every sample of one sign of t, at worst. A tree over directions has
+    nodes of one or two, about five times as many with each feature, whatever the number of samples. The cheapest is
+    taken. When a tree has cost as much as an enumeration, and `max_nodes` allows more, enumeration takes over.
 
     The maximum is homogeneous in X and in t. Powers of two are taken out of both where the squares of t_j x_j could
     leave the range of float64: a bound made of what underflows would be none.
@@ -61,7 +80,9 @@ class Pricer:
         self.deadline = deadline
         self.method = method
 
-    def over_outputs(self, theta: FloatArray, level: float, patterns: ActivationPatterns | None) -> DualNorm:
+    def over_outputs(
+        self, theta: FloatArray, level: float, patterns: ActivationPatterns | None, *, accuracy: float = _ACCURACY
+    ) -> DualNorm:
         """Bound max_u ||T' (X u)_+|| for T with a column for each output, over all u or over given patterns.
 
         In orthogonal coordinates of the outputs the square is at most the sum of the maxima of the squares; with the
@@ -70,7 +91,9 @@ class Pricer:
         """
         if theta.shape[1] == 1:
             column = np.ascontiguousarray(theta[:, 0])
-            return self.over_all(column, level) if patterns is None else self.over_list(column, level, patterns)
+            if patterns is not None:
+                return self.over_list(column, level, patterns)
+            return self.over_all(column, level, accuracy=accuracy)
         _, lengths, right = np.linalg.svd(theta, full_matrices=False)
         parts = []
         for vector in right[lengths > 0]:
@@ -79,12 +102,13 @@ class Pricer:
                 parts.append(self.over_list(column, 0.0, patterns))
                 continue
             _, reached = self.walk(column, self.design[:_WALKS_FOR_A_LEVEL], np.inf)
-            parts.append(self.over_all(column, (1 + _COLUMN_ACCURACY) * reached))
+            parts.append(self.over_all(column, (1 + _COLUMN_ACCURACY) * reached, accuracy=_COLUMN_ACCURACY))
         return DualNorm(
             float(np.linalg.norm([part.bound for part in parts])) * (1 + 1e-14 * len(parts)),
             False,
             " and ".join(sorted({part.priced_by for part in parts})) or "closed form",
             sum(part.n_nodes for part in parts),
+            outlook="; ".join(part.outlook for part in parts if part.outlook),
         )
 
     def over_list(self, theta: FloatArray, level: float, patterns: ActivationPatterns) -> DualNorm:
@@ -104,12 +128,17 @@ class Pricer:
         words, _, _, best = core.walk_cells(self.design, theta, starts, level, list(signs), seconds)
         return words, shifted(best, order)
 
-    def over_all(self, theta: FloatArray, level: float, *, until_violated: bool = False) -> DualNorm:
-        """Bound the maximum over all u, or end as soon as some u is found to be above the level."""
+    def over_all(
+        self, theta: FloatArray, level: float, *, accuracy: float = _ACCURACY, until_violated: bool = False
+    ) -> DualNorm:
+        """Bound the maximum over all u, or end soon after some u was found to be above the level.
+
+        A bound is low enough at the level, and within the relative `accuracy` of the largest value that was found.
+        """
         if not theta.any() or not self.design.any():
             return DualNorm(0.0, True, "closed form")
         theta, level, order = self._of_order_one(theta, level)
-        norm = self._over_all(theta, level, until_violated)
+        norm = self._over_all(theta, level, _Aim(accuracy, until_violated))
         return dataclasses.replace(norm, bound=_from_order_one(norm.bound, order))
 
     def _of_order_one(self, theta: FloatArray, level: float) -> tuple[FloatArray, float, int]:
@@ -122,35 +151,86 @@ class Pricer:
         order = own + self.order
         return shifted(theta, -own), shifted(level, -order), order
 
-    def _over_all(self, theta: FloatArray, level: float, until_violated: bool) -> DualNorm:
+    def _over_all(self, theta: FloatArray, level: float, aim: _Aim) -> DualNorm:
         cheap = masked_norm_bound(*sums_of_rows(theta[:, None] * self.design))
         if cheap <= level:
             return DualNorm(cheap, True, "closed form")
-        # Two projections for each sample, in a node.
-        projections = 2 * self.design.shape[0]
-        if self.method == "auto":
-            cells = pattern_bound(*self.design.shape)
-            direct = cells < min(_NODES_WORTH_A_TREE, self.max_nodes) * projections
-            possible = cells < self.max_nodes * projections
-            nodes = min(self.max_nodes, cells // projections) if possible else self.max_nodes
-        else:
-            direct = possible = self.method == "enumeration"
-            nodes = self.max_nodes
+        method, allowed, instead = self.method, math.inf, False
+        if method == "auto":
+            costs = self._costs(theta)
+            method = min(costs, key=lambda way: costs[way])
+            # Where all cells may be enumerated, a tree gets no more than that would cost, and enumeration takes over.
+            instead = costs["enumeration"] < self.max_nodes * self._projections_of_a_node()
+            if instead:
+                allowed = costs["enumeration"]
+            elif method == "enumeration":
+                method = min(("subdivision", "branch and bound"), key=lambda way: costs.get(way, math.inf))
         tree = None
-        if not direct:
-            tree = self._by_tree(theta, level, nodes, until_violated)
-            if tree.exact or tree.violated is not None or not possible or self._seconds_left() <= 0:
+        if method != "enumeration":
+            tree = self._by_tree(method, theta, level, aim, allowed)
+            if tree.exact or tree.violated is not None or not instead or self._seconds_left() <= 0:
                 return dataclasses.replace(tree, bound=min(tree.bound, cheap))
-        listed = self._by_enumeration(theta, level, until_violated)
+        listed = self._by_enumeration(theta, level, aim.until_violated)
         if listed is not None:
             return dataclasses.replace(listed, n_nodes=tree.n_nodes if tree else 0)
-        tree = tree or self._by_tree(theta, level, self.max_nodes, until_violated)
+        tree = tree or self._by_tree("subdivision", theta, level, aim)
         return dataclasses.replace(tree, bound=min(tree.bound, cheap))
+
+    def _costs(self, theta: FloatArray) -> dict[str, float]:
+        """Return what every way is expected to cost, in cone projections; for a tree over rows at worst."""
+        n_features = self.design.shape[1]
+        leaves = sum(2.0 ** min(int(np.sum(sign * theta > 0)), 1000) for sign in (1, -1))
+        costs = {
+            "enumeration": float(pattern_bound(*self.design.shape)),
+            "branch and bound": leaves * self._projections_of_a_node(),
+        }
+        if self._directions_are_few():
+            nodes = _DIRECTIONS_OF_ONE_FEATURE * _GROWTH_WITH_A_FEATURE ** (n_features - 1)
+            costs["subdivision"] = float(_PROJECTIONS_OF_A_DIRECTION * nodes)
+        return costs
+
+    def _projections_of_a_node(self) -> int:
+        return 2 * self.design.shape[0]
+
+    def _directions_are_few(self) -> bool:
+        return self.design.shape[1] <= core.MOST_DIRECTION_FEATURES
 
     def _seconds_left(self) -> float:
         return max(0.0, self.deadline - time.monotonic())
 
-    def _by_tree(self, theta: FloatArray, level: float, max_nodes: int, until_violated: bool) -> DualNorm:
+    def _by_tree(self, way: str, theta: FloatArray, level: float, aim: _Aim, allowed: float = math.inf) -> DualNorm:
+        """Bound the maximum by a tree of at most `max_nodes`, and of at most the allowed cost in projections."""
+        if way == "subdivision" and self._directions_are_few():
+            nodes = min(DIRECTIONS_FOR_A_NODE * self.max_nodes, int(min(allowed, 1e15)) // _PROJECTIONS_OF_A_DIRECTION)
+            return self._over_directions(theta, level, aim, nodes)
+        nodes = min(self.max_nodes, int(min(allowed, 1e15)) // self._projections_of_a_node())
+        norm = self._over_rows(theta, level, nodes, aim.until_violated)
+        if norm.exact or self._directions_are_few():
+            return norm
+        most = core.MOST_DIRECTION_FEATURES
+        reason = f"{self.design.shape[1]} features are more than the {most} whose directions can be subdivided"
+        return dataclasses.replace(norm, outlook=f"{norm.outlook}; {reason}" if norm.outlook else reason)
+
+    def _over_directions(self, theta: FloatArray, level: float, aim: _Aim, max_nodes: int) -> DualNorm:
+        tree = core.price_by_directions(
+            self.design,
+            theta,
+            level,
+            accuracy=aim.accuracy,
+            until_found=aim.until_violated,
+            max_nodes=max(1, max_nodes),
+            max_seconds=self._seconds_left(),
+            n_threads=self.threads,
+        )
+        above = tree["values"] > level
+        if aim.until_violated and above.any():
+            signs = np.array(tree["signs"])[above].tolist()
+            words, _, _, _ = core.walk_cells(self.design, theta, tree["points"][above], level, signs)
+            return DualNorm(np.inf, False, "subdivision", tree["n_nodes"], words)
+        outlook = "" if tree["complete"] else _outlook(tree["rounds"], level, aim.accuracy)
+        return DualNorm(tree["bound"], tree["complete"], "subdivision", tree["n_nodes"], outlook=outlook)
+
+    def _over_rows(self, theta: FloatArray, level: float, max_nodes: int, until_violated: bool) -> DualNorm:
         bound, value, nodes, exact = 0.0, 0.0, 0, True
         for sign in (1.0, -1.0):
             lowest = max(level, value)
@@ -188,8 +268,23 @@ def _from_order_one(bound: float, order: int) -> float:
     return max(shifted(bound, order), np.finfo(np.float64).tiny) if bound > 0 else 0.0
 
 
+def _outlook(rounds: Sequence[tuple[float, float, int]], level: float, accuracy: float) -> str:
+    """Say how far a tree over directions came, and from the growth of its last two rounds how many nodes it needs."""
+    _, bound, nodes = rounds[-1]
+    if level <= 0:
+        return f"{nodes} nodes were not enough"
+    excess = bound / level - 1
+    reached = f"{nodes} nodes brought the bound to {excess:.1e} above the level"
+    earlier = [(before / level - 1, count) for _, before, count in rounds[:-1] if before / level - 1 > 1.01 * excess]
+    if excess <= 0 or not earlier or not nodes > earlier[-1][1] > 0:
+        return reached
+    growth = math.log(nodes / earlier[-1][1]) / math.log(earlier[-1][0] / excess)
+    needed = nodes * (excess / max(accuracy, 1e-9)) ** min(growth, 3.0)
+    return f"{reached}; at that rate some {needed:.0e} would close it"
+
+
 def as_pricing(pricing: str) -> str:
     """Return how all patterns are to be priced, after a check."""
-    if pricing not in ("auto", "enumeration", "branch and bound"):
-        raise ValueError(f'pricing must be "auto", "enumeration" or "branch and bound", not {pricing!r}')
+    if pricing not in ("auto", "enumeration", "branch and bound", "subdivision"):
+        raise ValueError(f'pricing must be "auto", "enumeration", "branch and bound" or "subdivision", not {pricing!r}')
     return pricing

@@ -42,10 +42,10 @@ class ReLUSolution:
     converged : bool
         Whether the relative gap is within the tolerance.
     n_iter, n_newton, n_rounds, n_nodes : int
-        Passes over the patterns, semismooth Newton steps, rounds of column generation, nodes of branch and bound.
+        Passes over the patterns, semismooth Newton steps, rounds of column generation, nodes of trees.
     patterns : ActivationPatterns
         The patterns that `active` counts.
-    priced_by : {"given patterns", "closed form", "enumeration", "branch and bound"}
+    priced_by : {"given patterns", "closed form", "enumeration", "branch and bound", "subdivision"}
         How the dual point was found to be feasible: over the list, or in which of three ways over all patterns.
     dual_objective : float
         No network within the scope has an objective below it: the value of the dual point, or 0.
@@ -206,10 +206,12 @@ class Certificate:
     exact : bool
         Whether the bound on that maximum was brought down to what the tolerance asked for.
     n_nodes : int
-        Nodes of the branch and bound; 0 where it did not run.
-    priced_by : {"closed form", "enumeration", "branch and bound", "given patterns"}
-        How the maximum was bounded: from the lengths of the samples alone, cell by cell, without enumerating cells,
-        or over the patterns given.
+        Nodes of the tree; 0 where none was grown.
+    priced_by : {"closed form", "enumeration", "branch and bound", "subdivision", "given patterns"}
+        How the maximum was bounded: from the lengths of the samples alone, cell by cell, by branch and bound over
+        the signs of samples, by subdivision of directions, or over the patterns given.
+    outlook : str
+        How far a search came that a limit ended, and what more would cost; empty where it came to its end.
     """
 
     beta: float
@@ -223,6 +225,7 @@ class Certificate:
     exact: bool
     n_nodes: int
     priced_by: str
+    outlook: str = ""
 
     def __repr__(self) -> str:
         return (
