@@ -139,7 +139,7 @@ def test_documented_parameters_are_those_of_the_signature(name):
     section = re.split(r"\n\n[A-Z][a-z]+\n-{3,}\n", section)[0]
     documented = [
         parameter.strip()
-        for line in re.findall(r"^(\w[\w, ]*?)(?: : .*)?$", section, flags=re.M)
+        for line in re.findall(r"^\**(\w[\w, ]*?)(?: : .*)?$", section, flags=re.M)
         for parameter in line.split(",")
     ]
     assert documented == list(inspect.signature(thing).parameters), name

@@ -8,6 +8,7 @@ import typing
 __all__: list[str] = [
     "Arrangement",
     "ConeProgram",
+    "MOST_DIRECTION_FEATURES",
     "NtkKind",
     "build_info",
     "cone_measure",
@@ -544,3 +545,5 @@ def working_set(
     """
     Non-zero groups, those of `groups` that are not clearly inactive, and the worst violators of the others.
     """
+
+MOST_DIRECTION_FEATURES: int = 12

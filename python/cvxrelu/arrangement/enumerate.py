@@ -256,11 +256,11 @@ def count_patterns(
     X: npt.ArrayLike,
     *,
     offsets: npt.ArrayLike | None = None,
-    bounded: bool = False,
     closed: bool = False,
     decimals: int | None = None,
     tol: float | None = None,
     n_threads: int | None = None,
+    bounded: bool = False,
 ) -> int:
     """Count the patterns of :func:`enumerate_patterns` without storing them.
 

@@ -114,6 +114,8 @@ def as_cone_rows(A: Any, offsets: Any) -> ExactRows:
         As :func:`as_exact_rows`, and for offsets that are not one for each row.
     """
     rows = _read(A, "A")
+    if np.ndim(offsets) != 1:
+        raise ValueError(f"offsets must have shape ({len(rows)},), not {np.shape(offsets)}")
     column = offsets.reshape(-1, 1) if isinstance(offsets, np.ndarray) and offsets.ndim == 1 else offsets
     if not isinstance(column, np.ndarray) and hasattr(column, "__len__") and not hasattr(column, "dtypes"):
         column = [[b] for b in column]

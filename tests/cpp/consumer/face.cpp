@@ -4,6 +4,7 @@
 #include "cvxrelu/arrangement/arrangement.hpp"
 #include "cvxrelu/arrangement/cone_measure.hpp"
 #include "cvxrelu/arrangement/solid_angle.hpp"
+#include "cvxrelu/arrangement/tope_graph.hpp"
 #include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/base/monitor.hpp"
 #include "cvxrelu/base/parallel.hpp"
