@@ -17,5 +17,6 @@ def digest_of(*values: npt.ArrayLike) -> str:
         array = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
         state.update(f"{array.dtype.str}{array.shape}".encode())
         # As bytes: text has no buffer that is understood, and neither has an array without entries.
-        state.update(np.ravel(array).view(np.uint8) if array.size else b"")
+        if array.size:
+            state.update(np.ravel(array).view(np.uint8).data)
     return state.hexdigest()

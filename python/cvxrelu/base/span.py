@@ -82,4 +82,4 @@ class Span:
         coefficients = np.zeros((self._triangle.shape[0], amounts.shape[1]))
         coefficients[self._chosen] = solved
         with np.errstate(over="ignore"):
-            return np.ldexp(coefficients, -self._orders[:, None])
+            return np.asarray(np.ldexp(coefficients, -self._orders[:, None]))

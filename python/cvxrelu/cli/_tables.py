@@ -80,7 +80,7 @@ class TextTable:
         cells = self.cells(name)
         for row, cell in enumerate(cells):
             if not cell:
-                raise TableError(f"{self.place(row)}: column {name!r} is empty")
+                raise TableError(f"{self.place(int(row))}: column {name!r} is empty")
         return cells
 
     def numbers(self, names: Sequence[str]) -> FloatArray:
@@ -109,7 +109,7 @@ class TextTable:
         return not texts
 
     def _number(self, cell: str, name: str, row: int) -> float:
-        where = f"{self.place(row)}: column {name!r}"
+        where = f"{self.place(int(row))}: column {name!r}"
         if not cell:
             raise TableError(
                 f"{where} is empty: fill missing values (`train --encode` does), or leave it out with --ignore {name}"
@@ -158,7 +158,7 @@ class ArrayTable:
         cells = self.cells(name)
         for row, cell in enumerate(cells):
             if not cell or cell == "nan":
-                raise TableError(f"{self.place(row)}: column {name!r} is empty")
+                raise TableError(f"{self.place(int(row))}: column {name!r} is empty")
         return cells
 
     def numbers(self, names: Sequence[str]) -> FloatArray:
@@ -186,7 +186,7 @@ class ArrayTable:
             raise TableError(f"{self.place(int(bad[0]))}: column {name!r} has {values[bad[0]]}: values must be finite")
         if column.dtype.kind in "iu":
             for row in np.flatnonzero(np.abs(values) >= _EXACT):
-                exact_number(str(column[row]), float(values[row]), f"{self.place(row)}: column {name!r}")
+                exact_number(str(column[row]), float(values[row]), f"{self.place(int(row))}: column {name!r}")
         return values
 
 

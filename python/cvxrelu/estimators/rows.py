@@ -43,18 +43,20 @@ def _n_bytes(array: Any) -> float:
     return float(array.nbytes)
 
 
-def on_blocks(function: Callable[[Any], Any], values: Any) -> Any:
+def on_blocks(function: Callable[[Any], Any], values: Any) -> npt.NDArray[np.floating[Any]]:
     """Return a function of the values of rows: of a dask array when that is computed, block by block."""
     if not is_dask(values):
-        return function(values)
+        own: npt.NDArray[np.floating[Any]] = function(values)
+        return own
     one = np.asarray(function(np.zeros((1, *values.shape[1:]), dtype=values.dtype)))
-    return values.map_blocks(
+    mapped: npt.NDArray[np.floating[Any]] = values.map_blocks(
         function,
         chunks=(values.chunks[0], *((size,) for size in one.shape[1:])),
         new_axis=[1] if one.ndim > values.ndim else None,
         drop_axis=[1] if one.ndim < values.ndim else None,
         meta=one[:0],
     )
+    return mapped
 
 
 def evaluate_on_rows(estimator: Any, X: Any) -> npt.NDArray[np.floating]:

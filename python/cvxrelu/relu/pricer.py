@@ -190,10 +190,10 @@ class Pricer:
         return costs
 
     def _projections_of_a_node(self) -> int:
-        return 2 * self.design.shape[0]
+        return int(2 * self.design.shape[0])
 
     def _directions_are_few(self) -> bool:
-        return self.design.shape[1] <= core.MOST_DIRECTION_FEATURES
+        return bool(self.design.shape[1] <= core.MOST_DIRECTION_FEATURES)
 
     def _seconds_left(self) -> float:
         return max(0.0, self.deadline - time.monotonic())

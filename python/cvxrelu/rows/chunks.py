@@ -174,7 +174,7 @@ class RowChunks(Rows):
 
         return words
 
-    def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
+    def assemble(self, blocks: Parts[Any], function: Callable[..., npt.NDArray[np.floating[Any]]], *args: Any) -> Any:
         return np.concatenate(blocks.collect(function, *args))
 
     def __repr__(self) -> str:

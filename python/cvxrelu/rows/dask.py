@@ -13,6 +13,7 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
+import numpy.typing as npt
 
 from ..base.arrays import FloatArray, as_count, as_threads
 from .passes import Chunk, RowBlock, checked_chunk, masked_block, pack_chunk
@@ -121,7 +122,7 @@ class DaskRows(Rows):
         array = array.rechunk((self._sizes, *[-1] * (array.ndim - 1)))
         return array.to_delayed().reshape(len(self._sizes))
 
-    def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
+    def assemble(self, blocks: Parts[Any], function: Callable[..., npt.NDArray[np.floating[Any]]], *args: Any) -> Any:
         assert isinstance(blocks, DaskParts)
         first = np.asarray(dask.compute(dask.delayed(function)(blocks.delayed[0], *args))[0])
         rows = [

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..base.arrays import FloatArray, WordArray
 from .passes import Chunk, RowBlock
@@ -54,5 +55,5 @@ class ArrayRows(Rows):
 
         return LocalParts(blocks)
 
-    def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
+    def assemble(self, blocks: Parts[Any], function: Callable[..., npt.NDArray[np.floating[Any]]], *args: Any) -> Any:
         return np.concatenate(blocks.collect(function, *args))

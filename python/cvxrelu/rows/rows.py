@@ -72,7 +72,7 @@ class Rows(ABC):
         """Return the blocks of the masked design of the gates, with validated targets and weights."""
 
     @abstractmethod
-    def assemble(self, blocks: Parts[Any], function: Callable[..., FloatArray], *args: Any) -> Any:
+    def assemble(self, blocks: Parts[Any], function: Callable[..., npt.NDArray[np.floating[Any]]], *args: Any) -> Any:
         """Return the rows of ``function(part, *args)`` as one array of the kind that the rows came in."""
 
 
