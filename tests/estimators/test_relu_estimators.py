@@ -243,3 +243,44 @@ def test_bad_data():
         ReLUClassifier().fit(X, np.zeros(40, dtype=int))
     with pytest.raises(ValueError, match="is expecting 2 features"):
         model().fit(X, y).predict(X[:, :1])
+
+
+def test_logistic_classifiers_have_probabilities_and_a_certificate():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 1))
+    labels = np.where(np.abs(X[:, 0]) > 0.7, "far", "near")
+    model = ReLUClassifier(loss="logistic", random_state=0).fit(X, labels)
+    assert model.certificate_.scope == "all patterns" and model.certificate_.converged
+    law = model.predict_proba(X)
+    np.testing.assert_allclose(law.sum(axis=1), 1)
+    np.testing.assert_allclose(law[:, 1], 1 / (1 + np.exp(-model.decision_function(X))))
+    np.testing.assert_array_equal(model.classes_[law.argmax(axis=1)], model.predict(X))
+    design = np.column_stack([X, np.ones(30)])
+    network = model.network_.W1, model.network_.w2
+    certificate = cvxrelu.certify(design, np.where(labels == "near", 1.0, -1.0), network, model.beta_, loss="logistic")
+    assert certificate.upper_bound == pytest.approx(model.certificate_.upper_bound)
+    assert certificate.lower_bound >= model.certificate_.lower_bound - 1e-4 * 30 * np.log(2)
+    assert not hasattr(ReLUClassifier(), "predict_proba")
+    with pytest.raises(ValueError, match="not for ReLU networks"):
+        ReLUClassifier(loss="softmax").fit(X, labels)
+
+
+@pytest.mark.parametrize("loss", ["huber", "poisson"])
+def test_other_losses_of_regression(loss):
+    rng = np.random.default_rng(1)
+    X = rng.integers(-3, 4, (40, 1)) / 2.0
+    y = rng.poisson(np.exp(np.abs(X[:, 0]))).astype(float)
+    weights = rng.integers(0, 3, 40).astype(float)
+    model = ReLURegressor(loss=loss, random_state=0, tol=1e-5).fit(X, y, sample_weight=weights)
+    design = np.column_stack([X, np.ones(40)])
+    certificate = cvxrelu.certify(
+        design, y, (model.network_.W1, model.network_.w2), model.beta_, loss=loss, sample_weight=weights
+    )
+    assert certificate.upper_bound == pytest.approx(model.certificate_.upper_bound)
+    assert model.certificate_.lower_bound <= certificate.upper_bound
+    values = model.network_.predict(X)
+    np.testing.assert_allclose(model.predict(X), np.exp(values) if loss == "poisson" else values)
+    copies = ReLURegressor(loss=loss, random_state=0, tol=1e-5, beta=model.beta_)
+    repeated = np.repeat(np.arange(40), weights.astype(int))
+    copies.fit(X[repeated], y[repeated])
+    assert copies.certificate_.upper_bound == pytest.approx(model.certificate_.upper_bound, rel=1e-4)

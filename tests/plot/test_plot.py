@@ -49,6 +49,21 @@ def test_a_path_of_zeros_and_an_empty_one(problem):
         RegularizationPathDisplay.from_path(cvxrelu.GatedPath((), complete=False))
 
 
+def test_a_path_of_relu_networks(problem):
+    X, y, patterns = problem
+    given = cvxrelu.relu_path(X, y, patterns, n_betas=4, n_threads=1)
+    display = RegularizationPathDisplay.from_path(given)
+    assert display.norms.shape == (4, len(patterns))
+    penalties = [np.linalg.norm(solution.blocks, axis=1).sum() for solution in given]
+    np.testing.assert_allclose(display.norms.sum(axis=1), penalties)
+    searched = cvxrelu.relu_path(X[:12, :2], y[:12], n_betas=4, random_state=0, n_threads=1)
+    display = RegularizationPathDisplay.from_path(searched)
+    penalties = [np.linalg.norm(solution.blocks, axis=1).sum() for solution in searched]
+    np.testing.assert_allclose(display.norms.sum(axis=1), penalties)
+    owners = {searched[-1].patterns.words[i].tobytes() for i in searched[-1].active}
+    assert (display.norms[-1] > 0).sum() == len(owners)
+
+
 def test_the_path_of_an_estimator(problem):
     X, y, _ = problem
     model = cvxrelu.GatedReLURegressorCV(n_gates=40, n_betas=5, cv=3, random_state=0, n_threads=1).fit(X, y)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..base.arrays import FloatArray
+from ..base.arrays import FloatArray, IntArray
 from ..gated.solution import GatedPath
+from ..relu.solution import ReLUPath
 from ._display import Display
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(eq=False)
 class RegularizationPathDisplay(Display):
-    """Norms of the blocks of a gated network along the penalty.
+    """Norms of the blocks of a network along the penalty.
 
     Make it with :meth:`from_path` or :meth:`from_estimator`.
 
@@ -26,7 +27,7 @@ class RegularizationPathDisplay(Display):
     betas : ndarray of shape (n_betas,)
         Penalties.
     norms : ndarray of shape (n_betas, n_patterns)
-        Norm of each pattern's block at each penalty.
+        Norm of each pattern's block at each penalty; for ReLU networks the sum over the neurons with the pattern.
     chosen : float, optional
         A penalty to mark.
 
@@ -43,13 +44,15 @@ class RegularizationPathDisplay(Display):
     chosen: float | None = None
 
     @classmethod
-    def from_path(cls, path: GatedPath, *, chosen: float | None = None, ax: Axes | None = None, **style: Any) -> Self:
+    def from_path(
+        cls, path: GatedPath | ReLUPath, *, chosen: float | None = None, ax: Axes | None = None, **style: Any
+    ) -> Self:
         """Plot a path.
 
         Parameters
         ----------
-        path : GatedPath
-            What `gated_path` returned.
+        path : GatedPath or ReLUPath
+            What `gated_path` or `relu_path` returned.
         chosen : float, optional
             A penalty to mark.
         ax : matplotlib axes, optional
@@ -63,10 +66,14 @@ class RegularizationPathDisplay(Display):
         """
         if not len(path):
             raise ValueError("path has no solutions")
-        norms = np.zeros((len(path), len(path[0].patterns)))
-        for row, solution in zip(norms, path, strict=True):
+        columns = (
+            _shared_columns(path) if isinstance(path, ReLUPath) else [np.arange(len(path[0].patterns))] * len(path)
+        )
+        norms = np.zeros((len(path), 1 + max(int(column.max()) for column in columns)))
+        for row, solution, column in zip(norms, path, columns, strict=True):
             blocks = np.asarray(solution.blocks, dtype=np.float64)
-            row[solution.active] = np.sqrt(np.sum(blocks**2, axis=tuple(range(1, blocks.ndim))))
+            lengths = np.sqrt(np.sum(blocks**2, axis=tuple(range(1, blocks.ndim))))
+            np.add.at(row, column[solution.active], lengths)
         return cls(path.betas, norms, chosen).plot(ax, **style)
 
     @classmethod
@@ -120,3 +127,12 @@ class RegularizationPathDisplay(Display):
         ax.set_ylabel(r"block norm $\|u_i\|$")
         ax.set_title(f"{int(ever.sum())} of {ever.size} patterns ever active", fontsize="medium")
         return self
+
+
+def _shared_columns(path: ReLUPath) -> list[IntArray]:
+    """Return a number for every pattern of every solution, whose lists may differ: the same for the same pattern."""
+    numbers: dict[bytes, int] = {}
+    return [
+        np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in solution.patterns.words])
+        for solution in path
+    ]
