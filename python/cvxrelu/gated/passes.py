@@ -25,6 +25,7 @@ from ..base.arrays import FloatArray, as_count
 from ..base.callbacks import Callback, Stop
 from ..base.columns import blocks_of, columns_of
 from ..base.native import core
+from ..base.scaling import as_dtype
 from ..rows.passes import RowBlock
 from ..rows.rows import Parts, Rows
 from .checkpoint import PathCheckpoint
@@ -275,7 +276,7 @@ class PassesProgram:
         """Return coefficients as they will be returned, so that a pass certifies those."""
         if self.dtype != np.float32:
             return coef
-        return SparseBlocks(coef.active, np.asfortranarray(coef.blocks.astype(np.float32).astype(np.float64)))
+        return SparseBlocks(coef.active, np.asfortranarray(as_dtype(coef.blocks, np.float32).astype(np.float64)))
 
     def _gram_pays(self, groups: Groups, passes: float) -> bool:
         """Say whether Gram statistics take less time than the passes that they save, by counted work."""
@@ -345,7 +346,7 @@ class PassesProgram:
         return GatedSolution(
             beta=run.beta,
             active=support,
-            blocks=blocks.astype(self.dtype),
+            blocks=as_dtype(blocks, self.dtype),
             objective=run.bound.objective,
             gap=run.bound.gap,
             relative_gap=self._relative(run.bound.gap),
