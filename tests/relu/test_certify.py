@@ -463,5 +463,5 @@ def test_bounds_from_rows_of_very_different_lengths():
 @pytest.mark.parametrize("part", ["output_bias", "skip"])
 def test_a_network_with_a_linear_part_is_refused_by_name(part):
     network = cvxrelu.Network(np.eye(2), np.ones(2), **{part: 1.0 if part == "output_bias" else np.ones(2)})
-    with pytest.raises(ValueError, match=f"network has {part}, which the ReLU program does not have"):
+    with pytest.raises(ValueError, match=f"network has {part}, which is not taken here: pass \\(W1, w2\\)"):
         cvxrelu.certify(np.eye(2), np.ones(2), network, 0.1)

@@ -142,6 +142,13 @@ def as_count(value: Any, name: str, *, minimum: int = 1) -> int:
     return int(value)
 
 
+def as_flag(value: Any, name: str) -> bool:
+    """Return True or False; a string such as "False" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
 def as_threads(n_threads: Any) -> int:
     """Return the number of threads: None is what OpenMP would take (OMP_NUM_THREADS and threadpoolctl count).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,27 @@ def rescaled(array: FloatArray) -> tuple[FloatArray, float]:
     """Take out a power of two where the entries would leave the range of float32 products."""
     order = binary_order(array)
     return shifted(array, -order), 2.0**order
+
+
+def require_held(value: float, scale: float, name: str, what: str) -> float:
+    """Return value times scale, a quantity in the user's units; ValueError where float64 does not hold it."""
+    product = value * scale
+    if value > 0 and not np.finfo(np.float64).tiny <= product < np.inf:
+        kind = "small" if product < 1 else "large"
+        raise ValueError(f"{name} are too {kind}: {what} is not within float64")
+    return product
+
+
+def as_dtype(values: FloatArray, dtype: type[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """Return coefficients in the type of the results; ValueError where it does not hold them."""
+    with np.errstate(over="ignore"):
+        result = values.astype(dtype)
+    if not np.isfinite(result).all():
+        raise ValueError(
+            f"{np.dtype(dtype).name} does not hold the coefficients: scale X or y"
+            + ("" if dtype == np.float64 else ", or pass them in float64")
+        )
+    return result
 
 
 def row_lengths(rows: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from ..base.arrays import FloatArray, append_ones, as_generator
+from ..base.arrays import FloatArray, append_ones, as_flag, as_generator
 from ..base.callbacks import as_callback
 from ..base.memory import require_fit
 from ..gated.losses import LOSSES, Loss, Squared, as_loss
@@ -86,6 +86,11 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
 
     fit_bias: bool
 
+    def _check_settings(self) -> None:
+        """Check what every fit uses, before the data are touched."""
+        as_callback(getattr(self, "callback", None))
+        as_flag(self.fit_bias, "fit_bias")
+
     def _fits_chunks(self, X: Any) -> bool:
         """Say whether `X` holds rows in chunks that `fit` goes through one by one."""
         return False
@@ -105,7 +110,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
-        samples = merge_samples(np.asarray(X, dtype=np.float64), targets, weights, bias=bool(self.fit_bias))
+        samples = merge_samples(np.asarray(X, dtype=np.float64), targets, weights, bias=self.fit_bias)
         self._train(samples, samples.X, tasks)
 
     def _checked(self, X: Any, **checks: Any) -> Any:
@@ -156,7 +161,7 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         TypeError
             For settings of other kinds, such as a `callback` that cannot be called.
         """
-        as_callback(getattr(self, "callback", None))
+        self._check_settings()
         if self._fits_chunks(X):
             tasks = FitTasks(self, None, None, None)  # callbacks are not given data that may not fit in memory
             self._fit_rows(described(self, X), y, sample_weight, tasks)
@@ -223,7 +228,7 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         TypeError
             For settings of other kinds, such as a `callback` that cannot be called.
         """
-        as_callback(getattr(self, "callback", None))
+        self._check_settings()
         if self._fits_chunks(X):
             tasks = FitTasks(self, None, None, None)  # callbacks are not given data that may not fit in memory
             targets, classes = coded(y, self._targets_of)

@@ -26,8 +26,8 @@ class LossProgram(ExactProgram):
         self.weights, weight_scale = rescaled(np.ones(n_samples) if data.sample_weight is None else data.sample_weight)
         self._loss = (self.targets, self.weights, loss.core_name, loss.delta)
         self.beta_scale = self.X_scale * self.y_scale * weight_scale
-        self.ridge = penalty.ridge / (self.X_scale**2 * weight_scale)
-        self.objective_scale = weight_scale * self.y_scale**2
+        self.ridge = penalty.ridge / self.X_scale / self.X_scale / weight_scale
+        self.objective_scale = weight_scale * self.y_scale * self.y_scale
         self.dual_scale = weight_scale * self.y_scale
 
     def _gradient(self) -> FloatArray:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray
 from ..base.columns import blocks_of, columns_of
 from ..base.native import core
+from ..base.scaling import require_held
 from .problem import GatedData, Penalty, Stopping
 from .program import ExactProgram, Point
 
@@ -74,7 +75,10 @@ class NuclearProgram(ExactProgram):
             raise ValueError(f'block_norm="nuclear" needs ridge=0, not {penalty.ridge}')
 
     def beta_max(self) -> float:
-        return float((self._spectral_norms(self._correlations(self.targets)) / self.omega).max()) * self.beta_scale
+        return require_held(self._largest(), self.beta_scale, "X, y and weights", "beta_max")
+
+    def _largest(self) -> float:
+        return float((self._spectral_norms(self._correlations(self.targets)) / self.omega).max())
 
     def _correlations(self, R: FloatArray, active: npt.NDArray[np.int64] | None = None) -> FloatArray:
         """X' D_i R for the active patterns or all: (m, d, c)."""
@@ -123,7 +127,7 @@ class NuclearProgram(ExactProgram):
         points: list[Point] = []
         try:
             # The gap of the zero solution, relative to its objective, is (1 - beta / beta_max)^2 below beta_max.
-            zero_from = self.beta_max() / self.beta_scale * (1 - min(1.0, stopping.tol**0.5))
+            zero_from = self._largest() * (1 - min(1.0, stopping.tol**0.5))
             neurons = self._neurons(start) if start.size else None
             for beta in betas:
                 if beta >= zero_from:

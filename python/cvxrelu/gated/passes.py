@@ -26,6 +26,7 @@ from ..base.callbacks import Callback, Stop
 from ..base.columns import blocks_of, columns_of
 from ..base.digests import digest_of
 from ..base.native import core
+from ..base.scaling import as_dtype
 from ..rows.passes import RowBlock
 from ..rows.rows import Parts, Rows
 from .checkpoint import PathCheckpoint
@@ -380,7 +381,7 @@ class PassesProgram:
         return GatedSolution(
             beta=run.beta,
             active=support,
-            blocks=blocks.astype(self.dtype),
+            blocks=as_dtype(blocks, self.dtype),
             objective=run.bound.objective,
             gap=run.bound.gap,
             relative_gap=self._relative(run.bound.gap),

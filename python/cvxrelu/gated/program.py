@@ -12,7 +12,7 @@ from ..base.arrays import FloatArray, as_design, as_real
 from ..base.callbacks import Callback
 from ..base.columns import blocks_of, columns_of
 from ..base.native import core
-from ..base.scaling import rescaled
+from ..base.scaling import as_dtype, require_held, rescaled
 from ..base.span import Span
 from ..patterns.patterns import ActivationPatterns
 from .problem import GatedData, Penalty, Stopping
@@ -98,9 +98,9 @@ class ExactProgram:
         self.design, self.X_scale = rescaled(design)
         self.targets, self.y_scale = rescaled(np.asfortranarray(targets))
         self.beta_scale = self.X_scale * self.y_scale
-        self.objective_scale = self.y_scale**2
+        self.objective_scale = self.y_scale * self.y_scale  # may be infinite or 0: see _require_held
         self.dual_scale = self.y_scale
-        self.ridge = penalty.ridge / self.X_scale**2
+        self.ridge = penalty.ridge / self.X_scale / self.X_scale
         self.span = Span(np.zeros((design.shape[0], 0)))
         self.columns: Span | None = None
         self.unpenalised_map: FloatArray | None = None
@@ -128,9 +128,20 @@ class ExactProgram:
 
     def beta_max(self) -> float:
         correlations = core.masked_correlations(self.design, self.patterns.words, self._gradient(), self.threads)
-        return float((np.linalg.norm(correlations, axis=0) / self.omega).max()) * self.beta_scale
+        largest = float((np.linalg.norm(correlations, axis=0) / self.omega).max())
+        return require_held(largest, self.beta_scale, "X, y and weights", "beta_max")
+
+    def _require_held(self) -> None:
+        """Refuse problems whose results float64 does not hold in the user's units."""
+        require_held(
+            self._at_zero(), self.objective_scale, "y and weights", "the objective at zero, such as ||y||^2 / 2"
+        )
+        require_held(1.0, self.beta_scale, "X, y and weights", "beta_max")
+        if not np.isfinite(self.ridge):
+            raise ValueError("ridge is too large beside X: their ratio is not within float64")
 
     def path(self, betas: FloatArray, start: Start, stopping: Stopping) -> tuple[list[GatedSolution], bool]:
+        self._require_held()
         least = _LEAST_PENALTY * self.beta_scale * _norm(self.design) * _norm(self.targets)
         if (betas < least).any():
             raise ValueError(
@@ -243,7 +254,7 @@ class ExactProgram:
     def _rounded(self, point: Point, tol: float) -> Point:
         """Return the point whose coefficients are float32 in the user's units, certified by the dual point at hand."""
         factor = self.y_scale / self.X_scale
-        columns = np.asfortranarray((factor * point.blocks).astype(np.float32).astype(np.float64) / factor)
+        columns = np.asfortranarray(as_dtype(factor * point.blocks, np.float32).astype(np.float64) / factor)
         coef = np.zeros((columns.shape[0], len(self.patterns)), order="F")
         coef[:, point.active] = columns
         objective, gap, scale = self._gap(point.beta, coef, point.dual)
@@ -262,7 +273,7 @@ class ExactProgram:
     def _solution(self, point: Point, beta: float, stopping: Stopping) -> GatedSolution:
         if self.dtype == np.float32:
             point = self._rounded(point, stopping.tol)
-        blocks = self._user_blocks(point.blocks).astype(self.dtype)
+        blocks = as_dtype(self._user_blocks(point.blocks), self.dtype)
         extra_coef: npt.NDArray[np.floating[Any]] | None = None
         if self.columns is not None:
             # The fit's part in the unpenalised columns is what the projection took from y and from the blocks' fit.

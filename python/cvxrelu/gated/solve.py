@@ -266,9 +266,18 @@ def gated_path(
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
     penalty = Penalty(group_weights, ridge, block_norm, unpenalised)
+    given_loss = as_loss(loss, delta)
+    if checkpoint is not None:
+        for name, fits in (
+            (f"loss={loss!r}", given_loss.quadratic),
+            (f"block_norm={block_norm!r}", block_norm == "frobenius"),
+            ("unpenalised columns", unpenalised is None),
+        ):
+            if not fits:
+                raise ValueError(f"checkpoint is not available with {name}")
     rows = X if checkpoint is None else as_rows(X, n_threads)
     data = GatedData.checked(rows, y, patterns, sample_weight, n_threads)
-    program = pose(data, penalty, as_loss(loss, delta))
+    program = pose(data, penalty, given_loss)
     grid = path_grid(betas, n_betas, beta_min_ratio, program.beta_max)
     stopping = Stopping(tol, max_iter, solver, callback, keep=on_interrupt == "return")
     if checkpoint is None:

@@ -22,7 +22,16 @@ def closed_form(
     other = None if Z is None else as_design(Z, "Z", design.shape[1])
     require_memory(design.shape[0] if other is None else other.shape[0], design.shape[0])
     kernel = core.ntk(design, other, core_kind, depth, as_threads(n_threads))
-    return np.asarray(kernel).astype(dtype, copy=False)
+    return kernel_in(kernel, dtype)
+
+
+def kernel_in(kernel: npt.NDArray[np.float64], dtype: Any) -> npt.NDArray[np.floating[Any]]:
+    """Return a kernel in the type of the results; ValueError where it does not hold it."""
+    with np.errstate(over="ignore"):
+        result = np.asarray(kernel).astype(dtype, copy=False)
+    if not np.isfinite(result).all():
+        raise ValueError(f"samples are too large: {np.dtype(dtype).name} does not hold their kernel, so scale them")
+    return result
 
 
 def kind_and_depth(kind: str, depth: int) -> tuple[Any, int]:

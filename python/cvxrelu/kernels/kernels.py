@@ -12,7 +12,7 @@ from ..base.native import core
 from ..patterns.checks import as_patterns
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_dask
-from .closed_form import closed_form, kind_and_depth, require_memory
+from .closed_form import closed_form, kernel_in, kind_and_depth, require_memory
 from .gates import evaluation_gates, require_evaluation
 
 
@@ -191,12 +191,12 @@ def masking_kernel(
             raise ValueError('block="self" needs Z')
         require_evaluation(at, patterns)
         require_memory(X.shape[0], X.shape[0])
-        return core.masking_kernel(X, patterns.words, eta, threads).astype(dtype, copy=False)
+        return kernel_in(core.masking_kernel(X, patterns.words, eta, threads), dtype)
     Z = as_design(Z, "Z", X.shape[1])
     require_memory(Z.shape[0], Z.shape[0] if block == "self" else X.shape[0])
     gates, pattern, weights = evaluation_gates(patterns, eta, at, X, Z)
     z_words, _ = core.pack_patterns(Z, gates, threads)
     if block == "self":
-        return core.masking_kernel(Z, z_words, weights, threads).astype(dtype, copy=False)
+        return kernel_in(core.masking_kernel(Z, z_words, weights, threads), dtype)
     words = np.ascontiguousarray(patterns.words[pattern])
-    return core.masking_kernel(X, words, Z, z_words, weights, threads).astype(dtype, copy=False)
+    return kernel_in(core.masking_kernel(X, words, Z, z_words, weights, threads), dtype)

@@ -37,7 +37,7 @@ class TwoLayer(torch.nn.Module):  # type: ignore[misc]
             hidden = torch.relu(hidden)
         else:
             open_gates = torch.nn.functional.linear(x, self.gates, self.gate_bias) >= 0
-            hidden = torch.where(open_gates, hidden, 0.0)  # not a product: what overflows behind a closed gate is 0
+            hidden = hidden.masked_fill(~open_gates, 0.0)  # no product: what overflows behind a closed gate is 0
         outputs = hidden @ self.w2
         if self.skip is not None:
             outputs = outputs + x @ self.skip

@@ -50,7 +50,7 @@ def as_relu_layers(
             raise ValueError(f"{name} is gated, and not a ReLU network: see decompose for the way there")
         for part in ("output_bias", "skip"):
             if getattr(network, part, None) is not None:
-                raise ValueError(f"{name} has {part}, which the ReLU program does not have")
+                raise ValueError(f"{name} has {part}, which is not taken here: pass (W1, w2), with unpenalised columns")
         W1, w2, bias = network.W1, network.w2, bool(getattr(network, "bias", False))
     elif hasattr(network, "children") and hasattr(network, "state_dict"):
         W1, w2 = _torch_layers(network, name)
