@@ -1,4 +1,4 @@
-"""Powers of two in the data change results by powers of two, until float64 does not hold them: then they are refused."""
+"""Powers of two in the data change results by powers of two, until float64 does not hold them: that is refused."""
 
 import cvxrelu
 import numpy as np
