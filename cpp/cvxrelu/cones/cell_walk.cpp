@@ -31,7 +31,7 @@ CellWalk::Clock::time_point time_after(double seconds) {
 
 }  // namespace
 
-CellWalk::CellWalk(const RowMatrixView& X, const UnitRows& rows) : X_(X), rows_(rows), projector_(rows) {}
+CellWalk::CellWalk(const RowMatrixView& X, const UnitRows& rows) : X_(X), projector_(rows) {}
 
 Vector CellWalk::correlation(const std::vector<Word>& pattern) const {
   Vector sum = Vector::Zero(X_.cols());

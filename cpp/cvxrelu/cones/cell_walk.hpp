@@ -44,7 +44,6 @@ class CellWalk {
   void evaluate(Cell& cell, double threshold);
 
   RowMatrixView X_;
-  const UnitRows& rows_;
   ConeProjector projector_;
   Vector signed_theta_;
   ConePool pool_;  // of the current cell: the signs of crossed rows are turned
