@@ -133,7 +133,10 @@ class SolidAngle {
       const Point normal = here.normals[j];
       const Real sine = normal.dot(point);
       if constexpr (kLevel == 0) own_row_ = here.rows[j];
-      if (number(sine) == 0) continue;
+      if (number(sine) == 0) {  // a facet it may be, but nothing is between it and the point
+        facet_[static_cast<std::size_t>(own_row_)] = true;
+        continue;
+      }
       restrict(here, j, faces_[at + 1]);
       if (kLevel + 3 < kRank) drop_parallel(faces_[at + 1]);
       if (below.normals.empty()) continue;
