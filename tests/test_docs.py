@@ -110,8 +110,10 @@ def test_files_of_the_readme_exist():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_the_docstrings_run(name):
-    if name in ("rows.dask", "arrangement.cluster", "kernels.blockwise"):
-        pytest.importorskip("dask.array")
+    needs = {"networks.torch_module": "torch"}
+    needs |= dict.fromkeys(("rows.dask", "arrangement.cluster", "kernels.blockwise"), "dask.array")
+    if name in needs:
+        pytest.importorskip(needs[name])
     module = importlib.import_module(f"cvxrelu.{name}")
     results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     assert results.failed == 0

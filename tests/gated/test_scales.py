@@ -1,4 +1,4 @@
-"""Powers of two in the data change results by powers of two, until float64 does not hold them: that is refused."""
+"""Powers of two in the data change results by powers of two; those that float64 does not hold are refused by name."""
 
 import cvxrelu
 import numpy as np
@@ -78,3 +78,32 @@ def test_weights_and_settings_are_refused_by_name(tmp_path):
         ((name, value),) = options.items()
         with pytest.raises(ValueError, match=f"checkpoint is not available with {name}='{value}'"):
             cvxrelu.gated_path(X, Y, PATTERNS, checkpoint=tmp_path / "file.npz", **options)
+
+
+@pytest.mark.parametrize(("a", "b"), [(300, 0), (0, 400), (-500, 500), (512, -500), (-600, 400)])
+@pytest.mark.parametrize("form", ["beta", "simplex"])
+def test_learned_kernels_are_equivariant(form, a, b):
+    A, B = 2.0**a, 2.0**b
+    beta = 0.1 * cvxrelu.beta_max(X, Y, PATTERNS)
+    units = A * beta * B if form == "beta" else A * beta * A
+    if units in (0, np.inf):
+        with pytest.raises(ValueError, match="X, y and weights are too"):
+            cvxrelu.solve_mkl(A * X, B * Y, PATTERNS, 1.0, form=form)
+        return
+    here = cvxrelu.solve_mkl(X, Y, PATTERNS, beta, form=form)
+    there = cvxrelu.solve_mkl(A * X, B * Y, PATTERNS, units, form=form)
+    assert there.converged
+    assert there.objective / B / B == pytest.approx(here.objective, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["NTKRegressor", "NTKRegressorCV"])
+def test_tangent_kernels_are_equivariant_or_refused(name):
+    here = getattr(cvxrelu, name)(fit_bias=False).fit(X, Y).predict(X)
+    for a, b in ((300, 0), (-200, 300), (0, -400)):
+        there = getattr(cvxrelu, name)(fit_bias=False).fit(2.0**a * X, 2.0**b * Y).predict(2.0**a * X)
+        np.testing.assert_allclose(there / 2.0**b, here, rtol=1e-9)
+    with pytest.raises(ValueError, match="float64 does not hold the coefficients"):
+        getattr(cvxrelu, name)(fit_bias=False).fit(2.0**-400 * X, 2.0**500 * Y)
+    for a in (600, -600):
+        with pytest.raises(ValueError, match=r"X is too (large|small): float64 does not hold its kernel"):
+            getattr(cvxrelu, name)(fit_bias=False).fit(2.0**a * X, Y)

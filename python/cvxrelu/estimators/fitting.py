@@ -335,6 +335,7 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
         """
+        check_is_fitted(self)
         loss, n_classes = self._checked_loss(), self.classes_.size
         return on_blocks(lambda values: loss.scores(values, n_classes), self._evaluate(X))
 

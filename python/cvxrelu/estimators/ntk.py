@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 
 from ..base.arrays import FloatArray, as_count, as_penalties, as_scalar, as_threads
 from ..base.native import core
+from ..base.scaling import as_dtype
 from ..kernels.closed_form import require_memory
 from ..kernels.kernels import ntk
 from .callbacks import FitTasks
@@ -81,7 +82,7 @@ class _NTK(Model, BaseEstimator):  # type: ignore[misc]
 
     def _keep(self, samples: MergedSamples, X: FloatArray, dual_coef: FloatArray, beta: float) -> None:
         self.X_fit_ = X
-        self.dual_coef_ = dual_coef.reshape(samples.y.shape)
+        self.dual_coef_ = as_dtype(dual_coef.reshape(samples.y.shape), np.float64)
         self.beta_ = beta
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
@@ -92,7 +93,12 @@ class _NTK(Model, BaseEstimator):  # type: ignore[misc]
 
 def _mean_diagonal(samples: MergedSamples, X: FloatArray) -> float:
     """Weighted mean of ||x||^2 / 2, or 1 where it is 0."""
-    return 0.5 * float(np.average((X**2).sum(axis=1), weights=samples.weights)) or 1.0
+    with np.errstate(over="ignore"):
+        mean = 0.5 * float(np.average((X**2).sum(axis=1), weights=samples.weights))
+    if X.any() and not np.finfo(np.float64).tiny <= mean < np.inf:
+        kind = "small" if mean < 1 else "large"
+        raise ValueError(f"X is too {kind}: float64 does not hold its kernel, so scale it")
+    return mean or 1.0
 
 
 class _NTKRidge(_NTK):
@@ -161,13 +167,15 @@ class _NTKRidgeCV(_NTK):
         rotated = vectors.T @ targets
         diagonals = vectors**2 @ (1 / (values[:, None] + betas))
         errors = np.empty(betas.size)
-        for k, beta in enumerate(betas):
+        for k, beta in enumerate(betas):  # coefficients that overflow are refused where they are kept
             # Leaving sample j out changes its residual from beta alpha_j to alpha_j / [(K + beta I)^-1]_jj.
-            alpha = vectors @ (rotated / (values + beta)[:, None])
+            with np.errstate(over="ignore", invalid="ignore"):
+                alpha = vectors @ (rotated / (values + beta)[:, None])
             left_out = alpha / diagonals[:, k, None]
             errors[k] = (left_out**2).sum() / (root**2).sum()
         best = int(errors.argmin())
-        alpha = vectors @ (rotated / (values + betas[best])[:, None])
+        with np.errstate(over="ignore", invalid="ignore"):
+            alpha = vectors @ (rotated / (values + betas[best])[:, None])
         self.betas_, self.cv_errors_ = betas, errors
         self._keep(samples, X, root[:, None] * alpha, float(betas[best]))
 

@@ -354,7 +354,7 @@ class ReLURegressor(NetworkRegression, _ReLU):
         tol: float = 1e-4,
         max_rounds: int = 200,
         max_nodes: int = 1_000_000,
-        max_seconds: float | None = 10.0,
+        max_seconds: float | None = None,
         n_threads: int | None = None,
         random_state: Any = None,
         callback: Callback | None = None,

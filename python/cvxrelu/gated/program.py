@@ -133,9 +133,7 @@ class ExactProgram:
 
     def _require_held(self) -> None:
         """Refuse problems whose results float64 does not hold in the user's units."""
-        require_held(
-            self._at_zero(), self.objective_scale, "y and weights", "the objective at zero, such as ||y||^2 / 2"
-        )
+        require_held(self._at_zero(), self.objective_scale, "y and weights", "the objective at zero")
         require_held(1.0, self.beta_scale, "X, y and weights", "beta_max")
         if not np.isfinite(self.ridge):
             raise ValueError("ridge is too large beside X: their ratio is not within float64")

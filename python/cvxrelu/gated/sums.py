@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray
 from ..base.digests import digest_of
 from ..base.native import core
+from ..base.scaling import row_lengths
 from ..rows.passes import RowBlock, uniform_of_rows
 
 _SLAB_BYTES = 1 << 24  # of the explicit matrix of some patterns
@@ -80,14 +81,15 @@ def simplex_bound(point: Iterate, beta: float) -> Bound:
     The dual is max <Y, T> - 1/2 ||T||^2 - max_i ||A_i' T||^2 / (2 beta), here at T = s R with the best s.
     """
     active, blocks = point.coef.active, point.coef.blocks
-    norms = np.linalg.norm(blocks, axis=0)
+    norms = row_lengths(blocks.T)
     largest = float(np.linalg.norm(point.correlations, axis=0).max())
     fit = np.einsum("km,km->m", blocks, point.correlations[:, active]) if active.size else norms
     total = float(norms.sum())
     scale = point.yr / (point.rr + largest**2 / beta) if point.rr > 0 else 1.0
     gap = 0.5 * point.rr * (1 - scale) ** 2 + scale * float(np.maximum(largest * norms - fit, 0).sum())
-    gap += 0.5 * beta * (total - scale * largest / beta) ** 2
-    return Bound(0.5 * point.rr + 0.5 * beta * total**2, gap, scale)
+    excess = total - scale * largest / beta
+    gap += 0.5 * (beta * excess) * excess
+    return Bound(0.5 * point.rr + 0.5 * (beta * total) * total, gap, scale)
 
 
 def residual(block: RowBlock, coef: SparseBlocks, n_threads: int) -> FloatArray:

@@ -170,7 +170,7 @@ def learn_weights(data: GatedData, gated: Program, beta: float, settings: MKLSet
     coef, stopped = None, False
     if settings.max_iter > 0 and in_memory:  # the kernels of rows elsewhere have too many entries
         eta = _initial_weights(settings.init, data)
-        how = Reweighting(eta, settings.max_iter, settings.relaxation)
+        how = Reweighting(eta, not isinstance(settings.init, str), settings.max_iter, settings.relaxation)
         coef, program.history, stopped = reweight(data, beta, settings.form, how, settings.tol, settings.callback)
     solution = program.at(coef)
     if settings.finish and not stopped:

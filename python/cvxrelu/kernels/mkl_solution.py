@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray, as_design, as_threads
 from ..base.columns import columns_of
 from ..base.native import core
+from ..base.scaling import row_lengths
 from ..networks.network import Network, network_from_blocks
 from ..patterns.patterns import ActivationPatterns
 from ..rows.predict import predict_rows
@@ -200,4 +201,4 @@ def masked_values(
 
 def block_norms(coef: npt.NDArray[np.floating[Any]]) -> FloatArray:
     """Norms of the blocks of coefficients, over features and outputs together."""
-    return np.asarray(np.linalg.norm(coef.reshape(coef.shape[0], -1), axis=1), dtype=np.float64)
+    return row_lengths(np.asarray(coef.reshape(coef.shape[0], -1), dtype=np.float64))

@@ -12,7 +12,7 @@ from ..base.arrays import FloatArray
 from ..base.callbacks import Callback, shifted_callback
 from ..base.columns import blocks_of
 from ..base.native import core
-from ..base.scaling import rescaled
+from ..base.scaling import as_dtype, require_held, rescaled
 from ..gated.problem import GatedData
 from .closed_form import require_memory
 from .mkl_solution import MKLHistory
@@ -20,9 +20,13 @@ from .mkl_solution import MKLHistory
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reweighting:
-    """How weights are changed: ``eta_i <- eta_i kappa_i^relaxation``, at most `max_iter` times, from `eta` on."""
+    """How weights are changed: ``eta_i <- eta_i kappa_i^relaxation``, at most `max_iter` times, from `eta` on.
+
+    Without `in_units` eta belongs to data of order one, so that a start that does not know the data suits any units.
+    """
 
     eta: FloatArray
+    in_units: bool
     max_iter: int
     relaxation: float
 
@@ -40,13 +44,15 @@ def reweight(
     # Powers of two are taken out: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
     design, a = rescaled(design)
     targets, b = rescaled(np.asfortranarray(targets))
+    require_held(1.0, b * b, "y and weights", "the objective at zero")
+    require_held(1.0, a * (a if form == "simplex" else b), "X, y and weights", "the penalty of such data")
     simplex = form == "simplex"
     out = core.reweight_kernels(
         design,
         data.patterns.words,
         targets,
         beta / (a * a) if simplex else beta / (a * b),
-        how.eta / how.eta.sum() if simplex else how.eta * (a / b),
+        how.eta / how.eta.sum() if simplex else how.eta * (a / b if how.in_units else 1.0),
         tol=tol,
         max_iter=how.max_iter,
         simplex=simplex,
@@ -61,4 +67,4 @@ def reweight(
         )
     blocks = (b / a) * blocks_of(out["coef"], targets.shape[1])
     coef: npt.NDArray[np.floating[Any]] = np.ascontiguousarray(blocks[..., 0] if data.y.ndim == 1 else blocks)
-    return coef.astype(data.dtype), MKLHistory(*(b * b * out["history"])), bool(out["stopped"])
+    return as_dtype(coef, data.dtype), MKLHistory(*(b * b * out["history"])), bool(out["stopped"])

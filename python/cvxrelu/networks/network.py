@@ -225,7 +225,13 @@ class Network:
         -------
         torch.nn.Module
             Takes a tensor of shape (n_samples, n_features). Weights are parameters and gates are buffers, so training
-            it on keeps the gates.
+            it on keeps the gates. It pickles.
+
+        Notes
+        -----
+        The module decides a gate by its rounded product, `predict` exactly: they may differ on a sample that lies on
+        the border of a gate, or within rounding of it. So do training samples that are rounded to a few digits beside
+        enumerated gates; sampled gates are rarely so close.
 
         Raises
         ------
@@ -246,6 +252,10 @@ class Network:
         ------
         ImportError
             Without the package onnx.
+
+        Notes
+        -----
+        ONNX decides a gate by its rounded product, `predict` exactly; see :meth:`to_torch`.
         """
         to_onnx(self._layers(), path)
 
