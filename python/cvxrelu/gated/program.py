@@ -279,7 +279,8 @@ class ExactProgram:
             fitted = core.masked_fitted(self.design, words, point.blocks, self.targets.shape[1], self.threads)
             amounts = self.span.basis.T @ (self._unprojected - fitted)
             # Not rounded to float32: an offset of the targets may be large beside what the blocks fit.
-            extra_coef = self.y_scale * self.columns.coefficients(self.span.coefficients(amounts))
+            with np.errstate(over="ignore"):
+                extra_coef = self.y_scale * self.columns.coefficients(self.span.coefficients(amounts))
             if not np.isfinite(extra_coef).all():
                 raise ValueError("unpenalised columns are too small beside y: float64 does not hold their coefficients")
         return GatedSolution(
