@@ -153,13 +153,13 @@ def test_errors():
         core.Arrangement(cells, [7])
 
 
-@pytest.mark.filterwarnings("ignore:.*exact decisions find cells")
+@pytest.mark.filterwarnings("ignore:.*exact decisions find cells", "ignore:.*no float64 gate")
 @pytest.mark.parametrize(
     "X, count",
     [
         ([[1, 0], [-1e200, -1e-200], [0, 1.0]], 7),
         ([[1e-320, 0], [-1, -1e-300], [0, 1e300]], 7),
-        ([[1, 0], [-1e200, 0], [0, 1.0]], 8),
+        ([[1, 0], [-1e200, 0], [0, 1.0]], 6),
     ],
 )
 def test_rows_are_not_scaled_to_zero(X, count):

@@ -62,6 +62,7 @@ def test_multiples_of_few_rows(X, seed):
     assert (same.T[:, nonzero] == (factor > 0)[nonzero]).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*exact decisions find cells")
 def test_rows_one_ulp_apart():
     few = gaussian(30, 2, seed=5)
     few = np.vstack([few, np.nextafter(few, np.inf)])
@@ -88,6 +89,7 @@ def test_threads_and_outputs_change_nothing(make):
     np.testing.assert_array_equal(words[:done], one.words)
 
 
+@pytest.mark.filterwarnings("ignore:.*exact decisions find cells")
 def test_gates_outside_their_cells_do_not_pass():
     thin = np.array([[1, 1], [1, 1 - 2.0**-53]])
     X = np.vstack([gaussian(N, 2), np.nextafter(gaussian(10, 2), np.inf), gaussian(10, 2), thin, np.zeros((1, 2))])

@@ -511,6 +511,7 @@ def test_patterns_of_rows_in_chunks_have_no_bits():
         cvxrelu.solve_gated(X, y, patterns, 1.0)
 
 
+@pytest.mark.filterwarnings("ignore:.*exact decisions find cells")
 @pytest.mark.filterwarnings("ignore:.*no float64 gate:UserWarning")
 @pytest.mark.parametrize(
     "X, settings",

@@ -204,7 +204,8 @@ def test_the_cheaper_pricing_is_chosen():
         assert certificate.scope == "all patterns"
         return certificate.priced_by, certificate.exact
 
-    assert how(300, 2) == ("enumeration", True)  # 600 cells
+    assert how(300, 2) == ("subdivision", True)
+    assert how(300, 2, pricing="enumeration") == ("enumeration", True)  # 600 cells
     assert how(40, 5) == ("branch and bound", True)  # 184,342 cells
     assert how(300, 3, max_nodes=1) == ("branch and bound", False)
     assert how(40, 5, max_nodes=1) == ("branch and bound", False)

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.model_selection import PredefinedSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -46,6 +45,8 @@ def weighted_folds(cv: Any, X: Any, labels: Any, weights: FloatArray | None, *, 
     Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
     iterable of indices, or a PredefinedSplit, speaks of all samples.
     """
+    from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
+
     splitter = check_cv(cv, labels, classifier=classifier)
     listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
     if weights is None or weights.all() or listed:

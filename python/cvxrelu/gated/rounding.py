@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..base.arrays import FloatArray
+from ..base.scaling import as_dtype
 from ..rows.passes import RowBlock
 from ..rows.rows import Parts
 from .sums import Bound, Iterate, SparseBlocks, gradients, group_lasso_bound, residual
@@ -23,7 +24,7 @@ def rounded(
     `bound` is that of `point`, `threshold` is beta omega_i. The scale that is returned is that of the residual of
     `point`.
     """
-    values = point.coef.blocks.astype(np.float32).astype(np.float64)
+    values = as_dtype(point.coef.blocks, np.float32).astype(np.float64)
     coef = SparseBlocks(point.coef.active, np.asfortranarray(values))
     # Without squares this is the blocks' part of the gap, and the factor that makes the dual point feasible.
     correlations = np.asfortranarray(bound.scale * point.correlations)

@@ -137,7 +137,8 @@ class Network:
     def _hidden(self, Z: FloatArray, threads: int) -> FloatArray:
         if self.bias:
             Z = append_ones(Z)
-        hidden = Z @ self.W1.T
+        with np.errstate(over="ignore", invalid="ignore"):  # of neurons that are switched off, perhaps
+            hidden = Z @ self.W1.T
         if self.gates is None:
             return np.maximum(hidden, 0, out=hidden)
         if self.n_neurons:

@@ -54,10 +54,12 @@ def relu_beta_max(
 
     Parameters
     ----------
-    X, y, sample_weight, unpenalised, loss, delta, n_threads
+    X, y
         As in :func:`solve_relu`.
     patterns : ActivationPatterns, optional
         Patterns of the neurons; by default all.
+    sample_weight, unpenalised, loss, delta, n_threads
+        As in :func:`solve_relu`.
     group_weights : array_like of shape (n_patterns,), optional
         Weights omega of given patterns.
     pricing, max_nodes, max_seconds
@@ -81,7 +83,7 @@ def relu_beta_max(
     Examples
     --------
     >>> import numpy as np, cvxrelu
-    >>> round(cvxrelu.relu_beta_max(np.eye(2), [3.0, -4.0]), 12)
+    >>> round(cvxrelu.relu_beta_max(np.eye(2), [3.0, -4.0]), 9)
     4.0
     """
     if patterns is not None:
@@ -191,7 +193,7 @@ def relu_path(
     >>> import numpy as np, cvxrelu
     >>> X = np.random.default_rng(0).standard_normal((20, 2))
     >>> path = cvxrelu.relu_path(X, np.abs(X[:, 0]), n_betas=5, random_state=0)
-    >>> path.n_neurons[0], path[-1].scope
+    >>> int(path.n_neurons[0]), path[-1].scope
     (0, 'all patterns')
     """
     as_callback(callback)

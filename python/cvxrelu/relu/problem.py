@@ -16,6 +16,7 @@ from ..gated.losses import Loss, Squared, as_loss
 _SEARCH_STEPS = 60  # for the best multiple of a dual point
 _ORTHOGONAL = 1e-9  # of a dual point to unpenalised columns, relative to their lengths
 
+_NEGLIGIBLE = 1e-28  # of a loss, what unpenalised columns leave of it
 _LEAST_SLACK = 1e-10  # of a pricing threshold, relative to beta
 _LEAST_MULTIPLE = 1e-9  # of a dual point in whose direction a domain is looked for
 
@@ -48,7 +49,13 @@ class SquaredProblem(ScaledProblem):
         self.dual_order = self.y_order
         self._take(unpenalised)
         if self.basis.size:
-            self.at_zero = self.value(self.best_offset(np.zeros_like(self.y)))
+            self._begin()
+
+    def _begin(self) -> None:
+        """Take the objective of the zero network, which is zero where rounding alone is left of the targets."""
+        zero = np.zeros_like(self.y)
+        at_zero = self.value(self.best_offset(zero))
+        self.at_zero = at_zero if at_zero > _NEGLIGIBLE * self.value(zero) else 0.0
 
     def _take(self, unpenalised: npt.ArrayLike | None) -> None:
         """Bring the unpenalised columns into an orthonormal basis, ``root * Z = basis @ triangle``."""
@@ -179,7 +186,7 @@ class LossProblem(SquaredProblem):
             kind = "small" if self.beta < least else "large"
             raise ValueError(f"beta = {beta:.3g} is too {kind} beside X and y: their ratio is not within float64")
         self._take(unpenalised)
-        self.at_zero = self.value(self.best_offset(np.zeros_like(self.y)))
+        self._begin()
 
     @property
     def _core_loss(self) -> tuple[FloatArray, FloatArray, str, float]:

@@ -165,14 +165,9 @@ def _as_array(X: Any, name: str) -> Any:
 
 def _without_nullable(X: Any) -> Any:
     """Return a data frame or a Series with nullable columns of numbers as NumPy's; what is missing becomes NaN."""
-
-    def plain(dtype: Any) -> Any:
-        return np.float32 if dtype.kind == "f" and dtype.itemsize == 4 else np.float64
-
     dtypes = dict(X.dtypes.items()) if X.ndim == 2 else {X.name: X.dtype}
-    changed = {
-        name: plain(dtype) for name, dtype in dtypes.items() if not isinstance(dtype, np.dtype) and dtype.kind in "biuf"
-    }
+    nullable = [name for name, dtype in dtypes.items() if not isinstance(dtype, np.dtype) and dtype.kind in "biuf"]
+    changed = dict.fromkeys(nullable, np.float64)  # as scikit-learn takes them
     if not changed:
         return X
     return X.astype(changed if X.ndim == 2 else changed[X.name])
