@@ -320,7 +320,7 @@ print(A.n_regions(), len(A.regions()))
 ARRANGEMENTS = {
     "generic": np.random.default_rng(0).standard_normal((6, 3)),
     "nearly parallel": np.array([[1, 0, 0], [1, 1e-9, 0], [1, 2e-9, 0], [0, 1, 1]]),
-    "of decimals": np.array([[0.1, 0.2, 0], [0.3, 0.6, 0], [0.7, 1.4, 0.1]]),  # 0.1 / 0.3 is not 0.2 / 0.6 here
+    "of decimals": np.array([[0.1, 0.3, 0], [0.7, 2.1, 0], [0, 0.5, 1]]),  # the first two are parallel as decimals only
 }
 
 
