@@ -197,7 +197,11 @@ def test_pyscnns_gated_program_has_the_mean_loss(problem, scnn_fit):
 @pytest.mark.slow
 def test_pyscnns_relu_program_has_the_mean_loss(problem, scnn_fit):
     solvers = importlib.import_module("scnn.solvers")
-    v, w = scnn_fit("ConvexReLU", lambda model: solvers.AL(model, tol=1e-8, constraint_tol=1e-4), unitize_data=False)
+    v, w = scnn_fit(
+        "ConvexReLU",
+        lambda model: solvers.AL(model, max_primal_iters=2000, max_dual_iters=200, tol=1e-8, constraint_tol=1e-4),
+        unitize_data=False,
+    )
     residual = problem.y - problem.A @ (v - w).ravel()
     value = 0.5 * residual @ residual + problem.beta * (np.linalg.norm(v, axis=1) + np.linalg.norm(w, axis=1)).sum()
     best = cvxrelu.solve_relu(problem.X, problem.y, problem.patterns, problem.beta, tol=1e-10).objective
