@@ -66,5 +66,5 @@ def reweight(
             "raise beta, or give max_iter=0 to leave the kernels out"
         )
     blocks = (b / a) * blocks_of(out["coef"], targets.shape[1])
-    coef: npt.NDArray[np.floating[Any]] = np.ascontiguousarray(blocks[..., 0] if data.y.ndim == 1 else blocks)
+    coef: FloatArray = np.ascontiguousarray(blocks[..., 0] if data.y.ndim == 1 else blocks)
     return as_dtype(coef, data.dtype), MKLHistory(*(b * b * out["history"])), bool(out["stopped"])

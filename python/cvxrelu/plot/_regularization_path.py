@@ -70,10 +70,11 @@ class RegularizationPathDisplay(Display):
             _shared_columns(path) if isinstance(path, ReLUPath) else [np.arange(len(path[0].patterns))] * len(path)
         )
         norms = np.zeros((len(path), 1 + max(int(column.max()) for column in columns)))
-        for row, solution, column in zip(norms, path, columns, strict=True):
+        for k, column in enumerate(columns):
+            solution = path[k]
             blocks = np.asarray(solution.blocks, dtype=np.float64)
             lengths = np.sqrt(np.sum(blocks**2, axis=tuple(range(1, blocks.ndim))))
-            np.add.at(row, column[solution.active], lengths)
+            np.add.at(norms[k], column[solution.active], lengths)
         return cls(path.betas, norms, chosen).plot(ax, **style)
 
     @classmethod
