@@ -100,15 +100,15 @@ def test_directions_above_the_level_are_apart_and_largest_first():
     np.testing.assert_allclose(signs * (np.maximum(X @ points.T, 0).T @ residual), values, rtol=1e-10)
     cosines = (points @ points.T)[np.triu_indices(len(points), 1)]
     same = (signs[:, None] == signs)[np.triu_indices(len(points), 1)]
-    assert cosines[same].max(initial=-1) < 0.9999  # found in different boxes, or far enough apart in one
+    assert cosines[same].max(initial=-1) < 0.98 + 1e-9
 
 
 def test_a_search_cut_short_still_bounds():
     X, theta = problem(100, 6)
     exact = subdivide(X, theta)
-    bounds = [subdivide(X, theta, max_nodes=nodes)["bound"] for nodes in (1, 300, 3000)]
-    assert bounds[0] >= bounds[1] >= bounds[2] >= exact["bound"]
-    assert not subdivide(X, theta, max_nodes=300)["complete"]
+    bounds = [subdivide(X, theta, max_nodes=nodes)["bound"] for nodes in (1, 30, 300)]
+    assert bounds[0] >= bounds[1] >= bounds[2] > exact["bound"]
+    assert not subdivide(X, theta, max_nodes=30)["complete"]
     timed = subdivide(X, theta, max_seconds=0.0)
     assert not timed["complete"] and timed["bound"] >= exact["bound"]
     tolerances, bounds, nodes = np.array(exact["rounds"]).T

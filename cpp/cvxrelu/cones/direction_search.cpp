@@ -7,18 +7,15 @@ namespace cvxrelu {
 
 void FoundDirections::add(const FoundDirection& direction) {
   constexpr double same = 0.98;  // cosine, from which two directions count as one
-  for (FoundDirection& other : list)
-    if (other.sign == direction.sign && other.point.dot(direction.point) > same) {
-      if (direction.value > other.value) other = direction;
-      return;
-    }
-  if (list.size() < most) {
-    list.push_back(direction);
+  const auto near = [&](const FoundDirection& other) {
+    return other.sign == direction.sign && other.point.dot(direction.point) > same;
+  };
+  const auto below = [](const FoundDirection& a, const FoundDirection& b) { return a.value < b.value; };
+  if (std::any_of(list.begin(), list.end(), [&](const auto& other) { return near(other) && !below(other, direction); }))
     return;
-  }
-  const auto least =
-      std::min_element(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
-  if (least->value < direction.value) *least = direction;
+  list.erase(std::remove_if(list.begin(), list.end(), near), list.end());
+  list.push_back(direction);
+  if (list.size() > most) list.erase(std::min_element(list.begin(), list.end(), below));
 }
 
 namespace {

@@ -13,7 +13,7 @@ namespace cvxrelu {
 namespace {
 
 constexpr double kTolerances[] = {1, 0.4, 0.16, 0.06, 0.025, 0.01, 0.001, 0};  // of the rounds, beyond the last level
-constexpr std::size_t kBatch = 256;                  // cells
+constexpr std::size_t kBatch = 256;                                            // cells
 constexpr Index kNodesOfABatch = 1 << 16;
 constexpr Index kNodesWhileLooking = 1 << 13;  // for a direction above the threshold
 constexpr std::size_t kMostWaiting = std::size_t{1} << 18;
