@@ -6,7 +6,7 @@
 namespace cvxrelu {
 
 void FoundDirections::add(const FoundDirection& direction) {
-  constexpr double same = 0.98;  // cosine, from which two directions count as one
+  constexpr double same = 0.9;  // cosine, from which two directions count as one
   const auto near = [&](const FoundDirection& other) {
     return other.sign == direction.sign && other.point.dot(direction.point) > same;
   };
@@ -39,12 +39,9 @@ SearchOutcome DirectionSearch<P>::run(const DirectionBox& box, const SearchLevel
   levels_ = levels;
   best_ = levels.value;
   max_nodes_ = max_nodes;
-  out_ = stopped_();
-  if (!out_) nodes_[0].load(rows_, box);
-  if (out_)
-    outcome_.open.push_back(box);
-  else
-    search(0, box.bound, true);
+  out_ = false;
+  nodes_[0].load(rows_, box);
+  search(0, box.bound, true);
   return std::move(outcome_);
 }
 

@@ -12,10 +12,10 @@ namespace cvxrelu {
 
 namespace {
 
-constexpr double kTolerances[] = {1, 0.4, 0.16, 0.06, 0.025, 0.01, 0.001, 0};  // of the rounds, beyond the last level
-constexpr std::size_t kBatch = 256;                                            // cells
-constexpr Index kNodesOfABatch = 1 << 16;
-constexpr Index kNodesWhileLooking = 1 << 13;  // for a direction above the threshold
+constexpr double kTolerances[] = {1, 0.3, 0.1, 0.03, 0.01, 0.001, 0};  // of the rounds, beyond the last level
+constexpr std::size_t kBatch = 256;                                    // cells
+constexpr Index kNodesOfABatch = 1 << 18;
+constexpr Index kNodesWhileLooking = 1 << 15;  // for a direction above the threshold
 constexpr std::size_t kMostWaiting = std::size_t{1} << 18;
 constexpr Index kNodesToFindMore = 4096;  // at least, and a quarter of those until the first was found
 
@@ -41,6 +41,7 @@ class DirectionTree {
 
   DirectionResult run() {
     for (const double tolerance : kTolerances) {
+      if (tolerance > 0 && tolerance < settings_.accuracy) continue;  // next to nothing is left to the last round
       round(tolerance);
       const double bound = std::max({closed_, value_ + rows_.error, highest(waiting_), highest(queue_)});
       result_.rounds.push_back({tolerance, bound, result_.n_nodes});
