@@ -6,6 +6,7 @@
         --peers clarabel
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only generation
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only certificates
+    OMP_NUM_THREADS=1 python -m bench.peers.relu --only certificates --tables yacht.csv iris.csv   # the target last
 
 Ratios are of the smallest penalty whose solution over the patterns is zero. Every solver runs in a process of its own
 on one core, over a ladder of its own tolerances. Gaps are relative to the objective at zero, and are those of the
@@ -63,14 +64,24 @@ GENERATION = [
     ("300,10,200", 0.1, None),
     ("1000,20,200", 0.1, None),
 ]
+# "n,d,gates" or a data set with a bias, and the relative gap to prove.
 CERTIFICATES = [
     ("30,4,200", 1e-8),
     ("40,5,200", 1e-6),
     ("200,3,200", 1e-6),
     ("1000,2,200", 1e-6),
-    ("60,6,200", 1e-2),
+    ("60,6,200", 1e-6),
+    ("200,5,200", 1e-6),
+    ("500,5,200", 1e-6),
+    ("1000,4,200", 1e-6),
+    ("10000,4,200", 1e-6),
+    ("100,8,200", 1e-6),
+    ("200,8,200", 1e-6),
+    ("300,10,200", 1e-1),
 ]
+WAYS = ("enumeration", "branch and bound", "subdivision")
 MOST_CELLS = 1_000_000  # that are enumerated here
+MOST_ROWS = 100  # that branch and bound is given
 
 
 def problem(name, seed):
@@ -164,29 +175,48 @@ def column_generation(seed):
         )
 
 
-def certificates(seed):
-    """Print the seconds of training and of certifying what was trained, cell by cell and without enumeration."""
-    print("\ncertificates over all patterns, ratio 0.1: CPU seconds of train_relu, and of certify by either way")
-    print("problem            cells  train  relative gap  by                enumeration  branch and bound  nodes")
-    for name, tol in CERTIFICATES:
-        X, y, _, beta_max = problem(name, seed)
-        beta = 0.1 * beta_max
-        start = time.process_time()
-        solution = cvxrelu.train_relu(X, y, beta, tol=tol, random_state=seed, n_threads=1)
-        cells = cvxrelu.pattern_bound(*X.shape)
-        line = f"{name:12} {cells:11d} {time.process_time() - start:6.2f}  {solution.relative_gap:12.1e}"
-        line += f"  {solution.priced_by:16}"
-        for way in ("enumeration", "branch and bound"):
-            if way == "enumeration" and cells > MOST_CELLS:
-                line += f"  {'':11}"
+def table(path):
+    """Return samples, standardised and with a bias, and targets of a file of numbers; the target comes last."""
+    with open(path) as file:
+        separator = "," if "," in file.readline() else None
+    rows = np.genfromtxt(path, delimiter=separator)
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    X, y = rows[:, :-1], rows[:, -1]
+    X, y = X[:, X.std(axis=0) > 0], (y - y.mean()) / y.std()
+    return np.column_stack([(X - X.mean(axis=0)) / X.std(axis=0), np.ones(len(X))]), y
+
+
+def certificates(options):
+    """Print the seconds of certifying networks trained over given patterns by every way, and of training over all."""
+    print(
+        "\ncertificates over all patterns: CPU seconds of certify on the network of given patterns, and of train_relu"
+    )
+    print(f"{'problem':16} neurons  {'bound by':17} seconds     nodes  relative gap    train_relu  relative gap")
+    cases = [(name, tol) for name, tol in CERTIFICATES if options.certify is None or name in options.certify]
+    for name, tol in [*cases, *((path, 1e-4) for path in options.tables)]:
+        if name in options.tables:
+            X, y = table(name)
+            beta_max = cvxrelu.beta_max(X, y, cvxrelu.sample_patterns(X, 200, random_state=options.seed))
+            name = Path(name).stem
+        else:
+            X, y, _, beta_max = problem(name, options.seed)
+        beta = options.ratio * beta_max
+        settings = {"random_state": options.seed, "n_threads": 1, "max_seconds": options.seconds}
+        given = cvxrelu.train_relu(X, y, beta, certificate="given patterns", tol=0.1 * tol, **settings).to_network()
+        for way in WAYS:
+            if way == "enumeration" and cvxrelu.pattern_bound(*X.shape) > MOST_CELLS:
+                continue
+            if way == "branch and bound" and len(X) > MOST_ROWS:
                 continue
             start = time.process_time()
-            certificate = cvxrelu.certify(
-                X, y, solution.to_network(), beta, dual=solution.dual, tol=tol, pricing=way, n_threads=1
-            )
-            seconds = time.process_time() - start
-            line += f"  {seconds:{11 if way == 'enumeration' else 16}.2f}"
-        print(f"{line}  {certificate.n_nodes:5d}", flush=True)
+            found = cvxrelu.certify(X, y, given, beta, tol=tol, pricing=way, max_seconds=options.seconds, n_threads=1)
+            line = f"{name:16} {len(given.w2):7d}  {way:17} {time.process_time() - start:7.3f}"
+            print(f"{line}  {found.n_nodes:8d}  {found.relative_gap:12.1e}", end="", flush=True)
+            if way != WAYS[-1]:
+                print()
+        start = time.process_time()
+        solution = cvxrelu.train_relu(X, y, beta, tol=tol, **settings)
+        print(f"    {time.process_time() - start:10.3f}  {solution.relative_gap:12.1e}", flush=True)
 
 
 def main():
@@ -198,6 +228,9 @@ def main():
     parser.add_argument("--python", nargs="*", default=[], metavar="PEER=PATH", help="interpreter for a peer")
     parser.add_argument("--seconds", type=float, default=60, help="a solver's ladder ends after a run that took longer")
     parser.add_argument("--only", choices=["given", "generation", "certificates"])
+    parser.add_argument("--certify", nargs="*", metavar="n,d,gates", help="some of the certificates' problems")
+    parser.add_argument("--tables", nargs="*", default=[], metavar="FILE", help="data to certify networks on")
+    parser.add_argument("--ratio", type=float, default=0.1, help="of the certificates' penalty")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.only in (None, "given"):
@@ -205,7 +238,7 @@ def main():
     if options.only in (None, "generation"):
         column_generation(options.seed)
     if options.only in (None, "certificates"):
-        certificates(options.seed)
+        certificates(options)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cvxrelu import ConvergenceWarning, ReLUClassifier, ReLURegressor, ReLURegressorCV
 from cvxrelu.estimators.relu import _affordable_nodes
+from cvxrelu.relu.pricer import DIRECTIONS_FOR_A_NODE
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -172,8 +173,8 @@ def test_the_default_budget_is_one_for_all_searches():
     assert nodes == 10_000_000 // 600
     with pytest.warns(ConvergenceWarning, match="over all patterns"):
         fit = model(max_nodes=30, tol=1e-7).fit(X, y)
-    # A search has a tree for each sign, and a subdivision is granted ten of its small nodes for one.
-    assert fit.solutions_[0].n_nodes <= 10 * (2 * 30 + 2 * fit.solutions_[0].n_rounds)
+    most = DIRECTIONS_FOR_A_NODE * (30 + fit.solutions_[0].n_rounds)
+    assert fit.solutions_[0].n_nodes <= 1.5 * most  # a search ends with the cells at work
 
 
 def test_callback_stops_and_the_scope_says_so():

@@ -158,11 +158,11 @@ def test_a_claim_about_all_patterns_from_a_few_is_caught():
     assert narrow.lower_bound > reference.optimum(X, y, masks, 0.1)
 
 
-@pytest.mark.parametrize("pricing", ["enumeration", "branch and bound"])
+@pytest.mark.parametrize("pricing", ["enumeration", "branch and bound", "subdivision"])
 def test_ctrl_c_is_heard(pricing):
     rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((80, 8)), rng.standard_normal(80)
-    network = (rng.standard_normal((5, 8)), rng.standard_normal(5))
+    X, y = rng.standard_normal((80, 11)), rng.standard_normal(80)
+    network = (rng.standard_normal((5, 11)), rng.standard_normal(5))
     with press_ctrl_c_after(0.5) as state, pytest.raises(KeyboardInterrupt):
         cvxrelu.certify(X, y, network, 1e-3, pricing=pricing, max_nodes=10**9, n_threads=1)
     assert state.seconds_until_caught < SECONDS_TO_HEAR_CTRL_C
@@ -176,19 +176,18 @@ def test_beta_zero_proves_nothing_but_zero():
 
 
 @pytest.mark.parametrize("ratio", [1e-3, 0.1])
-def test_enumeration_and_branch_and_bound_prove_the_same(ratio):
+def test_every_way_of_pricing_proves_the_same(ratio):
     X, y = problem(3, n=15, d=3)
     beta = ratio * cvxrelu.beta_max(X, y, cvxrelu.enumerate_patterns(X))
     network = cvxrelu.train_relu(X, y, beta, tol=1e-9, random_state=0).to_network()
-    found = {
-        way: cvxrelu.certify(X, y, network, beta, tol=1e-9, pricing=way) for way in ("enumeration", "branch and bound")
-    }
+    ways = ("enumeration", "branch and bound", "subdivision")
+    found = {way: cvxrelu.certify(X, y, network, beta, tol=1e-9, pricing=way) for way in ways}
     for way, certificate in found.items():
         assert certificate.priced_by == way and certificate.exact and certificate.scope == "all patterns"
         assert certificate.relative_gap <= 1e-8
-    assert found["enumeration"].n_nodes == 0 < found["branch and bound"].n_nodes
+        assert (certificate.n_nodes > 0) == (way != "enumeration")
     bounds = [certificate.lower_bound for certificate in found.values()]
-    assert bounds[0] == pytest.approx(bounds[1], abs=1e-8 * 0.5 * (y @ y))  # both within their gap of the optimum
+    assert max(bounds) - min(bounds) <= 1e-8 * 0.5 * (y @ y)  # all within their gap of the optimum
     for way in found:
         trained = cvxrelu.train_relu(X, y, beta, tol=1e-8, random_state=0, pricing=way)
         assert trained.converged and trained.priced_by == way
@@ -204,18 +203,36 @@ def test_the_cheaper_pricing_is_chosen():
         assert certificate.scope == "all patterns"
         return certificate.priced_by, certificate.exact
 
-    assert how(300, 2) == ("subdivision", True)
-    assert how(300, 2, pricing="enumeration") == ("enumeration", True)  # 600 cells
-    assert how(40, 5) == ("subdivision", True)  # 184,342 cells
+    assert how(20, 2) == ("enumeration", True)  # 40 cells
+    assert how(300, 2) == ("subdivision", True)  # 600
+    assert how(40, 5) == ("subdivision", True)  # 184,342
+    assert how(24, 10) == ("branch and bound", True)  # some 2^13 nodes at worst
     assert how(300, 3, max_nodes=1) == ("subdivision", False)
-    assert how(40, 5, max_nodes=1) == ("subdivision", False)
-    # Two trees that share nothing but the question: one divides directions, one fixes signs of samples.
-    X = np.random.default_rng(1).standard_normal((40, 4))
-    X[:, 3] = 1
-    theta = np.sign(np.sin(40 * X[:, 0]) * np.cos(30 * X[:, 1]))
-    norm = Pricer(X, 1, max_nodes=10**6, deadline=np.inf).over_all(theta, 0.0)
-    assert norm.exact and norm.n_nodes > 0 and norm.priced_by == "subdivision"
+    assert how(40, 13, max_nodes=1) == ("branch and bound", False)
+
+
+def test_a_tree_that_costs_more_than_an_enumeration_is_left_for_it(monkeypatch):
+    rng = np.random.default_rng(1)
+    X, theta = rng.standard_normal((30, 3)), rng.standard_normal(30)
+    pricer = Pricer(X, 1, max_nodes=10**6, deadline=np.inf)
+    monkeypatch.setattr(pricer, "_costs", lambda theta: {"enumeration": 20.0, "subdivision": 10.0})
+    norm = pricer.over_all(theta, 0.0)
+    assert norm.exact and norm.priced_by == "enumeration" and norm.n_nodes > 0
     assert norm.bound == pytest.approx(max(tree(X, theta)["bound"], tree(X, -theta)["bound"]), rel=1e-8)
+
+
+def test_what_more_would_cost_is_told():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((100, 7)), rng.standard_normal(100)
+    network = (rng.standard_normal((5, 7)), rng.standard_normal(5))
+    short = cvxrelu.certify(X, y, network, 0.3, max_nodes=100)
+    assert not short.exact and short.priced_by == "subdivision"
+    assert "nodes brought the bound to" in short.outlook
+    assert cvxrelu.certify(X[:, :3], y, (network[0][:, :3], network[1]), 0.3).outlook == ""
+    wide = cvxrelu.certify(rng.standard_normal((60, 13)), y[:60], (np.ones((1, 13)), np.ones(1)), 0.3, max_nodes=1)
+    assert "13 features are more than the 12" in wide.outlook
+    with pytest.warns(cvxrelu.ConvergenceWarning, match="nodes brought the bound to"):
+        cvxrelu.train_relu(X, y, 3.0, max_nodes=10, random_state=0)
 
 
 def test_an_enumeration_out_of_time_leaves_a_bound_that_holds():
@@ -426,7 +443,7 @@ BEST_OF_SCALES = {}
     st.integers(-120, 120),
     st.integers(0, 2**32 - 1),
     st.sampled_from([-6, 0, 0, 6, 150]),
-    st.sampled_from(["auto", "enumeration", "branch and bound"]),
+    st.sampled_from(["auto", "enumeration", "branch and bound", "subdivision"]),
 )
 def test_no_bound_at_any_scale_is_above_a_network(x_decades, y_decades, seed, decades, pricing):
     (X, y, beta), (aX, by, ab_beta), (a, b) = at_scale(10.0**x_decades, 10.0**y_decades)

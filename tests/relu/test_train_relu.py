@@ -41,7 +41,7 @@ def test_thin_cones_are_found_and_priced(ratio):
     beta = ratio * cvxrelu.beta_max(X, y, patterns)
     listed = cvxrelu.solve_relu(X, y, patterns, beta, tol=1e-9)
     scale = 0.5 * y @ y
-    for pricing in ("enumeration", "branch and bound"):
+    for pricing in ("enumeration", "branch and bound", "subdivision"):
         trained = cvxrelu.train_relu(X, y, beta, tol=1e-8, random_state=0, pricing=pricing)
         assert trained.converged and trained.priced_by == pricing
         assert trained.objective == pytest.approx(listed.objective, abs=1e-7 * scale)

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "cvxrelu/algebra/row_norms.hpp"
+#include "cvxrelu/cones/direction_box.hpp"
 
 namespace cvxrelu {
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr double kUnit = 0x1p-53;         // relative error of a sum or product
 constexpr double kTooShort = 0x1p-400;    // for squares of rows
+constexpr double kAlmostNothing = 1e-11;  // of the size of all rows
 constexpr Index kRoundingsOfANode = 512;  // in what a node adds to its sums, per entry: depth, vertices, slopes
 
 // Whether the first entry that is not zero is negative: such a row is turned to meet its opposite.
@@ -88,10 +90,14 @@ DirectionRows::DirectionRows(const RowMatrixView& X, const VectorView& theta, do
   rows = weighted * axes;
   linear = axes.transpose() * classes.linear;
 
+  // Axes that only rounding has filled, or next to nothing: the more so where there would be too many of them.
+  const auto nothing = [&](Index axes) {
+    return std::max(negligible, size * (axes > kMostDirections ? kAlmostNothing : dimensions * kUnit));
+  };
   const Vector along = rows.cwiseAbs().colwise().sum().transpose() + linear.cwiseAbs();
   Index kept = d;
   double left_out = 0;
-  while (kept > 1 && left_out + along[kept - 1] <= std::max(negligible, dimensions * kUnit * size)) {
+  while (kept > 1 && left_out + along[kept - 1] <= nothing(kept)) {
     left_out += along[kept - 1];
     --kept;
   }

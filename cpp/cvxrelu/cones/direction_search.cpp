@@ -6,19 +6,16 @@
 namespace cvxrelu {
 
 void FoundDirections::add(const FoundDirection& direction) {
-  constexpr double same = 0.98;  // cosine, from which two directions count as one
-  for (FoundDirection& other : list)
-    if (other.sign == direction.sign && other.point.dot(direction.point) > same) {
-      if (direction.value > other.value) other = direction;
-      return;
-    }
-  if (list.size() < most) {
-    list.push_back(direction);
+  constexpr double same = 0.9;  // cosine, from which two directions count as one
+  const auto near = [&](const FoundDirection& other) {
+    return other.sign == direction.sign && other.point.dot(direction.point) > same;
+  };
+  const auto below = [](const FoundDirection& a, const FoundDirection& b) { return a.value < b.value; };
+  if (std::any_of(list.begin(), list.end(), [&](const auto& other) { return near(other) && !below(other, direction); }))
     return;
-  }
-  const auto least =
-      std::min_element(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
-  if (least->value < direction.value) *least = direction;
+  list.erase(std::remove_if(list.begin(), list.end(), near), list.end());
+  list.push_back(direction);
+  if (list.size() > most) list.erase(std::min_element(list.begin(), list.end(), below));
 }
 
 namespace {
@@ -42,12 +39,9 @@ SearchOutcome DirectionSearch<P>::run(const DirectionBox& box, const SearchLevel
   levels_ = levels;
   best_ = levels.value;
   max_nodes_ = max_nodes;
-  out_ = stopped_();
-  if (!out_) nodes_[0].load(rows_, box);
-  if (out_)
-    outcome_.open.push_back(box);
-  else
-    search(0, box.bound, true);
+  out_ = false;
+  nodes_[0].load(rows_, box);
+  search(0, box.bound, true);
   return std::move(outcome_);
 }
 

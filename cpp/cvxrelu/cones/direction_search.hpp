@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "cvxrelu/cones/direction_node.hpp"
@@ -36,7 +37,7 @@ struct FoundDirection {
 
 /// Directions that are apart from each other, the largest where there are too many.
 struct FoundDirections {
-  static constexpr std::size_t most = 64;
+  static constexpr std::size_t most = 256;
   std::vector<FoundDirection> list;
 
   void add(const FoundDirection& direction);
@@ -81,7 +82,7 @@ class DirectionSearch {
   SearchOutcome outcome_;
   std::vector<Node> nodes_;
   Direction<P> point_;
-  double best_ = 0, work_ = 0;
+  double best_ = 0, work_ = std::numeric_limits<double>::infinity();
   Index max_nodes_ = 0;
   bool out_ = false;  // of nodes, or of time
   // At the node that was bounded last: the slopes are farther from their best than the majorant, and would the

@@ -12,11 +12,12 @@ namespace cvxrelu {
 
 namespace {
 
-constexpr double kTolerances[] = {1, 0.4, 0.16, 0.06, 0.025, 0.01, 0.001, 0};  // of the rounds, beyond the last level
-constexpr std::size_t kBatch = 256;                                            // cells
-constexpr Index kNodesOfABatch = 1 << 16;
-constexpr Index kNodesWhileLooking = 1 << 13;  // for a direction above the threshold
+constexpr double kTolerances[] = {1, 0.3, 0.1, 0.03, 0.01, 0.001, 0};  // of the rounds, beyond the last level
+constexpr std::size_t kBatch = 256;                                    // cells
+constexpr Index kNodesOfABatch = 1 << 18;
+constexpr Index kNodesWhileLooking = 1 << 15;  // for a direction above the threshold
 constexpr std::size_t kMostWaiting = std::size_t{1} << 18;
+constexpr int kMostClimbs = 20;
 constexpr Index kNodesToFindMore = 4096;  // at least, and a quarter of those until the first was found
 
 template <int P>
@@ -24,6 +25,7 @@ class DirectionTree {
  public:
   DirectionTree(const DirectionRows& rows, const DirectionSettings& settings, Monitor& monitor)
       : rows_(rows), settings_(settings), monitor_(monitor) {
+    climb(rows);
     const int threads = std::max(1, settings.n_threads);
     for (int thread = 0; thread < threads; ++thread)
       searches_.push_back(std::make_unique<DirectionSearch<P>>(rows_, [this, thread] { return stopped(thread); }));
@@ -41,6 +43,7 @@ class DirectionTree {
 
   DirectionResult run() {
     for (const double tolerance : kTolerances) {
+      if (tolerance > 0 && tolerance < settings_.accuracy) continue;  // next to nothing is left to the last round
       round(tolerance);
       const double bound = std::max({closed_, value_ + rows_.error, highest(waiting_), highest(queue_)});
       result_.rounds.push_back({tolerance, bound, result_.n_nodes});
@@ -54,6 +57,37 @@ class DirectionTree {
   }
 
  private:
+  // A value to begin with: without one no bound of a cell where f is at most 0 would be low enough. Steps to the
+  // gradient at hand, from every axis and from the sums of the rows of one sign, while f grows.
+  void climb(const DirectionRows& rows) {
+    const Index d = rows.dimension();
+    Vector signs(rows.size());
+    for (Index j = 0; j < rows.size(); ++j) signs[j] = rows.positive[static_cast<std::size_t>(j)] != 0 ? 1 : -1;
+    Matrix starts(d, d + 2);
+    starts.leftCols(d).setIdentity();
+    starts.col(d) = rows.rows.transpose() * signs.cwiseMax(0.0);
+    starts.col(d + 1) = rows.rows.transpose() * signs.cwiseMin(0.0);
+    for (const int sign : {1, -1})
+      for (const int side : {1, -1})
+        for (Index k = 0; k < starts.cols(); ++k) {
+          FoundDirection last;
+          Vector point = side * starts.col(k);
+          for (int step = 0; step < kMostClimbs && point.norm() > 0; ++step) {
+            point.normalize();
+            const Vector products = rows.rows * point;
+            const Vector gradient =
+                sign * (rows.linear + rows.rows.transpose() * (products.array() > 0).select(signs, 0.0));
+            const double value = gradient.dot(point);
+            if (!(value > last.value)) break;
+            last = {value, sign, point};
+            point = gradient;
+          }
+          if (last.value > best_.value) best_ = last;
+        }
+    value_ = best_.value;
+    if (value_ > settings_.threshold) found_.add(best_);
+  }
+
   // Searches all cells whose bound is above the round's; those that remain wait.
   void round(double tolerance) {
     queue_.clear();

@@ -39,7 +39,7 @@ struct DirectionResult {
   double value = 0;  // the largest |theta.(Xu)_+| found
   Index n_nodes = 0;
   bool complete = false;              // the bound is low enough, or as low as rounding allows
-  std::vector<FoundDirection> found;  // unit vectors u, apart from each other, where it is above the threshold
+  std::vector<FoundDirection> found;  // unit vectors u, apart from each other: the best, and others above the threshold
   std::vector<DirectionRound> rounds;
 };
 

@@ -39,9 +39,13 @@ def add_command(commands: Any) -> None:
         "--tol", type=_options.positive, default=1e-6, metavar="T", help="looseness allowed, relative (default 1e-6)"
     )
     command.add_argument(
-        "--max-nodes", type=_options.count, default=1_000_000, metavar="N", help="of the branch and bound (1000000)"
+        "--max-nodes",
+        type=_options.count,
+        default=1_000_000,
+        metavar="N",
+        help="of a tree over samples; ten times as many over directions (1000000)",
     )
-    command.add_argument("--max-seconds", type=_options.positive, metavar="S", help="for the branch and bound")
+    command.add_argument("--max-seconds", type=_options.positive, metavar="S", help="for the search")
     _options.add_common(command)
     command.set_defaults(run=run)
 

@@ -35,7 +35,7 @@ _PARAMETERS = """\
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
     certificate : {{"all patterns", "given patterns"}}, default "all patterns"
-        With "all patterns" a search, cell by cell or by branch and bound, looks for what the walks missed, and bounds
+        With "all patterns" a search, cell by cell or by a tree, looks for what the walks missed, and bounds
         networks of every width and every pattern; its time grows steeply with the features. With "given patterns"
         there is none, and the certificate is only about networks whose neurons have the patterns that the walks found.
     tol : float, default 1e-4
@@ -43,9 +43,9 @@ _PARAMETERS = """\
     max_rounds : int, default 50
         Most rounds of looking for patterns, for each output.
     max_nodes : int, optional
-        Most nodes of branch and bound, for each output. When it ends early, the bound is valid with a larger gap. By
-        default as many as cost some seconds, counted from the shape of the samples: the same fit ends at the same
-        place, however busy the machine is.
+        Most nodes of a tree over samples, for each output, or a tenth of those over directions. When it ends early, the
+        bound is valid with a larger gap. By default as many as cost some seconds, counted from the shape of the
+        samples: the same fit ends at the same place, however busy the machine is.
     max_seconds : float, optional
         Seconds for training, shared by the outputs; what is at work then is brought to its end, which may take as
         long again. What is stopped by the clock need not be the same in the next fit; with "given patterns" it has

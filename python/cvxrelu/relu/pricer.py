@@ -27,12 +27,15 @@ _GROWTH_WITH_A_FEATURE = 5
 
 DIRECTIONS_FOR_A_NODE = 10  # that cost no more than a node of the tree over rows
 
+# A search for directions above the level first looks for walks' starts above a share of it, at coarse accuracies.
+_SHARE_OF_THE_LEVEL = 0.6
+_COARSE = (0.3, 0.1)
+
 _MOST_VIOLATED = 50  # patterns that one search returns
 
 _COLUMN_ACCURACY = 1e-3  # of the bound for one of several outputs
 
 _WALKS_FOR_A_LEVEL = 40  # that tell about how large that maximum is
-
 
 _ACCURACY = 1e-9  # of bounds that nothing is said about
 
@@ -212,23 +215,30 @@ class Pricer:
         return dataclasses.replace(norm, outlook=f"{norm.outlook}; {reason}" if norm.outlook else reason)
 
     def _over_directions(self, theta: FloatArray, level: float, aim: _Aim, max_nodes: int) -> DualNorm:
-        tree = core.price_by_directions(
-            self.design,
-            theta,
-            level,
-            accuracy=aim.accuracy,
-            until_found=aim.until_violated,
-            max_nodes=max(1, max_nodes),
-            max_seconds=self._seconds_left(),
-            n_threads=self.threads,
-        )
-        above = tree["values"] > level
-        if aim.until_violated and above.any():
-            signs = np.array(tree["signs"])[above].tolist()
-            words, _, _, _ = core.walk_cells(self.design, theta, tree["points"][above], level, signs)
-            return DualNorm(np.inf, False, "subdivision", tree["n_nodes"], words)
+        searches = [(level, aim.accuracy)]
+        if aim.until_violated and level > 0:
+            searches = [*((_SHARE_OF_THE_LEVEL * level, coarse) for coarse in _COARSE), *searches]
+        nodes = 0
+        for threshold, accuracy in searches:
+            tree = core.price_by_directions(
+                self.design,
+                theta,
+                threshold,
+                accuracy=accuracy,
+                until_found=aim.until_violated and threshold == level,
+                max_nodes=max(1, max_nodes - nodes),
+                max_seconds=self._seconds_left(),
+                n_threads=self.threads,
+            )
+            nodes += tree["n_nodes"]
+            if aim.until_violated and len(tree["points"]):
+                words, _, _, _ = core.walk_cells(self.design, theta, tree["points"], level, tree["signs"])
+                if len(words):
+                    return DualNorm(np.inf, False, "subdivision", nodes, words)
+        if aim.until_violated and tree["value"] > level:  # by so little that no walk confirms it
+            return self._over_directions(theta, level, dataclasses.replace(aim, until_violated=False), max_nodes)
         outlook = "" if tree["complete"] else _outlook(tree["rounds"], level, aim.accuracy)
-        return DualNorm(tree["bound"], tree["complete"], "subdivision", tree["n_nodes"], outlook=outlook)
+        return DualNorm(tree["bound"], tree["complete"], "subdivision", nodes, outlook=outlook)
 
     def _over_rows(self, theta: FloatArray, level: float, max_nodes: int, until_violated: bool) -> DualNorm:
         bound, value, nodes, exact = 0.0, 0.0, 0, True
