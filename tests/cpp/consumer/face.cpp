@@ -11,6 +11,7 @@
 #include "cvxrelu/base/types.hpp"
 #include "cvxrelu/cones/cell_walk.hpp"
 #include "cvxrelu/cones/cone_program.hpp"
+#include "cvxrelu/cones/direction_tree.hpp"
 #include "cvxrelu/cones/pricing_tree.hpp"
 #include "cvxrelu/gated/duality.hpp"
 #include "cvxrelu/gated/gate_search.hpp"
