@@ -46,7 +46,7 @@ def relu_beta_max(
     max_nodes: int = 1_000_000,
     max_seconds: float | None = None,
 ) -> float:
-    """Return the smallest penalty whose optimal ReLU network is zero: max ``|r . (X u)_+|`` over unit vectors u.
+    """Return the smallest penalty whose optimal ReLU network is zero: max ``|r'(X u)_+|`` over unit vectors u.
 
     Here r is minus the gradient of the loss at the zero network, y for the squared loss; with unpenalised columns, at
     their best coefficients. Over given patterns it is ``max_i max_s ||P_i(s X' D_i r)|| / omega_i``, P_i the
