@@ -44,8 +44,10 @@ _HELD = 2.0**53  # integers up to here are float64 numbers
 
 def _refuse_rounded_integers(value: Any, real: FloatArray, name: str) -> None:
     """Raise for an integer that float64 does not hold; most are seen to be small from their rounded values."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return
     large = np.argwhere(np.abs(real) >= _HELD)
-    if len(large) == 0 or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
+    if len(large) == 0:
         return
     # What was given before NumPy made one type of it, or a data frame one of its columns.
     given = value.to_numpy(dtype=object) if hasattr(value, "to_numpy") else np.asarray(value, dtype=object)
