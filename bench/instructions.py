@@ -1,7 +1,7 @@
 """Instructions of small fixed jobs in the core, against those that the repository keeps.
 
-Counts are the same on a busy machine and on a quiet one, and nearly the same on every machine with the same compiler; so
-more than 5 % above those kept is a change of the code, which belongs into its commit message with the new counts:
+Counts are the same on a busy machine as on a quiet one, and nearly so on all machines with the same compiler: more than
+5 % above those kept is a change of the code, which belongs into its commit message with the new counts.
 
     python -m bench.instructions PROGRAM            compares
     python -m bench.instructions PROGRAM --write    keeps
