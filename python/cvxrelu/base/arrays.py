@@ -114,6 +114,18 @@ def as_weights(weights: Any, size: int, name: str, *, positive: bool = False) ->
     return np.ascontiguousarray(array)
 
 
+def as_unpenalised(columns: Any, n_samples: int, n_columns: int | None = None, samples: str = "X") -> FloatArray:
+    """Return the columns that are fitted without penalty; "intercept" is one of ones."""
+    if isinstance(columns, str):
+        if columns != "intercept":
+            raise ValueError(f'unpenalised must be an array of columns or "intercept", not {columns!r}')
+        columns = np.ones((n_samples, 1))
+    checked = as_design(columns, "unpenalised", n_columns)
+    if checked.shape[0] != n_samples:
+        raise ValueError(f"unpenalised has {checked.shape[0]} rows, but {samples} has {n_samples} samples")
+    return checked
+
+
 def as_penalties(values: Any, name: str) -> FloatArray:
     """Return a list of positive penalties, as long as it may be."""
     array = as_real(values, name)

@@ -29,7 +29,7 @@ def beta_max(
     *,
     sample_weight: npt.ArrayLike | None = None,
     group_weights: npt.ArrayLike | None = None,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     block_norm: str = "frobenius",
     loss: str = "squared",
     delta: float = 1.0,
@@ -69,7 +69,7 @@ def solve_gated(
     sample_weight: npt.ArrayLike | None = None,
     group_weights: npt.ArrayLike | None = None,
     ridge: float = 0.0,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     block_norm: str = "frobenius",
     loss: str = "squared",
     delta: float = 1.0,
@@ -108,7 +108,7 @@ def solve_gated(
         Positive weights omega of the blocks in the penalty; by default ones.
     ridge : float, default 0
         Factor of the additional squared penalty (elastic net).
-    unpenalised : array_like of shape (n_samples, q), optional
+    unpenalised : array_like of shape (n_samples, q) or "intercept", optional
         Columns fitted beside the network without penalty, such as ones for an intercept or X for a linear skip. For
         the squared loss only.
     block_norm : {"frobenius", "nuclear"}
@@ -213,7 +213,7 @@ def gated_path(
     sample_weight: npt.ArrayLike | None = None,
     group_weights: npt.ArrayLike | None = None,
     ridge: float = 0.0,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     block_norm: str = "frobenius",
     loss: str = "squared",
     delta: float = 1.0,

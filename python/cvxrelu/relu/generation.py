@@ -32,7 +32,7 @@ def train_relu(
     beta: float,
     *,
     sample_weight: npt.ArrayLike | None = None,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     loss: str = "squared",
     delta: float = 1.0,
     patterns: ActivationPatterns | None = None,

@@ -27,7 +27,7 @@ def solve_relu(
     ridge: float = 0.0,
     loss: str = "squared",
     delta: float = 1.0,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     warm_start: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     tol: float = 1e-6,
     max_iter: int = 200,
@@ -72,7 +72,7 @@ def solve_relu(
         ``exp(f) - y f + y log y - y``, for counts.
     delta : float, default 1.0
         Where the Huber loss becomes linear.
-    unpenalised : array_like of shape (n_samples, q), optional
+    unpenalised : array_like of shape (n_samples, q) or "intercept", optional
         Columns Z that are added to the network as ``Z c`` without a penalty on c, such as a column of ones for an
         intercept or `X` for a linear skip connection. They must be linearly independent.
     warm_start : ReLUSolution, Network or (W1, w2), optional
