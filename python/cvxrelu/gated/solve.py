@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import as_scalar
-from ..base.callbacks import Callback, as_callback
+from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..exceptions import ConvergenceWarning
 from ..patterns.patterns import ActivationPatterns
 from ..rows.open import as_rows
@@ -151,7 +151,8 @@ def solve_gated(
     callback : callable, optional
         Called after every pass with a dict of beta, iteration, objective, gap, relative_gap, active, and the blocks at
         present that are not zero: ``support``, their indices, and ``blocks``. Returning True stops with the best
-        certified solution so far.
+        certified solution so far. The problem is the one that was posed, whatever the callback writes into: it hears
+        copies, and arrays (not rows that are elsewhere) are copied first.
 
     Returns
     -------
@@ -191,7 +192,8 @@ def solve_gated(
     >>> solution.converged, solution.relative_gap < 1e-6
     (True, True)
     """
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, y, sample_weight, group_weights = out_of_reach(callback, X, y, sample_weight, group_weights)
     penalty = Penalty(group_weights, ridge, block_norm, unpenalised)
     data = GatedData.checked(X, y, patterns, sample_weight, n_threads)
     program = pose(data, penalty, as_loss(loss, delta))
@@ -262,7 +264,8 @@ def gated_path(
     ValueError, TypeError
         As :func:`solve_gated`, and for `betas` that are no list of positive numbers.
     """
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, y, sample_weight, group_weights = out_of_reach(callback, X, y, sample_weight, group_weights)
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
     penalty = Penalty(group_weights, ridge, block_norm, unpenalised)

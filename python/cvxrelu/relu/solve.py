@@ -7,7 +7,7 @@ import warnings
 import numpy.typing as npt
 
 from ..base.arrays import as_count, as_scalar
-from ..base.callbacks import Callback, as_callback
+from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..exceptions import ConvergenceWarning
 from ..networks.network import Network
 from ..patterns.checks import checked_patterns
@@ -85,7 +85,8 @@ def solve_relu(
         Threads; by default what OpenMP would take.
     callback : callable, optional
         Called after every pass with a dict of iteration, objective, gap, relative_gap and active; returning True
-        stops with the best certified network so far.
+        stops with the best certified network so far. As in
+        :func:`solve_gated`, nothing that it writes into changes the problem.
 
     Returns
     -------
@@ -124,7 +125,8 @@ def solve_relu(
     >>> cvxrelu.solve_relu(X, y, patterns, beta=0.5).converged
     True
     """
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, y, sample_weight, unpenalised = out_of_reach(callback, X, y, sample_weight, unpenalised)
     program = ReLUProgram(
         X,
         y,
