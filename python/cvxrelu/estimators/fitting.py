@@ -86,6 +86,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
     """What the mixins need: `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended."""
 
     fit_bias: bool
+    network_: Network
 
     def _check_settings(self) -> None:
         """Check what every fit uses, before the data are touched."""
@@ -108,6 +109,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         raise NotImplementedError
+
+    def _predicting_network(self) -> Network:
+        """Return the network whose values, at new samples too, are those of the estimator."""
+        return self.network_
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
@@ -284,7 +289,6 @@ class NetworkModel(Model):
 
     loss: str
     n_threads: int | None
-    network_: Network
     _TASK: str
 
     def _checked_loss(self) -> Loss:
