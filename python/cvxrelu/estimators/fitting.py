@@ -95,6 +95,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
 
     fit_bias: bool
     fit_intercept: bool
+    network_: Network
 
     def _check_settings(self) -> None:
         """Check what every fit uses, before the data are touched."""
@@ -126,6 +127,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         raise NotImplementedError
+
+    def _predicting_network(self) -> Network:
+        """Return the network whose values, at new samples too, are those of the estimator."""
+        return self.network_
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
@@ -274,7 +279,6 @@ class NetworkModel(Model):
 
     loss: str
     n_threads: int | None
-    network_: Network
     _TASK: str
 
     def _checked_loss(self) -> Loss:
