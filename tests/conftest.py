@@ -1,6 +1,6 @@
 """What every test relies on: Hypothesis's profile, and that Ctrl-C is heard; a cluster for those that need one.
 
-The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further, and few is for builds that are slow.
+The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further, few is for builds that are slow.
 """
 
 import os

@@ -151,9 +151,7 @@ class GatedProblem:
             return None
 
         def told(state: dict[str, Any]) -> Any:
-            network = self.network_of(
-                state.pop("support"), state.pop("blocks"), state.pop("unpenalised_coef", None)
-            )
+            network = self.network_of(state.pop("support"), state.pop("blocks"), state.pop("unpenalised_coef", None))
             return callback(state | {"objective": state["objective"] + self.unexplained, "network": network})
 
         return told
