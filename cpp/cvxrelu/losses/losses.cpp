@@ -109,6 +109,7 @@ class Elementwise final : public Loss {
     return out;
   }
   bool curvature_is_exact() const override { return Scalar::kSmooth && Y_.cols() == 1; }
+  bool couples_outputs() const override { return false; }
 
  private:
   template <class Entry>
@@ -160,6 +161,7 @@ class Softmax final : public Loss {
     return out;
   }
   bool curvature_is_exact() const override { return false; }
+  bool couples_outputs() const override { return true; }
 
  private:
   static Matrix laws(const MatrixView& F) {

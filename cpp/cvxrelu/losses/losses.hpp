@@ -47,6 +47,8 @@ class Loss {
   virtual Matrix nearest(const MatrixView& F, const MatrixView& wanted) const = 0;
   /// Whether `curvature` is the Hessian where damping does not raise it: not for several outputs, and not for Huber.
   virtual bool curvature_is_exact() const = 0;
+  /// Whether it is no sum over the outputs.
+  virtual bool couples_outputs() const = 0;
 
   const Matrix& targets() const { return Y_; }
 
