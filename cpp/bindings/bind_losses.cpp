@@ -9,8 +9,8 @@ void bind_losses(py::module_& m) {
       "solve_with_loss",
       [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, const VectorView& sample_weight,
          const std::string& name, double delta, const std::vector<double>& betas, const VectorView& group_weights,
-         double ridge, const MatrixView& unpenalised, const MatrixView& start, double tol, Index max_iter, const std::string& solver, int n_threads,
-         py::object callback, bool keep) {
+         double ridge, const MatrixView& unpenalised, const MatrixView& start, double tol, Index max_iter,
+         const std::string& solver, int n_threads, py::object callback, bool keep) {
         PyMonitor monitor(std::move(callback));
         GroupLassoSettings settings;
         settings.tol = tol;
@@ -19,15 +19,15 @@ void bind_losses(py::module_& m) {
         return solved_path(keep, [&](std::vector<GroupLassoResult>& path) {
           const MaskedDesign design(X, words, n_threads, monitor);
           const auto loss = make_loss(name, Y, sample_weight, delta);
-          solve_with_loss({design, *loss, 0.0, group_weights, ridge, unpenalised}, betas, settings, start, monitor, path);
+          solve_with_loss({design, *loss, 0.0, group_weights, ridge, unpenalised}, betas, settings, start, monitor,
+                          path);
         });
       },
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(),
       py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"), py::arg("betas"), py::kw_only(),
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
-      py::arg("start").noconvert(), py::arg("tol"),
-      py::arg("max_iter"), py::arg("solver"), py::arg("n_threads"), py::arg("callback"), py::arg("keep"),
-      "As solve_group_lasso, for a loss that is not squared.");
+      py::arg("start").noconvert(), py::arg("tol"), py::arg("max_iter"), py::arg("solver"), py::arg("n_threads"),
+      py::arg("callback"), py::arg("keep"), "As solve_group_lasso, for a loss that is not squared.");
   m.def(
       "loss_gap",
       [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, const VectorView& sample_weight,
@@ -46,7 +46,8 @@ void bind_losses(py::module_& m) {
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(),
       py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"), py::arg("beta"), py::kw_only(),
       py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
-      py::arg("coef").noconvert(), py::arg("dual").noconvert(), py::arg("n_threads"), "Objective, duality gap and the factor that makes the dual point feasible.");
+      py::arg("coef").noconvert(), py::arg("dual").noconvert(), py::arg("n_threads"),
+      "Objective, duality gap and the factor that makes the dual point feasible.");
   m.def(
       "loss_residual",
       [](const MatrixView& Y, const VectorView& sample_weight, const std::string& name, double delta,

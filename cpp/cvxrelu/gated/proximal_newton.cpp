@@ -227,8 +227,7 @@ class ProximalNewton {
     settings.max_iter = 20;
     settings.solver = settings_.solver;
     std::vector<GroupLassoResult> path;
-    solve_group_lasso({design, Y, problem.beta, omega, problem.ridge, free}, {problem.beta}, settings, W, quiet_,
-                      path);
+    solve_group_lasso({design, Y, problem.beta, omega, problem.ridge, free}, {problem.beta}, settings, W, quiet_, path);
     const GroupLassoResult& model = path.front();
     counts_.n_sweeps += model.n_sweeps;
     counts_.n_newton += model.n_newton;
@@ -287,7 +286,7 @@ class ProximalNewton {
   LossNewton newton_;
   CompletedFit fit_;  // of the iterate
   double at_zero_;
-  Matrix residual_;      // of the iterate
+  Matrix residual_;  // of the iterate
   Matrix correlations_;
   WorkingSet working_set_;
   double damping_ = kFirstDamping;  // raised when a step was too long
