@@ -19,7 +19,9 @@ def example(loss, outputs=1, n=40, offset=0.0, seed=0):
     y = {
         "squared": f,
         "logistic": (rng.random(f.shape) < 1 / (1 + np.exp(-f))).astype(float),
-        "softmax": np.eye(outputs + 1)[np.argmax(np.c_[f, 0 * f[:, :1] + 1] + rng.gumbel(size=(n, outputs + 1)), axis=1)],
+        "softmax": np.eye(outputs + 1)[
+            np.argmax(np.c_[f, 0 * f[:, :1] + 1] + rng.gumbel(size=(n, outputs + 1)), axis=1)
+        ],
         "huber": f + 3 * rng.standard_t(1.5, size=f.shape),
         "poisson": rng.poisson(np.exp(np.clip(f, -2, 3))).astype(float),
     }[loss]
@@ -159,7 +161,7 @@ def test_float32_is_certified_as_returned(loss):
 
 def test_names_that_are_no_columns():
     X, y, patterns = example("squared")
-    with pytest.raises(ValueError, match='unpenalised must be an array of columns or "intercept", not \'ones\''):
+    with pytest.raises(ValueError, match="unpenalised must be an array of columns or \"intercept\", not 'ones'"):
         cvxrelu.solve_gated(X, y, patterns, 1.0, unpenalised="ones")
     found = cvxrelu.solve_gated(X, y, patterns, 1.0, unpenalised="intercept")
     with pytest.raises(ValueError, match="unpenalised has 3 rows, but Z has 2 samples"):

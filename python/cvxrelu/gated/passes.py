@@ -137,15 +137,16 @@ class PassesProgram:
     def _pass_beside(self, coef: SparseBlocks, other: SparseBlocks, scale: float) -> tuple[Iterate, float]:
         coef = self._completed(coef)
         *sums, apart = self.blocks.sum(gradients_beside, coef, other, scale, self.rows.n_threads)
-        return self._iterate(coef, *sums), float(apart)
+        correlations, scalars, rest = sums
+        return self._iterate(coef, correlations, scalars, rest), float(apart)
 
     def _completed(self, coef: SparseBlocks) -> SparseBlocks:
         return coef if self.means is None else self.means.complete(coef)
 
-    def _iterate(self, coef: SparseBlocks, *sums: FloatArray) -> Iterate:
+    def _iterate(self, coef: SparseBlocks, correlations: FloatArray, scalars: FloatArray, rest: FloatArray) -> Iterate:
         if self.means is not None:
-            return self.means.iterate(coef, *sums, self.zero.yy if coef.active.size else None)
-        correlations, scalars, _ = sums
+            yy = self.zero.yy if coef.active.size else None
+            return self.means.iterate(coef, correlations, scalars, rest, yy)
         return Iterate(coef, correlations, *(float(value) for value in scalars))
 
     def beta_max(self) -> float:
@@ -171,7 +172,8 @@ class PassesProgram:
         """Return the intercept as the coefficient of a column of ones."""
         if point.coef.intercept is None:
             return None
-        return point.coef.intercept if self.one_output else point.coef.intercept[None]
+        intercept = np.sum(point.coef.intercept, axis=0)
+        return intercept if self.one_output else intercept[None]
 
     @property
     def unpenalised_map(self) -> FloatArray | None:
@@ -387,7 +389,7 @@ class PassesProgram:
         self.share = share
         free = None
         if self.means is not None:
-            Y, free = Y - ones * self.zero.coef.intercept, ones
+            Y, free = Y - ones * np.sum(self.zero.coef.intercept, axis=0), ones
         sampled = X.shape[0] / self.rows.shape[0]
         self.model = SubsampleModel((X, Y, masks), sampled, self.patterns.gates, self.threads, free)
 

@@ -102,7 +102,9 @@ class GatedSolution:
         coef[self.active] = self.blocks
         return coef
 
-    def predict(self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | str | None = None) -> npt.NDArray[np.floating[Any]]:
+    def predict(
+        self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | str | None = None
+    ) -> npt.NDArray[np.floating[Any]]:
         """Evaluate sum_i 1[z . g_i >= 0] z' w_i.
 
         Parameters

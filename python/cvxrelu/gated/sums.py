@@ -24,7 +24,7 @@ _SLAB_BYTES = 1 << 24  # of the explicit matrix of some patterns
 class SparseBlocks:
     """Coefficients as their non-zero blocks: column a of `blocks` (d c, m) is vec(W_i) for i = active[a].
 
-    `intercept` (c,) is added to the outputs, where the program has one.
+    `intercept` (2, c) is added to the outputs, where the program has one: the mean of the targets, and the rest.
     """
 
     active: npt.NDArray[np.int64]
@@ -98,7 +98,9 @@ def simplex_bound(point: Iterate, beta: float) -> Bound:
 
 def residual(block: RowBlock, coef: SparseBlocks, n_threads: int) -> FloatArray:
     """Return Y - sum_i D_i X W_i less the intercept, with the roots of the weights."""
-    targets = block.Y if coef.intercept is None else np.asarray(block.Y - block.ones * coef.intercept, order="F")
+    targets = block.Y
+    for part in () if coef.intercept is None else coef.intercept:
+        targets = np.asarray(targets - block.ones * part, order="F")
     if coef.active.size == 0:
         return targets
     words = np.ascontiguousarray(block.words[coef.active])

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray
 from ..base.callbacks import Callback, Stop, shifted_callback
 from ..gated.problem import GatedData, Stopping
 from ..gated.program import Program
@@ -43,7 +42,12 @@ class MKLProgram:
         return self._solution(coef, bound.objective, bound.gap, self.program.dual(point, bound.scale), extra)
 
     def _solution(
-        self, coef: npt.NDArray[np.floating[Any]], objective: float, gap: float, dual: Any, extra: FloatArray | None
+        self,
+        coef: npt.NDArray[np.floating[Any]],
+        objective: float,
+        gap: float,
+        dual: Any,
+        extra: npt.NDArray[np.floating[Any]] | None,
     ) -> MKLSolution:
         eta = block_norms(coef)
         if self.form == "simplex":

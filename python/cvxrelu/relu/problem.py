@@ -35,6 +35,7 @@ class SquaredProblem(ScaledProblem):
     """
 
     loss: Loss = Squared()
+    _amounts: FloatArray | None = None  # of the basis of the unpenalised columns, that were taken out of the targets
 
     def __init__(
         self,
@@ -74,7 +75,6 @@ class SquaredProblem(ScaledProblem):
         self.basis: FloatArray = np.zeros((n, 0), order="F")
         self.triangle: FloatArray = np.zeros((0, 0))
         self.unpenalised: FloatArray | None = None
-        self._amounts: FloatArray | None = None  # of the basis, that were taken out of the targets
         if unpenalised is None:
             return
         self.unpenalised = as_unpenalised(unpenalised, n)

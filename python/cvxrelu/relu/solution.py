@@ -81,7 +81,9 @@ class ReLUSolution:
         """Neurons of the network."""
         return int(self.active.size)
 
-    def predict(self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | str | None = None) -> npt.NDArray[np.floating[Any]]:
+    def predict(
+        self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | str | None = None
+    ) -> npt.NDArray[np.floating[Any]]:
         """Evaluate the network.
 
         Parameters
