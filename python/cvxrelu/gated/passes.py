@@ -172,7 +172,7 @@ class PassesProgram:
         """Return the intercept as the coefficient of a column of ones."""
         if point.coef.intercept is None:
             return None
-        intercept = np.sum(point.coef.intercept, axis=0)
+        intercept: FloatArray = point.coef.intercept.sum(axis=0)
         return intercept if self.one_output else intercept[None]
 
     @property
@@ -387,9 +387,9 @@ class PassesProgram:
         parts = self.blocks.collect(subsample, share)
         X, Y, ones, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         self.share = share
-        free = None
-        if self.means is not None:
-            Y, free = Y - ones * np.sum(self.zero.coef.intercept, axis=0), ones
+        free, intercept = None, self.unpenalised_coef(self.zero)
+        if intercept is not None:
+            Y, free = Y - ones * intercept, ones
         sampled = X.shape[0] / self.rows.shape[0]
         self.model = SubsampleModel((X, Y, masks), sampled, self.patterns.gates, self.threads, free)
 

@@ -63,7 +63,7 @@ class RowMeans:
         correlations = np.asfortranarray(correlations - np.kron(mean[:, None], self._rows))
         rr = max(float(scalars[0]) - self._total * float(mean @ mean), 0.0)
         fitted = float(np.vdot(coef.blocks, correlations[:, coef.active])) if coef.active.size else 0.0
-        coef = dataclasses.replace(coef, intercept=coef.intercept + [np.zeros_like(mean), mean])
+        coef = dataclasses.replace(coef, intercept=coef.intercept + np.stack([0 * mean, mean]))
         return Iterate(coef, correlations, rr, rr + fitted, rr if yy is None else yy)
 
     def centred(self, columns: FloatArray, groups: npt.NDArray[np.int64], added: npt.NDArray[np.int64]) -> FloatArray:
