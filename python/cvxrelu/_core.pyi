@@ -230,15 +230,15 @@ def find_patterns(
     """
 
 def fit_unpenalised(
-    y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     loss: str,
     delta: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    offset: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]:
+    offset: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
     """
-    The best coefficients of columns that are added to given outputs.
+    The best coefficients of orthonormal columns that are added to given outputs.
     """
 
 def group_lasso_bound(
@@ -304,6 +304,7 @@ def loss_gap(
     *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     dual: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
@@ -432,6 +433,7 @@ def reweight_kernels(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     beta: typing.SupportsFloat | typing.SupportsIndex,
     eta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     *,
@@ -511,6 +513,7 @@ def solve_with_loss(
     *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     tol: typing.SupportsFloat | typing.SupportsIndex,
     max_iter: typing.SupportsInt | typing.SupportsIndex,

@@ -371,6 +371,17 @@ def test_lists_without_neurons_are_the_zero_network():
     assert cvxrelu.solve_relu(X, y, cvxrelu.sample_patterns(X, 9, random_state=0), 0.1, warm_start=([], [])).converged
 
 
+def test_rows_in_chunks_know_of_losses_and_unpenalised_columns():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((12, 2))
+    y = 5 + np.abs(X[:, 0])
+    for settings in ({"unpenalised": "intercept"}, {"loss": "huber", "delta": 0.5}):
+        expected = cvxrelu.certify(X, y, ([], []), 0.1, **settings)
+        found = cvxrelu.certify(cvxrelu.RowChunks([X[:5], X[5:]]), y, ([], []), 0.1, **settings)
+        assert found.upper_bound == pytest.approx(expected.upper_bound)
+        assert found.lower_bound == pytest.approx(expected.lower_bound, rel=1e-6)
+
+
 def test_networks_that_are_no_relu_networks():
     X, y = problem()
     W1, w2 = np.eye(3), np.ones(3)

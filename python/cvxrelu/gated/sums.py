@@ -22,10 +22,14 @@ _SLAB_BYTES = 1 << 24  # of the explicit matrix of some patterns
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SparseBlocks:
-    """Coefficients as their non-zero blocks: column a of `blocks` (d c, m) is vec(W_i) for i = active[a]."""
+    """Coefficients as their non-zero blocks: column a of `blocks` (d c, m) is vec(W_i) for i = active[a].
+
+    `intercept` (2, c) is added to the outputs, where the program has one: the mean of the targets, and the rest.
+    """
 
     active: npt.NDArray[np.int64]
     blocks: FloatArray
+    intercept: FloatArray | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,19 +97,26 @@ def simplex_bound(point: Iterate, beta: float) -> Bound:
 
 
 def residual(block: RowBlock, coef: SparseBlocks, n_threads: int) -> FloatArray:
-    """Return Y - sum_i D_i X W_i, with the roots of the weights."""
+    """Return Y - sum_i D_i X W_i less the intercept, with the roots of the weights."""
+    targets = block.Y
+    for part in () if coef.intercept is None else coef.intercept:
+        targets = np.asarray(targets - block.ones * part, order="F")
     if coef.active.size == 0:
-        return block.Y
+        return targets
     words = np.ascontiguousarray(block.words[coef.active])
     fitted = core.masked_fitted(block.X, words, coef.blocks, block.Y.shape[1], n_threads)
-    return np.asarray(block.Y - fitted, order="F")
+    return np.asarray(targets - fitted, order="F")
 
 
-def gradients(block: RowBlock, coef: SparseBlocks, n_threads: int) -> tuple[FloatArray, FloatArray]:
-    """Return vec(X' D_i R) for every pattern, (d c, p), and the scalars ||R||^2, <Y, R>, ||Y||^2."""
+def gradients(block: RowBlock, coef: SparseBlocks, n_threads: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return vec(X' D_i R) for every pattern, (d c, p), the scalars ||R||^2, <Y, R>, ||Y||^2, and the sums of R (c,).
+
+    These are sums beside a column of ones, which has the roots of the weights.
+    """
     R = residual(block, coef, n_threads)
     correlations = core.masked_correlations(block.X, block.words, R, n_threads)
-    return correlations, np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y)])
+    scalars = np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y)])
+    return correlations, scalars, block.ones[:, 0] @ R
 
 
 def dual_rows(block: RowBlock, coef: SparseBlocks, scale: float, n_threads: int) -> FloatArray:
@@ -135,12 +146,12 @@ def gram_columns(block: RowBlock, groups: npt.NDArray[np.int64], n_added: int) -
     return (total,)
 
 
-def subsample(block: RowBlock, share: float) -> tuple[FloatArray, FloatArray, npt.NDArray[np.uint8]]:
-    """Return X, Y and masks of a pseudo-random share of the rows; smaller shares are subsets of larger ones.
+def subsample(block: RowBlock, share: float) -> tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.uint8]]:
+    """Return X, Y, ones and masks of a pseudo-random share of the rows; smaller shares are subsets of larger ones.
 
     Masks are packed along patterns: (k, ceil(p / 8)).
     """
     rows = np.flatnonzero(uniform_of_rows(block.first, block.X.shape[0]) < share)
     octets = block.words.astype("<u8", copy=False).view(np.uint8)
     bits = (octets[:, rows // 8] >> (rows % 8).astype(np.uint8)) & np.uint8(1)
-    return block.X[rows], block.Y[rows], np.packbits(bits, axis=0, bitorder="little").T
+    return block.X[rows], block.Y[rows], block.ones[rows], np.packbits(bits, axis=0, bitorder="little").T

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..base.arrays import as_count, as_design, as_scalar, as_targets, as_threads
 from ..base.scaling import binary_order, shifted
+from ..gated.losses import as_loss
 from ..networks.network import Network
 from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
@@ -131,7 +132,8 @@ def certify(
     if is_rows(X):
         rows = as_rows(X, n_threads)
         # Bounds that are sums over rows first; where they leave a gap and the rows fit, these are priced like others.
-        by_sums = dual is None and sample_weight is None and pricing == "auto" and has_one_output(y)
+        plain = dual is None and sample_weight is None and unpenalised is None and as_loss(loss, delta).quadratic
+        by_sums = plain and pricing == "auto" and has_one_output(y)
         summed = certify_by_sums(rows, y, network, beta, patterns, tol) if by_sums else None
         if summed is not None and (summed.relative_gap <= tol or not may_be_gathered(rows)):
             return summed

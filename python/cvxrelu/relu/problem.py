@@ -35,6 +35,7 @@ class SquaredProblem(ScaledProblem):
     """
 
     loss: Loss = Squared()
+    _amounts: FloatArray | None = None  # of the basis of the unpenalised columns, that were taken out of the targets
 
     def __init__(
         self,
@@ -74,7 +75,6 @@ class SquaredProblem(ScaledProblem):
         self.basis: FloatArray = np.zeros((n, 0), order="F")
         self.triangle: FloatArray = np.zeros((0, 0))
         self.unpenalised: FloatArray | None = None
-        self._amounts: FloatArray | None = None  # of the basis, that were taken out of the targets
         if unpenalised is None:
             return
         self.unpenalised = as_unpenalised(unpenalised, n)
@@ -213,15 +213,8 @@ class LossProblem(SquaredProblem):
         return shifted((self.root * dual.T).T, -self.dual_order), self.dual_order
 
     def best_coefficients(self, outputs: FloatArray) -> FloatArray:
-        gamma: FloatArray = core.fit_unpenalised(
-            np.ascontiguousarray(self.y).reshape(-1),
-            self.weights,
-            self.loss.core_name,
-            self.loss.delta,
-            self.basis,
-            np.ascontiguousarray(outputs).reshape(-1),
-        )
-        return gamma.reshape(-1, *self.y.shape[1:])
+        gamma = core.fit_unpenalised(*self._core_loss, self.basis, _columns(outputs))
+        return np.asarray(gamma).reshape(-1, *self.y.shape[1:])
 
     def residual(self, outputs: FloatArray) -> FloatArray:
         residual, _ = core.loss_residual(*self._core_loss, _columns(outputs))

@@ -9,8 +9,9 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, IntArray, as_design, as_unpenalised
+from ..base.arrays import FloatArray, IntArray, as_design
 from ..base.scaling import row_lengths
+from ..gated.solution import unpenalised_values
 from ..networks.network import Network
 from ..patterns.patterns import ActivationPatterns
 
@@ -100,11 +101,7 @@ class ReLUSolution:
         """
         design = as_design(Z, "Z", self.patterns.n_features)
         values: FloatArray = np.maximum(design @ self.blocks.T.astype(np.float64), 0) @ self.signs.astype(np.float64)
-        if self.unpenalised_coef is not None:
-            if unpenalised is None:
-                raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
-            extra = as_unpenalised(unpenalised, len(design), self.unpenalised_coef.shape[0], "Z")
-            values = values + extra @ self.unpenalised_coef
+        values = values + unpenalised_values(self.unpenalised_coef, unpenalised, len(design))
         return values.astype(self.blocks.dtype, copy=False)
 
     def to_network(self) -> Network:
