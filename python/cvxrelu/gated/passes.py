@@ -26,7 +26,7 @@ from ..base.callbacks import Callback, Stop
 from ..base.columns import blocks_of, columns_of
 from ..base.digests import digest_of
 from ..base.native import core
-from ..base.scaling import as_dtype
+from ..base.scaling import as_dtype, row_lengths
 from ..rows.passes import RowBlock
 from ..rows.rows import Parts, Rows
 from .checkpoint import PathCheckpoint
@@ -129,10 +129,14 @@ class PassesProgram:
 
     def _pass(self, coef: SparseBlocks) -> Iterate:
         correlations, scalars = self.blocks.sum(gradients, coef, self.rows.n_threads)
-        return Iterate(coef, correlations, *(float(value) for value in scalars))
+        rr, yr, yy, size = (float(value) for value in scalars)
+        if size > 0 and not np.finfo(float).tiny <= 0.5 * yy < np.inf:
+            kind = "small" if yy < 1 else "large"
+            raise ValueError(f"y and weights are too {kind}: the objective at zero is not within float64")
+        return Iterate(coef, correlations, rr, yr, yy)
 
     def beta_max(self) -> float:
-        return float((np.linalg.norm(self.zero.correlations, axis=0) / self.omega).max())
+        return float((row_lengths(self.zero.correlations.T) / self.omega).max())
 
     def bound(self, point: Iterate, beta: float) -> Bound:
         """Objective and duality gap of an iterate."""

@@ -31,7 +31,7 @@ def rounded(
     part = group_lasso_bound(Iterate(coef, correlations, 0.0, 0.0, 0.0), threshold, ridge)
     scale = bound.scale * part.scale
     sums, scalars = blocks.sum(_gradients_beside, coef, point.coef, scale, n_threads)
-    rr, yr, yy, apart = (float(value) for value in scalars)
+    rr, yr, yy, _, apart = (float(value) for value in scalars)
     return Iterate(coef, sums, rr, yr, yy), Bound(0.5 * rr + part.objective, 0.5 * apart + part.gap, scale)
 
 
