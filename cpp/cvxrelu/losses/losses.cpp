@@ -49,7 +49,10 @@ struct Huber {
     return 0.5 * (clipped - t) * (clipped - t) + (r - clipped) * (clipped - t);
   }
   double residual(double y, double f) const { return std::clamp(y - f, -delta, delta); }
-  double second_derivative(double y, double f) const { return std::abs(y - f) <= delta ? 1 : 0; }
+  // Outputs that `nearest` puts on the border are on this side of it, whatever the rounding of y - delta and y - f.
+  double second_derivative(double y, double f) const {
+    return std::abs(y - f) <= delta + kRounding * (std::abs(y) + delta) ? 1 : 0;
+  }
   double nearest(double y, double f, double wanted) const {
     if (y - f >= delta) return std::min(wanted, y - delta);
     return y - f <= -delta ? std::max(wanted, y + delta) : f;

@@ -26,7 +26,7 @@ from ..base.callbacks import Callback, Stop
 from ..base.columns import blocks_of, columns_of
 from ..base.digests import digest_of
 from ..base.native import core
-from ..base.scaling import as_dtype
+from ..base.scaling import as_dtype, row_lengths
 from ..rows.passes import RowBlock
 from ..rows.rows import Parts, Rows
 from .checkpoint import PathCheckpoint
@@ -144,13 +144,17 @@ class PassesProgram:
         return coef if self.means is None else self.means.complete(coef)
 
     def _iterate(self, coef: SparseBlocks, correlations: FloatArray, scalars: FloatArray, rest: FloatArray) -> Iterate:
+        rr, yr, yy, size = (float(value) for value in scalars)
+        if size > 0 and not np.finfo(float).tiny <= 0.5 * yy < np.inf:
+            kind = "small" if yy < 1 else "large"
+            raise ValueError(f"y and weights are too {kind}: the objective at zero is not within float64")
         if self.means is not None:
-            yy = self.zero.yy if coef.active.size else None
-            return self.means.iterate(coef, correlations, scalars, rest, yy)
-        return Iterate(coef, correlations, *(float(value) for value in scalars))
+            at_zero = self.zero.yy if coef.active.size else None
+            return self.means.iterate(coef, correlations, scalars[:3], rest, at_zero)
+        return Iterate(coef, correlations, rr, yr, yy)
 
     def beta_max(self) -> float:
-        return float((np.linalg.norm(self.zero.correlations, axis=0) / self.omega).max())
+        return float((row_lengths(self.zero.correlations.T) / self.omega).max())
 
     def bound(self, point: Iterate, beta: float) -> Bound:
         """Objective and duality gap of an iterate."""

@@ -21,6 +21,9 @@ from .sums import Iterate, SparseBlocks
 
 Start = GatedSolution | npt.ArrayLike | None
 
+_LEAST_RIDGE = (
+    1e-22  # relative to ||X||^2: a dual point that rounding takes out of its constraints costs (eps c)^2 / ridge
+)
 _LEAST_PENALTY = 1e-30  # relative to ||X|| ||y||; products with it must stay within the range of float32
 
 
@@ -143,8 +146,11 @@ class ExactProgram:
         """Refuse problems whose results float64 does not hold in the user's units."""
         require_held(self._at_zero(), self.objective_scale, "y and weights", "the objective at zero")
         require_held(1.0, self.beta_scale, "X, y and weights", "beta_max")
+        require_held(self.y_scale, 1 / self.X_scale, "ratios of y to X", "a coefficient")
         if not np.isfinite(self.ridge):
             raise ValueError("ridge is too large beside X: their ratio is not within float64")
+        if 0 < self.ridge < _LEAST_RIDGE * _norm(self.design) ** 2:
+            raise ValueError("ridge is too small beside X: rounding alone costs more than it, leave it out")
 
     def path(self, betas: FloatArray, start: Start, stopping: Stopping) -> tuple[list[GatedSolution], bool]:
         self._require_held()

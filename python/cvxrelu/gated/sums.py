@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray
 from ..base.digests import digest_of
 from ..base.native import core
-from ..base.scaling import row_lengths
+from ..base.scaling import binary_order, row_lengths, shifted
 from ..rows.passes import RowBlock, uniform_of_rows
 
 _SLAB_BYTES = 1 << 24  # of the explicit matrix of some patterns
@@ -70,13 +70,23 @@ class Bound:
 
 
 def group_lasso_bound(point: Iterate, threshold: FloatArray, ridge: float) -> Bound:
-    """Objective and gap of the group lasso, a sum of non-negative terms; `threshold` is beta omega_i."""
-    coef = point.coef
-    return Bound(
-        *core.group_lasso_bound(
-            point.correlations, coef.active.tolist(), coef.blocks, point.rr, point.yr, threshold=threshold, ridge=ridge
-        )
+    """Objective and gap of the group lasso, a sum of non-negative terms; `threshold` is beta omega_i.
+
+    Powers of two are taken out of what is squared, 2^a of correlations and 2^b of residuals: blocks are 2^(2 b - a),
+    ridges 2^(2 (a - b)) and objectives 2^(2 b) times as large.
+    """
+    a = binary_order(point.correlations)
+    b = binary_order(np.sqrt([point.rr, abs(point.yr)]))
+    objective, gap, scale = core.group_lasso_bound(
+        shifted(point.correlations, -a),
+        point.coef.active.tolist(),
+        shifted(point.coef.blocks, a - 2 * b),
+        shifted(point.rr, -2 * b),
+        shifted(point.yr, -2 * b),
+        threshold=shifted(threshold, -a),
+        ridge=shifted(ridge, 2 * (b - a)),
     )
+    return Bound(shifted(objective, 2 * b), shifted(gap, 2 * b), scale)
 
 
 def simplex_bound(point: Iterate, beta: float) -> Bound:
@@ -86,14 +96,16 @@ def simplex_bound(point: Iterate, beta: float) -> Bound:
     """
     active, blocks = point.coef.active, point.coef.blocks
     norms = row_lengths(blocks.T)
-    largest = float(np.linalg.norm(point.correlations, axis=0).max())
+    largest = float(row_lengths(point.correlations.T).max())
     fit = np.einsum("km,km->m", blocks, point.correlations[:, active]) if active.size else norms
     total = float(norms.sum())
-    scale = point.yr / (point.rr + largest**2 / beta) if point.rr > 0 else 1.0
+    # Roots of what is as large as the objective, whatever the units of X and y.
+    root = float(np.sqrt(beta))
+    size, correlation = root * total, largest / root
+    scale = point.yr / (point.rr + correlation**2) if point.rr > 0 else 1.0
     gap = 0.5 * point.rr * (1 - scale) ** 2 + scale * float(np.maximum(largest * norms - fit, 0).sum())
-    excess = total - scale * largest / beta
-    gap += 0.5 * (beta * excess) * excess
-    return Bound(0.5 * point.rr + 0.5 * (beta * total) * total, gap, scale)
+    gap += 0.5 * (size - scale * correlation) ** 2
+    return Bound(0.5 * point.rr + 0.5 * size**2, gap, scale)
 
 
 def residual(block: RowBlock, coef: SparseBlocks, n_threads: int) -> FloatArray:
@@ -109,13 +121,14 @@ def residual(block: RowBlock, coef: SparseBlocks, n_threads: int) -> FloatArray:
 
 
 def gradients(block: RowBlock, coef: SparseBlocks, n_threads: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return vec(X' D_i R) for every pattern, (d c, p), the scalars ||R||^2, <Y, R>, ||Y||^2, and the sums of R (c,).
+    """Return vec(X' D_i R) for every pattern, (d c, p), scalars, and the sums of R (c,).
 
-    These are sums beside a column of ones, which has the roots of the weights.
+    The scalars are ||R||^2, <Y, R>, ||Y||^2 and sum |Y|. The sums of R are those beside a column of ones, which has the roots of the weights.
     """
     R = residual(block, coef, n_threads)
     correlations = core.masked_correlations(block.X, block.words, R, n_threads)
-    scalars = np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y)])
+    Y = block.Y
+    scalars = np.array([np.vdot(R, R), np.vdot(Y, R), np.vdot(Y, Y), np.abs(Y).sum()])
     return correlations, scalars, block.ones[:, 0] @ R
 
 

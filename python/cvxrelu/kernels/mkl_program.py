@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.callbacks import Callback, Stop, shifted_callback
+from ..base.scaling import row_lengths
 from ..gated.problem import GatedData, Stopping
 from ..gated.program import Program
 from ..gated.sums import group_lasso_bound, simplex_bound
@@ -136,7 +137,7 @@ class MKLProgram:
         if not self.history:
             return None
         # At any multiple of the dual point: only the sizes beside each other count.
-        sizes = np.linalg.norm(self.program.iterate(start.coef).correlations, axis=0)
+        sizes = row_lengths(self.program.iterate(start.coef).correlations.T)
         coef = start.coef.copy()
         coef[sizes < 0.95 * sizes.max()] = 0
         return coef

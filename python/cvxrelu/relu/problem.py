@@ -198,6 +198,7 @@ class LossProblem(SquaredProblem):
             raise ValueError(f"beta = {beta:.3g} is too {kind} beside X and y: their ratio is not within float64")
         self._take(unpenalised)
         self._begin()
+        self._require_objective()
 
     @property
     def _core_loss(self) -> tuple[FloatArray, FloatArray, str, float]:
