@@ -23,6 +23,7 @@ _VERSION = 2  # 2 has output_bias and skip; networks without them are written as
 
 _OPTIONAL = ("gates", "output_bias", "skip")
 
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A two-layer network with m hidden neurons, d inputs and one or c outputs.

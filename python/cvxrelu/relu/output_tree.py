@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..base.arrays import FloatArray
 from ..patterns.patterns import ActivationPatterns
@@ -61,7 +62,7 @@ class _Cones:
     new: FloatArray  # the generator that halves each, (B, r)
     edge: FloatArray  # the two that it lies between, (B, 2)
 
-    def of(self, which: FloatArray) -> _Cones:
+    def of(self, which: npt.NDArray[Any]) -> _Cones:
         return _Cones(*(getattr(self, field.name)[which] for field in dataclasses.fields(self)))
 
 
@@ -141,7 +142,7 @@ class OutputTree:
             least = np.maximum(G.min(axis=(1, 2), initial=np.inf), 0.0)
             reach = np.fmin(radius.max(axis=1, initial=0.0) / np.sqrt(least), np.linalg.norm(radius, axis=1))
         copositive = np.sqrt(np.maximum(ratios.max(axis=(1, 2), initial=0.0), 0.0)) + reach
-        maps = (slope @ self.maps).reshape(len(V), self.theta.shape[1], -1)
+        maps = (slope @ self.maps).reshape(len(V), self.theta.shape[1], self.X.shape[1])
         spectral = np.sqrt(np.linalg.eigvalsh(maps.transpose(0, 2, 1) @ maps)[:, -1].clip(0)) + 2 * reach
         at = np.linalg.norm(positive @ self.theta, axis=2)
         turns = turning & (np.minimum(high, -low) > _BORDER * self.lengths)
