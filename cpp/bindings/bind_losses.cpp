@@ -58,6 +58,14 @@ void bind_losses(py::module_& m) {
       py::arg("Y").noconvert(), py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"),
       py::arg("fitted").noconvert(), "Minus the gradient of a loss, and its value.");
   m.def(
+      "loss_hessian_product",
+      [](const MatrixView& Y, const VectorView& sample_weight, const std::string& name, double delta,
+         const MatrixView& fitted, const MatrixView& direction) {
+        return make_loss(name, Y, sample_weight, delta)->hessian_product(fitted, direction);
+      },
+      py::arg("Y").noconvert(), py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"),
+      py::arg("fitted").noconvert(), py::arg("direction").noconvert(), "The Hessian of a loss times a direction.");
+  m.def(
       "loss_divergence",
       [](const MatrixView& Y, const VectorView& sample_weight, const std::string& name, double delta,
          const MatrixView& fitted,

@@ -21,6 +21,7 @@ __all__: list[str] = [
     "least_distance",
     "loss_divergence",
     "loss_gap",
+    "loss_hessian_product",
     "loss_residual",
     "masked_correlations",
     "masked_fitted",
@@ -311,6 +312,18 @@ def loss_gap(
 ) -> tuple[float, float, float]:
     """
     Objective, duality gap and the factor that makes the dual point feasible.
+    """
+
+def loss_hessian_product(
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    fitted: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    direction: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
+    """
+    The Hessian of a loss times a direction.
     """
 
 def loss_residual(

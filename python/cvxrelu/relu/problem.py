@@ -135,6 +135,10 @@ class SquaredProblem(ScaledProblem):
         residual = self.y - outputs
         return 0.5 * float(np.vdot(residual, residual))
 
+    def curved(self, outputs: FloatArray, directions: FloatArray) -> FloatArray:
+        """Return the Hessian of the loss at its best offset times directions (..., n_samples, n_outputs)."""
+        return np.asarray(directions - self.basis @ (self.basis.T @ directions))
+
     def divergence(self, outputs: FloatArray, theta: FloatArray) -> float:
         """Return loss(f) + loss*(-t) + <f, t>, which is the loss's part of a duality gap."""
         return 0.5 * float(np.sum((self.residual(outputs) - theta) ** 2))
@@ -223,6 +227,12 @@ class LossProblem(SquaredProblem):
 
     def value(self, outputs: FloatArray) -> float:
         return float(core.loss_residual(*self._core_loss, _columns(outputs))[1])
+
+    def curved(self, outputs: FloatArray, directions: FloatArray) -> FloatArray:
+        at = _columns(outputs)
+        each = directions.reshape(-1, *at.shape)
+        products = [core.loss_hessian_product(*self._core_loss, at, np.asfortranarray(one)) for one in each]
+        return np.reshape(products, directions.shape)
 
     def divergence(self, outputs: FloatArray, theta: FloatArray) -> float:
         return float(core.loss_divergence(*self._core_loss, _columns(outputs), _columns(theta)))
