@@ -24,6 +24,7 @@ from .affine import (
     whitney_numbers,
     without_infinity,
 )
+from .cell import Cell, cell_of
 from .cells import certificate_of, list_cells, refuse_too_many, single_cell
 from .exact_rows import ExactRows, from_rational, primitive
 from .problem import Problem, prepare
@@ -90,9 +91,7 @@ class Arrangement:
 
     def _made(self, rows: ExactRows, affine: bool) -> Arrangement:
         """Return another arrangement with the same settings."""
-        made = object.__new__(Arrangement)
-        made._set_up(Problem(rows, "exact", 0.0), affine, self._threads, self._callback)
-        return made
+        return arrangement_of(Problem(rows, "exact", 0.0), affine, self._threads, self._callback)
 
     def __repr__(self) -> str:
         kind = "affine" if self._affine else "central"
@@ -248,6 +247,40 @@ class Arrangement:
         signs[:, zero] = 0
         return signs
 
+    def cell(self, signs: npt.ArrayLike) -> Cell:
+        """Return the vertices, extreme rays and lines of a region, exactly.
+
+        Parameters
+        ----------
+        signs : array_like of shape (n_rows,)
+            A sign vector of :meth:`sign_vectors`, or a pattern, such as a column of ``regions().to_dense()``. Of rows
+            that are zero it does not matter.
+
+        Returns
+        -------
+        Cell
+
+        Raises
+        ------
+        ValueError
+            For signs that no region has.
+
+        Examples
+        --------
+        >>> from cvxrelu import Arrangement
+        >>> lines = Arrangement([[3, 0], [0, 1], [1, 1]], offsets=[1, 0, 2])
+        >>> triangle = lines.cell([1, 1, -1])
+        >>> triangle
+        Cell(3 vertices, 0 rays, 0 lines)
+        >>> triangle.vertices[0]
+        (Fraction(1, 3), Fraction(0, 1))
+        """
+        given = np.asarray(signs)
+        if given.shape != (self.n_rows,):
+            raise ValueError(f"signs must have shape ({self.n_rows},), not {given.shape}")
+        sides = [1 if s > 0 else -1 for s in given.tolist()] + [1] * self._affine
+        return cell_of([primitive(row) for row in self._problem.rows.rational()], sides, self._affine)
+
     def tope_graph(self) -> TopeGraph:
         """Return which regions are neighbours, in the order of :meth:`regions`, and what hyperplane is between them."""
         words = self._words
@@ -362,3 +395,10 @@ class Arrangement:
     def _row(self, row: int) -> int:
         index = int(np.arange(self.n_rows)[row])
         return index
+
+
+def arrangement_of(problem: Problem, affine: bool, threads: int, callback: Callback | None) -> Arrangement:
+    """Return the arrangement of prepared rows; of a cone's rows, the last one infinity, if affine."""
+    arrangement = object.__new__(Arrangement)
+    arrangement._set_up(problem, affine, threads, callback)
+    return arrangement
