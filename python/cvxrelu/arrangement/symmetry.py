@@ -25,12 +25,12 @@ from ..base.bits import pack_mask
 from ..base.callbacks import Callback, as_callback
 from ..base.native import core
 from ..exceptions import ArrangementTooLargeError
-from .affine import basis_columns, without_infinity
 from .cells import pattern_bound, refuse_too_many
+from .characteristic import Characteristic, without_infinity
 from .exact_rows import from_rational, primitive
 from .permutations import Permutation, PermutationGroup
 from .problem import Problem
-from .rational import Table, inverse, null_space, rational_root
+from .rational import Table, inverse, null_space, rational_root, reduced
 from .watch import count_cells
 
 #: Elements of a group whose classes are found: a byte each, and some more for a while.
@@ -40,7 +40,7 @@ _MOST_ELEMENTS = 10**7
 _PIECE = 256
 
 
-class RegionOrbits:
+class RegionOrbits(Characteristic):
     """The regions of an arrangement under a group of symmetries.
 
     Made by :meth:`Arrangement.orbits`. What is costly is computed when it is first asked for, and kept.
@@ -49,6 +49,8 @@ class RegionOrbits:
     ----------
     order : int
         Elements of the group, as permutations of rows and their opposites.
+    dimension : int
+        Of the space.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class RegionOrbits:
     ) -> None:
         as_callback(callback)
         self._problem, self._affine, self._threads, self._callback = problem, affine, threads, callback
+        self.dimension = problem.n_features - affine
         rows = [primitive(row) for row in problem.rows.rational()]
         self._symmetries = _Symmetries(rows)
         n = len(rows) - affine
@@ -94,16 +97,6 @@ class RegionOrbits:
         numbers = [(-1) ** k * number for k, number in enumerate(orbits.whitney_numbers)]
         return tuple(without_infinity(numbers) if self._affine else numbers)
 
-    @property
-    def n_regions(self) -> int:
-        """Regions."""
-        return sum(map(abs, self.whitney_numbers))
-
-    @property
-    def n_bounded_regions(self) -> int:
-        """Regions that are bounded but for the directions parallel to all hyperplanes."""
-        return abs(sum(self.whitney_numbers))
-
     @functools.cached_property
     def n_orbits(self) -> int:
         """Orbits of the regions: signs s and t are in one orbit when an element of the group takes s to t.
@@ -138,8 +131,8 @@ class _Symmetries:
     def __init__(self, rows: list[list[int]]) -> None:
         self.n = len(rows)
         self.live = [any(row) for row in rows]
-        columns = basis_columns(rows)
-        self.basis = basis_columns([list(column) for column in zip(*rows, strict=True)])
+        columns = reduced(rows)[1]
+        self.basis = reduced(list(zip(*rows, strict=True)))[1]
         self.rows = np.array([[row[k] for k in columns] for row in rows], dtype=object).reshape(self.n, len(columns))
         self.table = self._coefficients(self.rows)
 
