@@ -8,8 +8,10 @@ import typing
 __all__: list[str] = [
     "Arrangement",
     "ConeProgram",
+    "FlatOrbits",
     "MOST_DIRECTION_FEATURES",
     "NtkKind",
+    "StabilizerLevel",
     "build_info",
     "cone_measure",
     "default_threads",
@@ -64,6 +66,12 @@ class Arrangement:
         """
         Number of cells left, or some number above the limit.
         """
+    def count_next(
+        self, capacity: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> int:
+        """
+        Counts the next cells, at most that many; needs `room` for them.
+        """
     def dependent_flats(
         self, known: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"]
     ) -> tuple[typing.Any, ...]:
@@ -96,11 +104,48 @@ class Arrangement:
     @property
     def finished(self) -> bool: ...
     @property
+    def left(self) -> float:
+        """
+        Cells that are left to search for, at most.
+        """
+    @property
     def n_hyperplanes(self) -> int: ...
     @property
     def rank(self) -> int: ...
     @property
     def room(self) -> int: ...
+
+class StabilizerLevel:
+    """
+    What a group of permutations of the rows does to one of them.
+    """
+    def __init__(
+        self,
+        images: collections.abc.Sequence[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]],
+        fixed: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    ) -> None: ...
+
+class FlatOrbits:
+    """
+    Whitney numbers of an arrangement by the orbits of its flats.
+    """
+    def __init__(self, arrangement: Arrangement, chain: collections.abc.Sequence[StabilizerLevel]) -> None: ...
+    def advance(
+        self, most: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> None:
+        """
+        Looks for the covers of the next flats of one rank.
+        """
+    @property
+    def done(self) -> int: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def orbits(self) -> int: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def whitney_numbers(self) -> list[typing.Any]: ...
 
 class NtkKind:
     """

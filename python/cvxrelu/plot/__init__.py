@@ -5,6 +5,7 @@ from ._convergence import ConvergenceDisplay
 from ._kernel_matrix import KernelMatrixDisplay
 from ._kernel_weights import KernelWeightsDisplay
 from ._regularization_path import RegularizationPathDisplay
+from ._zonotope import ZonotopeDisplay
 
 __all__ = [
     "ArrangementDisplay",
@@ -12,4 +13,5 @@ __all__ = [
     "KernelMatrixDisplay",
     "KernelWeightsDisplay",
     "RegularizationPathDisplay",
+    "ZonotopeDisplay",
 ]
