@@ -199,7 +199,7 @@ def test_pyscnns_relu_program_has_the_mean_loss(problem, scnn_fit):
     solvers = importlib.import_module("scnn.solvers")
     v, w = scnn_fit(
         "ConvexReLU",
-        lambda model: solvers.AL(model, max_primal_iters=2000, max_dual_iters=200, tol=1e-8, constraint_tol=1e-4),
+        lambda model: solvers.AL(model, max_primal_iters=2000, max_dual_iters=200, tol=1e-8, constraint_tol=1e-8),
         unitize_data=False,
     )
     residual = problem.y - problem.A @ (v - w).ravel()
