@@ -24,6 +24,11 @@ from .labels import coded, labels_of_scores
 from .merging import MergedSamples, merge_samples
 from .rows import described, evaluate_on_rows, gathered, on_blocks
 
+INTERCEPT = """\
+    fit_intercept : bool, default {fit_intercept}
+        Add a constant to every output, outside the penalty: with the squared loss the predictions for targets a y + b
+        are then a f + b. Without, an offset of the targets is paid for with penalised weights."""
+
 ONE_SAMPLE = (
     "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
 )
@@ -89,11 +94,14 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
     """
 
     fit_bias: bool
+    fit_intercept: bool
+    network_: Network
 
     def _check_settings(self) -> None:
         """Check what every fit uses, before the data are touched."""
         as_callback(getattr(self, "callback", None))
         as_flag(self.fit_bias, "fit_bias")
+        as_flag(self.fit_intercept, "fit_intercept")
 
     def _fits_chunks(self, X: Any) -> bool:
         """Say whether `X` holds rows in chunks that `fit` goes through one by one."""
@@ -119,6 +127,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         raise NotImplementedError
+
+    def _predicting_network(self) -> Network:
+        """Return the network whose values, at new samples too, are those of the estimator."""
+        return self.network_
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
@@ -267,7 +279,6 @@ class NetworkModel(Model):
 
     loss: str
     n_threads: int | None
-    network_: Network
     _TASK: str
 
     def _checked_loss(self) -> Loss:
