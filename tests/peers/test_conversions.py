@@ -1,7 +1,7 @@
-"""Each conversion of docs/coming_from.md, by running the package: its optimum is our certified one.
+"""The conversions of docs/coming_from.md, by running the package: its optimum is our certified one.
 
-`python -m pip install '.[peers]'` brings those that live beside NumPy 2; what is not installed is skipped by name. The
-digits that are asked for are those that the other solver has.
+`python -m pip install '.[peers]'` brings all but adelie; what is not installed is skipped by name. The digits that are
+asked for are those that the other solver has.
 """
 
 from __future__ import annotations
