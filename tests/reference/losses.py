@@ -76,25 +76,14 @@ def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, del
 
 def conic_loss(name, Y, F, weights=None, delta=1.0):
     """The weighted loss of an expression F as a conic solver takes it, and the constant that it lacks."""
-    s = np.ones(len(Y)) if weights is None else weights
-    if name == "squared":
-        return 0.5 * cp.sum(cp.multiply(s[:, None], cp.square(F - Y))), 0.0
-    constant = s @ loss_of(name, Y, np.zeros_like(Y), delta) - s @ _plain_at_zero(name, Y, delta)
-    if name == "logistic":
-        loss = cp.sum(cp.multiply(s[:, None], cp.logistic(F) - cp.multiply(Y, F)))
-    elif name == "softmax":
-        loss = cp.sum(cp.multiply(s, cp.log_sum_exp(F, axis=1) - cp.sum(cp.multiply(Y, F), axis=1)))
-    elif name == "huber":
-        loss = 0.5 * cp.sum(cp.multiply(s[:, None], cp.huber(Y - F, delta)))
-    else:
-        loss = cp.sum(cp.multiply(s[:, None], cp.exp(F) - cp.multiply(Y, F)))
-    return loss, constant
-
-
-def _plain_at_zero(name, Y, delta):
-    """What the conic program's loss is at zero, without the constants that make the losses zero at their least."""
-    if name == "huber":
-        return loss_of(name, Y, np.zeros_like(Y), delta)
+    s = np.ones((len(Y), 1)) if weights is None else weights[:, None]
     if name == "softmax":
-        return np.full(len(Y), np.log(Y.shape[1]))
-    return np.full(len(Y), {"logistic": np.log(2), "poisson": 1.0}[name] * Y.shape[1])
+        loss = cp.multiply(s[:, 0], cp.log_sum_exp(F, axis=1) - cp.sum(cp.multiply(Y, F), axis=1))
+        return cp.sum(loss), np.sum(s * xlogy(Y, Y))
+    loss, lacking = {
+        "squared": lambda: (0.5 * cp.square(F - Y), 0.0),
+        "logistic": lambda: (cp.logistic(F) - cp.multiply(Y, F), -entr(Y) - entr(1 - Y)),
+        "huber": lambda: (0.5 * cp.huber(Y - F, delta), 0.0),
+        "poisson": lambda: (cp.exp(F) - cp.multiply(Y, F), xlogy(Y, Y) - Y),
+    }[name]()
+    return cp.sum(cp.multiply(s, loss)), np.sum(s * lacking)
