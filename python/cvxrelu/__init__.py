@@ -14,6 +14,7 @@ from .arrangement.hyperplanes import Arrangement
 from .arrangement.tope_graph import TopeGraph
 from .base import native  # noqa: F401  (first: says what to do when the build is missing)
 from .base.versions import show_versions
+from .estimators import SKOPS_TRUSTED
 from .estimators import __all__ as _ESTIMATORS
 from .estimators.onnx_registry import register_onnx_converters
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "SKOPS_TRUSTED",
     "ActivationPatterns",
     "Arrangement",
     "ArrangementCertificate",

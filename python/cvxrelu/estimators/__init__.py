@@ -32,6 +32,21 @@ __all__ = [
     "ReLURegressorCV",
 ]
 
+#: Types to trust when skops loads a fitted estimator: ``skops.io.load(file, trusted=cvxrelu.SKOPS_TRUSTED)``. They hold
+#: arrays and numbers.
+SKOPS_TRUSTED = [
+    *(f"cvxrelu.{name}" for name in __all__),
+    "cvxrelu.ActivationPatterns",
+    "cvxrelu.GatedPath",
+    "cvxrelu.GatedSolution",
+    "cvxrelu.MKLHistory",
+    "cvxrelu.MKLSolution",
+    "cvxrelu.Network",
+    "cvxrelu.ReLUSolution",
+    "cvxrelu.estimators.certificate.TrainingCertificate",
+    "cvxrelu.estimators.training.GatedFit",
+]
+
 _MODULES = {"GatedReLU": "gated", "MKL": "mkl", "NTK": "ntk", "ReLU": "relu"}
 
 
