@@ -24,6 +24,7 @@ from .gated.solve import beta_max, gated_path, solve_gated
 from .kernels.kernels import masking_kernel, ntk, ntk_weights
 from .kernels.mkl import solve_mkl
 from .kernels.mkl_solution import MKLHistory, MKLSolution
+from .networks.explanation import Explanation
 from .networks.network import Network
 from .patterns.measure import ConeMeasure
 from .patterns.patterns import ActivationPatterns
@@ -50,6 +51,7 @@ __all__ = [
     "Certificate",
     "ConeMeasure",
     "ConvergenceWarning",
+    "Explanation",
     "GatedPath",
     "GatedSolution",
     "MKLHistory",
