@@ -6,7 +6,7 @@ import pytest
 from cvxrelu import Network
 from hypothesis import given
 from hypothesis import strategies as st
-from test_export import networks
+from network_families import networks
 
 NETWORKS = list(networks())
 Z = np.random.default_rng(2).standard_normal((40, 4))

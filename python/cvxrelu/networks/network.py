@@ -176,6 +176,7 @@ class Network:
         Examples
         --------
         >>> import numpy as np
+        >>> from cvxrelu import Network
         >>> network = Network(np.array([[1.0, 0.0], [0.0, -1.0]]), np.array([2.0, 3.0]), output_bias=0.5)
         >>> found = network.explain([1.0, 4.0])
         >>> found.contributions.tolist(), found.intercept.tolist(), network.predict([[1.0, 4.0]]).tolist()
@@ -214,6 +215,7 @@ class Network:
         Examples
         --------
         >>> import numpy as np
+        >>> from cvxrelu import Network
         >>> Network(np.array([[1.0, 2.0], [2.0, 4.0], [0.0, 1.0]]), np.array([1.0, 0.5, 0.0])).prune()
         Network(1 ReLU neurons, 2 features)
         """
