@@ -11,6 +11,7 @@ from .arrangement.cells import ArrangementCertificate, pattern_bound
 from .arrangement.cone_measure import cone_measure
 from .arrangement.enumerate import count_patterns, enumerate_patterns, iter_patterns
 from .arrangement.hyperplanes import Arrangement
+from .arrangement.symmetry import RegionOrbits
 from .arrangement.tope_graph import TopeGraph
 from .base import native  # noqa: F401  (first: says what to do when the build is missing)
 from .base.versions import show_versions
@@ -59,6 +60,7 @@ __all__ = [
     "Network",
     "ReLUPath",
     "ReLUSolution",
+    "RegionOrbits",
     "Regions",
     "RowChunks",
     "TopeGraph",

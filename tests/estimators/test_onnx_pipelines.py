@@ -11,6 +11,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from support import PREDICTORS
 
 runtime = pytest.importorskip("onnxruntime")
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -72,7 +73,7 @@ def assert_exported(model, rows):
     assert not outputs
 
 
-@pytest.mark.parametrize("name", sorted(cvxrelu._ESTIMATORS))
+@pytest.mark.parametrize("name", PREDICTORS)
 def test_a_pipeline_with_a_scaler(name):
     targets = TARGETS["Regressor" if "Regressor" in name else "Classifier"][:2]
     one, several = (pipeline(name, y) for y in targets)

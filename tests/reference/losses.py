@@ -1,12 +1,10 @@
 """The losses of the gated and the ReLU program and their duals, by their definitions."""
 
-import warnings
-
 import cvxpy as cp
 import numpy as np
 from scipy.special import entr, log_softmax, softmax, xlogy
 
-from reference import masked_design
+from reference import conic, masked_design
 
 
 def loss_of(name, Y, F, delta=1.0):
@@ -62,7 +60,7 @@ def objective(name, X, Y, masks, W, beta, *, weights=None, omega=None, ridge=0.0
 
 
 def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0):
-    """The optimal value by a conic solver that knows nothing of this package."""
+    """The optimal value."""
     A = masked_design.blocks(X, masks)
     W = [cp.Variable((X.shape[1], Y.shape[1])) for _ in range(len(A))]
     omega = np.ones(len(A)) if omega is None else omega
@@ -70,7 +68,7 @@ def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, del
     penalty = beta * sum(o * cp.norm(w, "fro") for o, w in zip(omega, W, strict=True))
     if ridge:
         penalty = penalty + 0.5 * ridge * sum(cp.sum_squares(w) for w in W)
-    return solved(loss + penalty, []) + constant
+    return conic.minimum(loss + penalty) + constant
 
 
 def conic_loss(name, Y, F, weights=None, delta=1.0):
@@ -88,14 +86,6 @@ def conic_loss(name, Y, F, weights=None, delta=1.0):
     else:
         loss = cp.sum(cp.multiply(s[:, None], cp.exp(F) - cp.multiply(Y, F)))
     return loss, constant
-
-
-def solved(objective, constraints):
-    """The minimum of a conic program."""
-    tight = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Solution may be inaccurate")  # than 1e-10; 1e-6 is asked of it
-        return cp.Problem(cp.Minimize(objective), constraints).solve(solver=cp.CLARABEL, **tight)
 
 
 def _plain_at_zero(name, Y, delta):

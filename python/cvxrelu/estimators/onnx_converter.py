@@ -16,10 +16,14 @@ from ..gated.losses import LOSSES, Loss, Squared
 from ..kernels.onnx_kernel import add_ntk
 from ..networks.export import layers
 from ..networks.onnx_graph import LEAST_OPSET, Graph, add_network
+from .normal_scores import NormalScores
 
 
 def register(estimator: type) -> None:
-    """Register a class of estimators."""
+    """Register a class of estimators or of transformers."""
+    if issubclass(estimator, NormalScores):
+        update_registered_converter(estimator, "CvxreluNormalScores", _set_type_of_scores, _add_scores)
+        return
     # Pipelines ask for a ZipMap where nobody else does: probabilities are an array all the same.
     options = {"zipmap": [True, False], "raw_scores": [True, False]} if is_classifier(estimator()) else None
     update_registered_converter(
@@ -77,6 +81,35 @@ def _add_estimator(scope: Any, operator: Any, container: Any) -> None:
         results = [graph.cast(_mean(graph, values, loss), dtype)]
     for variable, result in zip(operator.outputs, results, strict=False):  # an estimator around it may want fewer
         graph.end(result, variable.full_name)
+    _extend(container, graph)
+
+
+def _set_type_of_scores(operator: Any) -> None:
+    model = operator.raw_operator
+    check_is_fitted(model)
+    number = FloatTensorType if _dtype(operator.inputs) == np.float32 else DoubleTensorType
+    operator.outputs[0].type = number([None, model.get_feature_names_out().size])
+
+
+def _add_scores(scope: Any, operator: Any, container: Any) -> None:
+    """Add scores as sums of ramps, one between every two knots, from 0 at the lower one to 1 at the upper one."""
+    model, dtype = operator.raw_operator, _dtype(operator.inputs)
+    graph = Graph(scope.get_unique_variable_name)
+    X = graph.node("Concat", *(part.full_name for part in operator.inputs), axis=1)
+    wide = graph.cast(X, np.float64)
+    zero, one = graph.constant(0.0), graph.constant(1.0)
+    columns = []
+    for k, (knots, scores) in enumerate(zip(model.knots_, model.scores_, strict=True)):
+        after = graph.node("Sub", _column(graph, wide, k), graph.constant(knots[:-1]))
+        ramps = graph.node("Div", after, graph.constant(np.diff(knots)))
+        ramps = graph.node("Min", graph.node("Max", ramps, zero), one)
+        columns.append(graph.linear(ramps, np.diff(scores)[:, None], scores[:1]))
+    result = graph.cast(graph.node("Concat", *columns, axis=1), dtype)
+    graph.end(graph.node("Concat", X, result, axis=1) if model.keep else result, operator.outputs[0].full_name)
+    _extend(container, graph)
+
+
+def _extend(container: Any, graph: Graph) -> None:
     container.node_domain_version_pair_sets.add(("", LEAST_OPSET))
     container.nodes.extend(graph.nodes)
     container.initializers.extend(graph.constants)
@@ -96,7 +129,9 @@ def _add_values(graph: Graph, X: str, model: Any) -> str:
     if _is_kernel_machine(model):
         design = graph.with_ones(X, model.n_features_in_) if model.fit_bias else X
         kernel = add_ntk(graph, design, model.X_fit_, model.kind, model.depth)
-        return graph.linear(kernel, model.dual_coef_.reshape(model.X_fit_.shape[0], -1))
+        return graph.linear(
+            kernel, model.dual_coef_.reshape(model.X_fit_.shape[0], -1), np.atleast_1d(model.intercept_)
+        )
     network = model._predicting_network()
     values = add_network(graph, X, layers(network))
     return graph.column(values) if network.w2.ndim == 1 else values

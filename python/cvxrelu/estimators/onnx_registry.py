@@ -1,4 +1,4 @@
-"""The estimators made known to skl2onnx."""
+"""The estimators and the transformer made known to skl2onnx."""
 
 from __future__ import annotations
 

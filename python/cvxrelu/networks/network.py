@@ -26,8 +26,6 @@ _VERSION = 2  # 2 has output_bias and skip; networks without them are written as
 
 _OPTIONAL = ("gates", "output_bias", "skip")
 
-_CHUNK = 1 << 22  # entries of a hidden layer that are held at a time
-
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Network:
@@ -106,7 +104,7 @@ class Network:
         Z : array_like of shape (n_samples, n_features)
             Samples, without the ones column where the network has a bias.
         n_threads : int, optional
-            Threads that evaluate the gates; by default what OpenMP would take.
+            Threads, by default what OpenMP would take; they do not change the bits.
 
         Returns
         -------
@@ -123,28 +121,15 @@ class Network:
             return predict_rows(Z, self)
         dtype = result_dtype(Z)
         Z = as_design(Z, "Z", self.n_features)
-        threads = as_threads(n_threads)
+        gates = self.W1[:0] if self.gates is None else self.gates
         w2 = self.w2 if self.w2.ndim == 2 else self.w2[:, None]
-        output = np.empty((Z.shape[0], w2.shape[1]))
-        rows = max(1, _CHUNK // max(1, self.n_neurons))
-        for start in range(0, Z.shape[0], rows):
-            output[start : start + rows] = self._hidden(Z[start : start + rows], threads) @ w2
+        output = core.evaluate_network(Z, self.W1, gates, w2, self.bias, as_threads(n_threads))
         output = output.reshape(Z.shape[0], *self.w2.shape[1:])
         if self.skip is not None:
             output += Z @ self.skip
         if self.output_bias is not None:
             output += self.output_bias
         return output.astype(dtype, copy=False)
-
-    def _hidden(self, Z: FloatArray, threads: int) -> FloatArray:
-        if self.bias:
-            Z = append_ones(Z)
-        with np.errstate(over="ignore", invalid="ignore"):  # of neurons that are switched off, perhaps
-            hidden = Z @ self.W1.T
-        if self.gates is None:
-            return np.maximum(hidden, 0, out=hidden)
-        np.copyto(hidden, 0.0, where=~self._active(Z, threads))  # no product: 0 times inf is not 0
-        return hidden
 
     def _active(self, Z: FloatArray, threads: int) -> npt.NDArray[np.bool_]:
         """Return which neurons are active at samples, with their ones, (n_samples, n_neurons); decided exactly."""
