@@ -120,7 +120,7 @@ def test_examples_of_the_docstrings_run(name):
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("name", [*cvxrelu.__all__, *cvxrelu._ESTIMATORS])
+@pytest.mark.parametrize("name", sorted({*cvxrelu.__all__, *cvxrelu._ESTIMATORS}))
 def test_examples_of_public_classes_run(name):
     thing = getattr(cvxrelu, name)
     if not inspect.isclass(thing):
@@ -131,7 +131,7 @@ def test_examples_of_public_classes_run(name):
     assert runner.summarize().failed == 0
 
 
-@pytest.mark.parametrize("name", [*cvxrelu.__all__, *cvxrelu._ESTIMATORS])
+@pytest.mark.parametrize("name", sorted({*cvxrelu.__all__, *cvxrelu._ESTIMATORS}))
 def test_documented_parameters_are_those_of_the_signature(name):
     thing = getattr(cvxrelu, name)
     if not callable(thing):

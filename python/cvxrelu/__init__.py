@@ -88,16 +88,19 @@ __all__ = [
     "train_relu",
 ]
 
+if estimators.are_available():  # so that `from cvxrelu import *` brings them
+    __all__ += estimators.__all__
+
 logging.getLogger("cvxrelu").addHandler(logging.NullHandler())
 
 # Pickles, tracebacks and the reference name the package, not the module in which a class happens to stand.
 for _name in __all__:
-    if isinstance(globals()[_name], type):
+    if isinstance(globals().get(_name), type):
         globals()[_name].__module__ = __name__
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ESTIMATORS:  # not in __all__: they need scikit-learn, which the rest of the package does without
+    if name not in _ESTIMATORS:  # imported when asked for: they need scikit-learn, which the rest does without
         raise AttributeError(f"module 'cvxrelu' has no attribute {name!r}")
     return getattr(estimators, name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ SKOPS_TRUSTED = [
 ]
 
 _MODULES = {"GatedReLU": "gated", "MKL": "mkl", "NTK": "ntk", "NormalScores": "normal_scores", "ReLU": "relu"}
+
+
+def are_available() -> bool:
+    """Say whether scikit-learn is there, without importing it."""
+    try:
+        return importlib.util.find_spec("sklearn") is not None
+    except ImportError:
+        return False
 
 
 def __getattr__(name: str) -> Any:
