@@ -1,7 +1,5 @@
 """Bounds over all networks: pricing by walks and by branch and bound, and the certificates made of them."""
 
-import types
-
 import cvxrelu
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from scipy.optimize import minimize
 from strategies import designs
 from support import SECONDS_TO_HEAR_CTRL_C, press_ctrl_c_after
 from test_solve_relu import at_scale
+from torch_like import Linear, ReLU, Tanh, sequential
 
 
 def tree(X, theta, threshold=0.0, max_nodes=100_000):
@@ -317,37 +316,6 @@ def test_networks_with_several_outputs():
         cvxrelu.relu_path(X, Y)
 
 
-class Linear:
-    def __init__(self, weight, bias=None):
-        self.weight, self.bias = FakeTensor(weight), bias
-
-
-class ReLU:
-    pass
-
-
-class Tanh:
-    pass
-
-
-class FakeTensor:
-    def __init__(self, array):
-        self.array = array
-
-    def detach(self):
-        return self
-
-    def cpu(self):
-        return self
-
-    def numpy(self):
-        return self.array
-
-
-def sequential(*layers):
-    return types.SimpleNamespace(children=lambda: iter(layers), state_dict=dict)
-
-
 def test_networks_from_elsewhere():
     X, y = problem()
     W1, w2 = np.eye(3), np.array([1.0, -1.0, 0.5])
@@ -392,7 +360,6 @@ def test_networks_that_are_no_relu_networks():
         ((W1, np.ones(2)), ValueError, "W1 has 3 neurons, but w2 has 2"),
         ((W1, np.array([1, np.nan, 1])), ValueError, "w2 must be finite"),
         (sequential(Linear(W1), Linear(w2[None])), ValueError, "Linear, ReLU and Linear"),
-        (sequential(Linear(W1, bias=w2), ReLU(), Linear(w2[None])), ValueError, "biases"),
         (sequential(Linear(W1), Tanh(), Linear(w2[None])), ValueError, "layers, not Linear, Tanh, Linear"),
         ("network", TypeError, "network must be"),
         ((W1, 1j * w2), TypeError, "w2 must be an array of real numbers, not ndarray of dtype complex128"),
@@ -485,10 +452,3 @@ def test_bounds_from_rows_of_very_different_lengths():
     expected = Pricer(both[0], 1, max_nodes=1000, deadline=np.inf).over_all(both[1], 0.0).bound
     assert pricer.over_all(theta, 0.0).bound == pytest.approx(1e-200 * expected, rel=1e-9)
     assert pricer.walk(theta, X, 0.0)[1] <= 1e-200 * expected * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("part", ["output_bias", "skip"])
-def test_a_network_with_a_linear_part_is_refused_by_name(part):
-    network = cvxrelu.Network(np.eye(2), np.ones(2), **{part: 1.0 if part == "output_bias" else np.ones(2)})
-    with pytest.raises(ValueError, match=f"network has {part}, which is not taken here: pass \\(W1, w2\\)"):
-        cvxrelu.certify(np.eye(2), np.ones(2), network, 0.1)

@@ -220,7 +220,7 @@ def train_relu(
         outlook = f" ({generation.norm.outlook})" if generation.norm is not None and generation.norm.outlook else ""
         warnings.warn(
             f"the duality gap over {solution.scope} is {solution.relative_gap:.1e} relative to the objective at zero, "
-            f"above tol={generation.tol:.1e}: raise max_nodes, max_rounds or max_seconds, or tol{outlook}",
+            f"above tol={generation.tol:.1e}: {_advice(solution.scope, solution.patterns.n_features)}{outlook}",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -232,6 +232,16 @@ def train_relu(
             stacklevel=2,
         )
     return solution
+
+
+def _advice(scope: str, n_features: int) -> str:
+    if scope == "all patterns" and n_features > core.MOST_DIRECTION_FEATURES:
+        return (
+            f"with {n_features} features a bound over all networks is mostly out of reach; gated networks "
+            "(GatedReLURegressor, GatedReLUClassifier, solve_gated) are certified with any number, and "
+            'certificate="given patterns" asks for a bound over the patterns found'
+        )
+    return "raise max_nodes, max_rounds or max_seconds, or tol"
 
 
 _FIRST_ACCURACY = 1e-3  # relative gaps over the list, from the first rounds on
