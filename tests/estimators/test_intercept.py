@@ -188,3 +188,6 @@ def test_constant_targets():
     for name in ("GatedReLURegressor", "ReLURegressor", "NTKRegressor", "MKLRegressor", "GatedReLURegressorCV"):
         model = getattr(cvxrelu, name)(**REGRESSORS[name]).fit(X, np.full(len(X), 7.25))
         assert_allclose(model.predict(X), 7.25, rtol=1e-12)
+    chunks = cvxrelu.GatedReLURegressor(**GATED).fit(RowChunks([X[:9], X[9:]]), np.full(len(X), 0.1))
+    assert_allclose(chunks.predict(X), 0.1, rtol=1e-12)
+    assert chunks.certificate_.converged

@@ -363,3 +363,31 @@ def bad_calls():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("form", ["beta", "simplex"])
+@pytest.mark.parametrize("outputs", [(), (2,)])
+def test_unpenalised_columns(form, outputs):
+    rng = np.random.default_rng(0)
+    X, s = rng.standard_normal((30, 2)), rng.uniform(0.5, 2, 30)
+    y = (100 + np.abs(X[:, :1]) + rng.standard_normal((30, *(outputs or (1,))))).reshape(30, *outputs)
+    patterns = cvxrelu.sample_patterns(X, 12, random_state=0)
+    Z = np.column_stack([np.ones(30), X[:, 0]])
+    beta = 0.1 * cvxrelu.beta_max(X, y, patterns, unpenalised=Z, sample_weight=s)
+    eta = rng.dirichlet(np.ones(len(patterns)))
+    found = cvxrelu.solve_mkl(X, y, patterns, beta, form=form, unpenalised=Z, sample_weight=s, init=eta, tol=1e-9)
+    # Iteration 1 is kernel ridge regression with the first weights beside Z: the bordered system.
+    K = cvxrelu.masking_kernel(X, patterns, eta)
+    bordered = np.block([[K + beta * np.diag(1 / s), Z], [Z.T, np.zeros((2, 2))]])
+    solved = np.linalg.solve(bordered, np.vstack([y.reshape(30, -1), np.zeros((2, *(outputs or (1,))))]))
+    ridge = 0.5 * beta * (np.vdot(y, solved[:30].reshape(y.shape)) + (eta.sum() if form == "beta" else 0))
+    assert found.history.kernel_objective[0] == pytest.approx(ridge, rel=1e-8)
+    assert (np.diff(found.history.kernel_objective) < 1e-9 * ridge).all()
+    group = cvxrelu.solve_gated(X, y, patterns, found.group_beta, unpenalised=Z, sample_weight=s, tol=1e-10)
+    np.testing.assert_allclose(found.predict(X, unpenalised=Z), group.predict(X, unpenalised=Z), atol=1e-3)
+    np.testing.assert_allclose(found.to_network().predict(X), found.predict(X, unpenalised=Z), rtol=1e-12)
+    assert np.abs(Z.T @ found.dual).max() < 1e-10
+    residual = s @ ((y - found.predict(X, unpenalised=Z)) ** 2).reshape(30, -1)
+    total = found.penalty_sum
+    penalty = beta * total if form == "beta" else 0.5 * beta * total**2
+    assert found.objective == pytest.approx(0.5 * residual.sum() + penalty, rel=1e-9)

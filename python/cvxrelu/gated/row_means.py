@@ -62,6 +62,9 @@ class RowMeans:
         mean = rest / self._total
         correlations = np.asfortranarray(correlations - np.kron(mean[:, None], self._rows))
         rr = max(float(scalars[0]) - self._total * float(mean @ mean), 0.0)
+        if yy is None and rr <= (16 * np.finfo(float).eps) ** 2 * float(scalars[2]):
+            # What rounding leaves of targets that are all alike is nothing to fit.
+            rr, correlations = 0.0, np.zeros_like(correlations)
         fitted = float(np.vdot(coef.blocks, correlations[:, coef.active])) if coef.active.size else 0.0
         coef = dataclasses.replace(coef, intercept=coef.intercept + np.stack([0 * mean, mean]))
         return Iterate(coef, correlations, rr, rr + fitted, rr if yy is None else yy)

@@ -22,6 +22,7 @@
 #include "cvxrelu/kernels/mkl.hpp"
 #include "cvxrelu/kernels/ntk.hpp"
 #include "cvxrelu/losses/losses.hpp"
+#include "cvxrelu/losses/unpenalised.hpp"
 #include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/masks/masked_design.hpp"
 
