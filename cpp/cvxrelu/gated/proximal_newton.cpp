@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/gated/huber_newton.hpp"
 #include "cvxrelu/gated/loss_newton.hpp"
 #include "cvxrelu/gated/working_set.hpp"
 
@@ -86,6 +87,7 @@ class ProximalNewton {
         monitor_(monitor),
         quiet_(monitor),
         newton_(problem.loss),
+        huber_(problem.design, problem.loss),
         at_zero_(problem.objective_at_zero()),
         correlations_(problem.block_size(), problem.design.n_patterns()),
         working_set_(problem.design.n_patterns()) {}
@@ -145,6 +147,7 @@ class ProximalNewton {
     working_set_.assign(iterate.active());
     damping_ = kFirstDamping;
 
+    Idleness idleness(at_zero_);
     Run result;
     for (Index iteration = 0;; ++iteration) {
       fit(iterate);
@@ -157,6 +160,7 @@ class ProximalNewton {
                               n_active,       problem.beta,      &iterate.coef};
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) return result;
+      if (idleness.over(result.gap)) return result;
 
       const Vector violation =
           correlations_.colwise().norm().transpose().cwiseQuotient(problem.beta * problem.group_weights);
@@ -178,6 +182,16 @@ class ProximalNewton {
     const RestrictedDesign design(problem.design, working_set);
     const WordMatrix words = words_of(working_set);
     Matrix W = columns(iterate.coef, working_set), correlations(W.rows(), W.cols());
+    if (std::isfinite(problem.loss.cap())) {
+      const auto gap_of = [&](const Matrix& coef) {
+        for (std::size_t a = 0; a < working_set.size(); ++a)
+          iterate.coef.col(working_set[a]) = coef.col(static_cast<Index>(a));
+        fit(iterate);
+        design.correlations<double>(residual_, correlations);
+        return total_gap(problem.loss, penalty, iterate, fitted_, residual_, correlations, &working_set).gap;
+      };
+      if (huber_.solve(penalty.problem, working_set, Matrix(fitted_), W, tol, gap_of)) return;
+    }
     for (int step = 0; step < kSteps; ++step) {
       design.correlations<double>(residual_, correlations);
       const double gap = total_gap(problem.loss, penalty, iterate, fitted_, residual_, correlations, &working_set).gap;
@@ -258,9 +272,11 @@ class ProximalNewton {
     result.beta = problem.beta;
     result.relative_gap = relative(run.gap.gap);
     result.converged = run.converged;
-    result.n_newton += newton_.n_steps();
-    result.n_cg += newton_.n_cg();
+    result.n_newton += newton_.n_steps() + huber_.n_steps();
+    result.n_cg += newton_.n_cg() + huber_.n_cg();
+    result.n_direct += huber_.n_direct();
     newton_ = LossNewton(problem_.loss);
+    huber_.forget_counts();
     return result;
   }
 
@@ -272,6 +288,7 @@ class ProximalNewton {
   Monitor& monitor_;
   Quiet quiet_;
   LossNewton newton_;
+  HuberNewton huber_;
   double at_zero_;
   Matrix fitted_, residual_;  // of the iterate
   Matrix correlations_;

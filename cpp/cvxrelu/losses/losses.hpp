@@ -17,6 +17,7 @@
 // The residual R = -gradient is a point of that domain, and so is s R for 0 <= s <= 1.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -48,7 +49,11 @@ class Loss {
   /// Whether `curvature` is the Hessian where damping does not raise it: not for several outputs, and not for Huber.
   virtual bool curvature_is_exact() const = 0;
 
+  /// The largest residual of a sample with weight 1: Huber's delta, infinite for other losses.
+  virtual double cap() const { return std::numeric_limits<double>::infinity(); }
+
   const Matrix& targets() const { return Y_; }
+  const Vector& weights() const { return weights_; }
 
  protected:
   Loss(const MatrixView& Y, const VectorView& weights) : Y_(Y), weights_(weights) {}
