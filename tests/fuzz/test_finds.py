@@ -1,9 +1,11 @@
 """What the fuzzer found, each with the right value; and its first cases."""
 
+import warnings
+
 import cvxrelu as c
 import numpy as np
 import pytest
-from reference import relu_losses
+from reference import losses, relu_losses
 
 from .cases import CASES
 from .run import run
@@ -114,3 +116,48 @@ def test_a_ridge_that_rounding_outweighs_is_refused():
     with pytest.raises(ValueError, match="ridge is too small beside X"):
         c.solve_gated(X, y, P, 1e149, ridge=1e270)
     assert c.solve_gated(X, y, P, 1e149, ridge=1e290).converged
+
+
+@pytest.mark.parametrize("delta", [1.0, 1e-2, 1e-3])
+def test_work_for_huber_losses_does_not_grow_as_delta_falls(delta):
+    # It took 24,842 Newton steps and 2.4 million conjugate-gradient iterations for these 144 coefficients at 1e-3.
+    rng = R(0)
+    X, Y = rng.standard_normal((26, 3)), rng.standard_normal((26, 3))
+    P = c.sample_patterns(X, 18, random_state=0)
+    settings = {"loss": "huber", "delta": delta}
+    beta = 0.01 * c.beta_max(X, Y, P, **settings)
+    solution = c.solve_gated(X, Y, P, beta, **settings)
+    assert solution.converged
+    assert solution.n_newton <= 600
+    assert solution.n_cg <= 2000
+    right = losses.optimum("huber", X, Y, P.to_dense(), beta, delta=delta)
+    assert solution.objective == pytest.approx(right, rel=1e-5)
+
+
+def test_passes_end_where_rounding_is_all_that_is_left():
+    # A hundred thousand passes were made in which neither the objective nor the gap fell.
+    X, y, P = problem()
+    with pytest.warns(c.ConvergenceWarning):
+        solution = c.solve_gated(X, y, P, 0.1 * c.beta_max(X, y, P), tol=1e-30, max_iter=10**6)
+    assert solution.n_iter < 500
+    assert solution.relative_gap < 1e-12
+
+
+def test_targets_that_unpenalised_columns_fit_may_be_of_any_size():
+    X, _, P = problem()
+    solution = c.solve_gated(X, np.full(20, 1e200), P, 1.0, unpenalised=np.ones((20, 1)))
+    assert (solution.objective, solution.gap) == (0, 0)
+    np.testing.assert_allclose(solution.unpenalised_coef, [1e200])
+
+
+def test_a_poisson_loss_beyond_float64_leaves_numbers():
+    rng = R(0)
+    X, y = 1e11 * rng.standard_normal((40, 2)), np.floor(5 * rng.uniform(0, 1, 40))
+    P = c.sample_patterns(X, 13, random_state=0)
+    weights = 10.0 ** rng.integers(-6, 7, 40)
+    settings = {"loss": "poisson", "sample_weight": weights}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", c.ConvergenceWarning)
+        solution = c.solve_gated(X, y, P, 0.01 * c.beta_max(X, y, P, **settings), **settings)
+    assert np.isfinite(solution.blocks).all()
+    assert np.isfinite(solution.objective)

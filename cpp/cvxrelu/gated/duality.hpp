@@ -9,6 +9,9 @@
 //     beta omega_i ||W_i|| + ridge/2 ||W_i||^2 - <W_i, A_i' T> + (||A_i' T|| - beta omega_i)_+^2 / (2 ridge).
 #pragma once
 
+#include <algorithm>
+#include <limits>
+
 #include "cvxrelu/gated/group_lasso.hpp"
 
 namespace cvxrelu {
@@ -17,6 +20,27 @@ struct DualityGap {
   double primal = 0;
   double gap = 0;
   double scale = 1;  // s: the dual point is s R, or s T
+};
+
+/// Tells when passes lead nowhere, because rounding is all that is left: a gap need not fall in every one of them, but
+/// then the objective does.
+class Idleness {
+ public:
+  explicit Idleness(double objective_at_zero) : rounding_(1e-14 * objective_at_zero) {}
+
+  bool over(const DualityGap& at) {
+    const bool better = at.primal < primal_ - rounding_ || at.gap < 0.99 * gap_;
+    primal_ = std::min(primal_, at.primal);
+    gap_ = std::min(gap_, at.gap);
+    passes_ = better ? 0 : passes_ + 1;
+    return passes_ >= kMostPasses;
+  }
+
+ private:
+  static constexpr int kMostPasses = 20;
+  double rounding_;
+  double primal_ = std::numeric_limits<double>::infinity(), gap_ = std::numeric_limits<double>::infinity();
+  int passes_ = 0;
 };
 
 /// `correlations.col(k)` is vec(A_i' R) for i = groups[k], or i = k when `groups` is null. A list of groups that is

@@ -141,6 +141,7 @@ class Solver {
     Run result;
     Matrix best;  // coefficients with the least objective so far
     double least = std::numeric_limits<double>::infinity();
+    Idleness idleness(problem.objective_at_zero());
     for (Index iteration = 0;; ++iteration) {
       if (!working_set_.empty()) iterate.refresh(problem);
       screening.correlations(iterate.residual, correlations_);
@@ -173,6 +174,7 @@ class Solver {
                               n_active,       problem.beta,      &iterate.coef};
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) break;
+      if (idleness.over(result.gap)) break;
 
       Vector violation = Vector::Zero(problem.design.n_patterns());  // what is screened stays out
       for (Index k = 0; k < screening.size(); ++k)

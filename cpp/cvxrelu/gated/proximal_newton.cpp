@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/gated/huber_newton.hpp"
 #include "cvxrelu/gated/loss_newton.hpp"
 #include "cvxrelu/gated/working_set.hpp"
 
@@ -93,6 +94,7 @@ class ProximalNewton {
         monitor_(monitor),
         quiet_(monitor),
         newton_(problem.loss),
+        huber_(problem.design, problem.loss),
         fit_(problem.fit_at_zero()),
         at_zero_(problem.loss.value(fit_.outputs)),
         correlations_(problem.block_size(), problem.design.n_patterns()),
@@ -153,6 +155,7 @@ class ProximalNewton {
     working_set_.assign(iterate.active());
     damping_ = kFirstDamping;
 
+    Idleness idleness(at_zero_);
     Run result;
     for (Index iteration = 0;; ++iteration) {
       fit(iterate);
@@ -165,6 +168,7 @@ class ProximalNewton {
                               n_active,       problem.beta,      &iterate.coef};
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) return result;
+      if (idleness.over(result.gap)) return result;
 
       const Vector violation =
           correlations_.colwise().norm().transpose().cwiseQuotient(problem.beta * problem.group_weights);
@@ -186,6 +190,16 @@ class ProximalNewton {
     const RestrictedDesign design(problem.design, working_set);
     const WordMatrix words = words_of(working_set);
     Matrix W = columns(iterate.coef, working_set), correlations(W.rows(), W.cols());
+    if (std::isfinite(problem.loss.cap())) {
+      const auto gap_of = [&](const Matrix& coef) {
+        for (std::size_t a = 0; a < working_set.size(); ++a)
+          iterate.coef.col(working_set[a]) = coef.col(static_cast<Index>(a));
+        fit(iterate);
+        design.correlations<double>(residual_, correlations);
+        return total_gap(problem.loss, penalty, iterate, fit_.outputs, residual_, correlations, &working_set).gap;
+      };
+      if (huber_.solve(penalty.problem, working_set, Matrix(fit_.outputs), W, tol, gap_of)) return;
+    }
     for (int step = 0; step < kSteps; ++step) {
       design.correlations<double>(residual_, correlations);
       const double gap =
@@ -270,9 +284,11 @@ class ProximalNewton {
     result.beta = problem.beta;
     result.relative_gap = relative(run.gap.gap);
     result.converged = run.converged;
-    result.n_newton += newton_.n_steps();
-    result.n_cg += newton_.n_cg();
+    result.n_newton += newton_.n_steps() + huber_.n_steps();
+    result.n_cg += newton_.n_cg() + huber_.n_cg();
+    result.n_direct += huber_.n_direct();
     newton_ = LossNewton(problem_.loss);
+    huber_.forget_counts();
     return result;
   }
 
@@ -284,6 +300,7 @@ class ProximalNewton {
   Monitor& monitor_;
   Quiet quiet_;
   LossNewton newton_;
+  HuberNewton huber_;
   CompletedFit fit_;  // of the iterate
   double at_zero_;
   Matrix residual_;  // of the iterate

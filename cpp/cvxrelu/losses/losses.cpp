@@ -16,7 +16,7 @@ constexpr double kOutside = std::numeric_limits<double>::infinity();  // of the 
 
 double x_log_x(double x) { return x > 0 ? x * std::log(x) : 0; }
 
-double above(double rounding, double value) { return value > rounding ? value : 0; }
+double above(double rounding, double value) { return value <= rounding ? 0 : value; }  // not a number stays so
 
 struct Logistic {
   static constexpr double kRounded = kRounding;
@@ -110,6 +110,12 @@ class Elementwise final : public Loss {
   }
   bool curvature_is_exact() const override { return Scalar::kSmooth && Y_.cols() == 1; }
   bool couples_outputs() const override { return false; }
+  double cap() const override {
+    if constexpr (Scalar::kSmooth)
+      return Loss::cap();
+    else
+      return scalar_.delta;
+  }
 
  private:
   template <class Entry>

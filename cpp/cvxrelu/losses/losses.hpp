@@ -17,6 +17,7 @@
 // The residual R = -gradient is a point of that domain, and so is s R for 0 <= s <= 1.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -52,7 +53,11 @@ class Loss {
   /// Whether it is no sum over the outputs.
   virtual bool couples_outputs() const = 0;
 
+  /// The largest residual of a sample with weight 1: Huber's delta, infinite for other losses.
+  virtual double cap() const { return std::numeric_limits<double>::infinity(); }
+
   const Matrix& targets() const { return Y_; }
+  const Vector& weights() const { return weights_; }
 
  protected:
   Loss(const MatrixView& Y, const VectorView& weights) : Y_(Y), weights_(weights) {}

@@ -144,6 +144,8 @@ class ExactProgram:
 
     def _require_held(self) -> None:
         """Refuse problems whose results float64 does not hold in the user's units."""
+        if self._at_zero() == 0:
+            self.objective_scale = 1.0  # so are all objectives, in units that need not be held
         require_held(self._at_zero(), self.objective_scale, "y and weights", "the objective at zero")
         require_held(1.0, self.beta_scale, "X, y and weights", "beta_max")
         require_held(self.y_scale, 1 / self.X_scale, "ratios of y to X", "a coefficient")
