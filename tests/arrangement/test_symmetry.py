@@ -9,8 +9,9 @@ from fractions import Fraction as F
 import numpy as np
 import pytest
 from arrangement_families import gaussian, resonance, type_b
-from cvxrelu import Arrangement
+from cvxrelu import Arrangement, ArrangementTooLargeError
 from cvxrelu.arrangement.permutations import PermutationGroup
+from cvxrelu.base.native import core
 from test_affine import differences
 
 
@@ -197,8 +198,33 @@ def test_progress():
     assert Arrangement(rows).orbits(generators, callback=told.append).n_regions == 11292
     assert [state["rank"] for state in told] == sorted(state["rank"] for state in told)
     assert told[-1]["rank"] == 4 and all(state["done"] <= state["flats"] for state in told)
+    with pytest.raises(ArrangementTooLargeError, match="at flats of rank 2"):
+        _ = Arrangement(rows).orbits(generators, callback=lambda state: state["rank"] == 2).n_regions
     with pytest.raises(TypeError, match="callback must be callable"):
         Arrangement(rows).orbits(generators, callback=1)
+
+
+def test_many_equal_images():
+    """Of the subsets of 14 coordinates only their sizes matter."""
+    d = 14
+    orbits = Arrangement(np.eye(d)).orbits([[1, 0, *range(2, d)], np.roll(np.arange(d), 1), [~0, *range(1, d)]])
+    assert orbits.whitney_numbers == tuple((-1) ** k * math.comb(d, k) for k in range(d + 1))
+    assert orbits.order == 2**d * math.factorial(d)
+    with pytest.raises(ValueError, match="the group has"):
+        _ = orbits.n_orbits
+
+
+def test_border_refuses_what_is_no_permutation():
+    cells = core.Arrangement(np.eye(3), 0.0, False)
+    for images, fixed in [([[0, 1]], [0]), ([[0, 1, 3]], [0]), ([[0, -1, 2]], [0]), ([[0, 1, 2]], [0, 0])]:
+        with pytest.raises(ValueError, match="must be"):
+            core.FlatOrbits(cells, [core.StabilizerLevel(images, fixed)])
+    orbits = core.FlatOrbits(cells, [])
+    with pytest.raises(ValueError, match="has not finished"):
+        _ = orbits.whitney_numbers
+    while not orbits.finished:
+        orbits.advance(1, 2)
+    assert orbits.whitney_numbers == [1, 3, 3, 1]
 
 
 def test_groups():

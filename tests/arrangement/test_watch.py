@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 from arrangement_families import gaussian, resonance
-from cvxrelu import Arrangement, count_patterns, enumerate_patterns, pattern_bound
+from cvxrelu import Arrangement, ArrangementTooLargeError, count_patterns, enumerate_patterns, pattern_bound
 from test_affine import differences
 
 
@@ -48,7 +48,11 @@ def test_degenerate_and_affine_searches():
     assert count_patterns(np.eye(1), callback=told.append) == 2
 
 
-def test_a_callback_that_raises_ends_the_search():
+def test_a_callback_ends_the_search():
+    for search in (count_patterns, enumerate_patterns, lambda X, callback: Arrangement(X, callback=callback).n_regions):
+        with pytest.raises(ArrangementTooLargeError, match=r"stopped the search at \d+ cells.* at most 1.33586e\+06"):
+            search(gaussian(40, 6), callback=lambda state: state["n_cells"] > 1000)
+
     def stop(state):
         if state["n_cells"] > 0:
             raise Stopped(state["n_cells"])

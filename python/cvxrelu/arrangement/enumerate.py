@@ -100,8 +100,8 @@ def enumerate_patterns(
     callback : callable, optional
         Told of the search before it begins and about ten times a second, with a dict: `n_cells` found so far (of both
         sides of infinity where there are offsets), the `share` of what was to be searched at most, the `bound` of cells
-        that there may be, and the `bytes` that these would take. An exception that it raises ends the search. The
-        logger "cvxrelu" is told as much, at level INFO, every ten seconds.
+        that there may be, and the `bytes` that these would take. Where it returns True the search ends with
+        ArrangementTooLargeError. The logger "cvxrelu" is told as much, at level INFO, every ten seconds.
 
     Returns
     -------

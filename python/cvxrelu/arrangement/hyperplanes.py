@@ -299,7 +299,7 @@ class Arrangement(Characteristic):
             factor, or with ~k for k the opposite of row k. With offsets the map is affine.
         callback : callable, optional
             Told of the flats whose orbits are looked for, with a dict: their `rank`, how many `flats` there are up to
-            symmetry, and how many are `done`.
+            symmetry, and how many are `done`. Where it returns True the search ends with ArrangementTooLargeError.
 
         Returns
         -------

@@ -92,8 +92,9 @@ class RegionOrbits(Characteristic):
         orbits = core.FlatOrbits(cells, chain)
         while not orbits.finished:
             orbits.advance(_PIECE, self._threads)
-            if self._callback is not None:
-                self._callback({"rank": orbits.rank, "flats": orbits.orbits, "done": orbits.done})
+            state = {"rank": orbits.rank, "flats": orbits.orbits, "done": orbits.done}
+            if self._callback is not None and self._callback(state):
+                raise ArrangementTooLargeError(f"callback stopped the search at flats of rank {orbits.rank}")
         numbers = [(-1) ** k * number for k, number in enumerate(orbits.whitney_numbers)]
         return tuple(without_infinity(numbers) if self._affine else numbers)
 
