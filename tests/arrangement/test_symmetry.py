@@ -12,6 +12,8 @@ from arrangement_families import gaussian, resonance, type_b
 from cvxrelu import Arrangement, ArrangementTooLargeError
 from cvxrelu.arrangement.permutations import PermutationGroup
 from cvxrelu.base.native import core
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_affine import differences
 
 
@@ -115,6 +117,35 @@ def test_numbers_far_beyond_a_list():
 def test_resonance_8():
     rows, generators = resonance_group(8)
     assert Arrangement(rows, n_threads=1).orbits(generators).n_regions == 419_172_756_930
+
+
+@st.composite
+def closed_rows(draw):
+    """The images of some vectors under signed permutations of the coordinates, and these as permutations of them."""
+    d = draw(st.integers(2, 3))
+    moves = []
+    for _ in range(draw(st.integers(1, 2))):
+        order = draw(st.permutations(range(d)))
+        signs = np.array(draw(st.lists(st.sampled_from([1, -1]), min_size=d, max_size=d)))
+        moves.append(lambda row, order=order, signs=signs: signs * row[list(order)])
+    rows = draw(st.lists(st.lists(st.integers(-2, 2), min_size=d, max_size=d).map(tuple), min_size=1, max_size=3))
+    rows = list(dict.fromkeys(rows))
+    for row in rows:
+        for move in moves:
+            image = tuple(move(np.array(row)).tolist())
+            if image not in rows and tuple(-x for x in image) not in rows:
+                rows.append(image)
+    return np.array(rows), [images(np.array(rows), move) for move in moves]
+
+
+@settings(deadline=None, max_examples=30)
+@given(closed_rows())
+def test_signed_permutations_of_coordinates(arrangement):
+    rows, generators = arrangement
+    whole = Arrangement(rows, n_threads=1)
+    orbits = whole.orbits(generators)
+    assert orbits.characteristic_polynomial == whole.characteristic_polynomial
+    assert orbits.n_orbits == len(listed_orbits(whole, generators))
 
 
 def test_subgroups_and_no_group():
