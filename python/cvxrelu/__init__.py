@@ -16,7 +16,9 @@ from .arrangement.symmetry import RegionOrbits
 from .arrangement.tope_graph import TopeGraph
 from .base import native  # noqa: F401  (first: says what to do when the build is missing)
 from .base.versions import show_versions
+from .estimators import SKOPS_TRUSTED
 from .estimators import __all__ as _ESTIMATORS
+from .estimators.onnx_registry import register_onnx_converters
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .gated.search import train_gated
 from .gated.solution import GatedPath, GatedSolution
@@ -24,6 +26,7 @@ from .gated.solve import beta_max, gated_path, solve_gated
 from .kernels.kernels import masking_kernel, ntk, ntk_weights
 from .kernels.mkl import solve_mkl
 from .kernels.mkl_solution import MKLHistory, MKLSolution
+from .networks.explanation import Explanation
 from .networks.network import Network
 from .patterns.measure import ConeMeasure
 from .patterns.patterns import ActivationPatterns
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "SKOPS_TRUSTED",
     "ActivationPatterns",
     "Arrangement",
     "ArrangementCertificate",
@@ -50,6 +54,7 @@ __all__ = [
     "Certificate",
     "ConeMeasure",
     "ConvergenceWarning",
+    "Explanation",
     "GatedPath",
     "GatedSolution",
     "MKLHistory",
@@ -73,6 +78,7 @@ __all__ = [
     "ntk",
     "ntk_weights",
     "pattern_bound",
+    "register_onnx_converters",
     "relu_beta_max",
     "relu_path",
     "sample_patterns",
@@ -84,16 +90,19 @@ __all__ = [
     "train_relu",
 ]
 
+if estimators.are_available():  # so that `from cvxrelu import *` brings them
+    __all__ += estimators.__all__
+
 logging.getLogger("cvxrelu").addHandler(logging.NullHandler())
 
 # Pickles, tracebacks and the reference name the package, not the module in which a class happens to stand.
 for _name in __all__:
-    if isinstance(globals()[_name], type):
+    if isinstance(globals().get(_name), type):
         globals()[_name].__module__ = __name__
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ESTIMATORS:  # not in __all__: they need scikit-learn, which the rest of the package does without
+    if name not in _ESTIMATORS:  # imported when asked for: they need scikit-learn, which the rest does without
         raise AttributeError(f"module 'cvxrelu' has no attribute {name!r}")
     return getattr(estimators, name)
 

@@ -15,6 +15,7 @@ __all__: list[str] = [
     "build_info",
     "cone_measure",
     "default_threads",
+    "evaluate_network",
     "find_patterns",
     "fit_unpenalised",
     "group_lasso_bound",
@@ -22,6 +23,7 @@ __all__: list[str] = [
     "least_distance",
     "loss_divergence",
     "loss_gap",
+    "loss_hessian_product",
     "loss_residual",
     "masked_correlations",
     "masked_fitted",
@@ -253,6 +255,18 @@ def default_threads() -> int:
     Threads used when none are asked for.
     """
 
+def evaluate_network(
+    Z: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    W1: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    w2: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    bias: bool,
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
+    """
+    Values of a two-layer network; gates without rows make it a ReLU network.
+    """
+
 def find_patterns(
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     wanted: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
@@ -262,15 +276,15 @@ def find_patterns(
     """
 
 def fit_unpenalised(
-    y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     loss: str,
     delta: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    offset: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]:
+    offset: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
     """
-    The best coefficients of columns that are added to given outputs.
+    The best coefficients of orthonormal columns that are added to given outputs.
     """
 
 def group_lasso_bound(
@@ -336,12 +350,25 @@ def loss_gap(
     *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     dual: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> tuple[float, float, float]:
     """
     Objective, duality gap and the factor that makes the dual point feasible.
+    """
+
+def loss_hessian_product(
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    fitted: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    direction: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
+    """
+    The Hessian of a loss times a direction.
     """
 
 def loss_residual(
@@ -464,6 +491,7 @@ def reweight_kernels(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     beta: typing.SupportsFloat | typing.SupportsIndex,
     eta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     *,
@@ -543,6 +571,7 @@ def solve_with_loss(
     *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     tol: typing.SupportsFloat | typing.SupportsIndex,
     max_iter: typing.SupportsInt | typing.SupportsIndex,

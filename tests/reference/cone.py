@@ -1,11 +1,10 @@
 """Cones of activation patterns by their definitions: projections, cells, the ReLU program."""
 
-import warnings
-
 import cvxpy as cp
 import numpy as np
 from scipy.optimize import nnls
 
+from . import conic
 from .arrangement import patterns
 
 
@@ -31,7 +30,7 @@ def cells(X):
 
 
 def optimum(X, y, masks, beta):
-    """The optimal value of the ReLU program over the patterns, by a conic solver that knows nothing of this package."""
+    """The optimal value of the ReLU program over the patterns."""
     fit, penalty, constraints = 0, 0, []
     for mask in masks.T:
         B = np.where(mask[:, None], 1.0, -1.0) * X
@@ -40,11 +39,7 @@ def optimum(X, y, masks, beta):
             fit = fit + sign * (mask[:, None] * X) @ u
             penalty = penalty + cp.norm(u)
             constraints.append(B @ u >= 0)
-    problem = cp.Problem(cp.Minimize(0.5 * cp.sum_squares(fit - y) + beta * penalty), constraints)
-    tight = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Solution may be inaccurate")
-        return problem.solve(solver=cp.CLARABEL, **tight)
+    return conic.minimum(0.5 * cp.sum_squares(fit - y) + beta * penalty, constraints, tol=1e-11)
 
 
 def objective(X, y, W1, w2, beta):

@@ -3,7 +3,7 @@
 import cvxpy as cp
 import numpy as np
 
-from reference import kernels, masked_design
+from reference import conic, kernels, masked_design
 
 
 def kernel_objective(X, y, masks, eta, beta, form="beta"):
@@ -45,9 +45,6 @@ def simplex_optimum(X, y, masks, mu):
     gram = X @ X.T
     K = sum(e * (gram * np.outer(m, m)) for e, m in zip(eta, masks.T.astype(float), strict=True))
     matrix = cp.Variable((len(y), len(y)), PSD=True)
-    problem = cp.Problem(
-        cp.Minimize(0.5 * mu * cp.matrix_frac(y, matrix)),
-        [cp.sum(eta) == 1, matrix == K + mu * np.eye(len(y))],
+    return conic.minimum(
+        0.5 * mu * cp.matrix_frac(y, matrix), [cp.sum(eta) == 1, matrix == K + mu * np.eye(len(y))], tol=1e-8
     )
-    problem.solve(solver=cp.CLARABEL)
-    return problem.value

@@ -3,12 +3,12 @@
 import cvxpy as cp
 import numpy as np
 
-from reference import cone
-from reference.losses import conic_loss, dual_of, loss_of, residual, solved
+from reference import cone, conic
+from reference.losses import conic_loss, dual_of, loss_of, residual
 
 
 def optimum(name, X, y, masks, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0, unpenalised=None):
-    """The optimal value over the patterns, by a conic solver that knows nothing of this package."""
+    """The optimal value over the patterns."""
     fit, penalty, constraints = 0, 0, []
     omega = np.ones(masks.shape[1]) if omega is None else omega
     for mask, weight in zip(masks.T, omega, strict=True):
@@ -22,7 +22,7 @@ def optimum(name, X, y, masks, beta, *, weights=None, omega=None, ridge=0.0, del
     if unpenalised is not None:
         fit = fit + unpenalised @ cp.Variable((unpenalised.shape[1], 1))
     loss, constant = conic_loss(name, y[:, None], fit, weights, delta)
-    return solved(loss + penalty, constraints) + constant
+    return conic.minimum(loss + penalty, constraints) + constant
 
 
 def objective(name, X, y, blocks, signs, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0, offset=0.0):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .gated import GatedReLUClassifier, GatedReLURegressor
     from .gated_cv import GatedReLUClassifierCV, GatedReLURegressorCV
     from .mkl import MKLClassifier, MKLClassifierCV, MKLRegressor, MKLRegressorCV
+    from .normal_scores import NormalScores
     from .ntk import NTKClassifier, NTKClassifierCV, NTKRegressor, NTKRegressorCV
     from .relu import ReLUClassifier, ReLURegressor
     from .relu_cv import ReLUClassifierCV, ReLURegressorCV
@@ -26,13 +28,37 @@ __all__ = [
     "NTKClassifierCV",
     "NTKRegressor",
     "NTKRegressorCV",
+    "NormalScores",
     "ReLUClassifier",
     "ReLUClassifierCV",
     "ReLURegressor",
     "ReLURegressorCV",
 ]
 
-_MODULES = {"GatedReLU": "gated", "MKL": "mkl", "NTK": "ntk", "ReLU": "relu"}
+#: Types to trust when skops loads a fitted estimator: ``skops.io.load(file, trusted=cvxrelu.SKOPS_TRUSTED)``. They hold
+#: arrays and numbers.
+SKOPS_TRUSTED = [
+    *(f"cvxrelu.{name}" for name in __all__),
+    "cvxrelu.ActivationPatterns",
+    "cvxrelu.GatedPath",
+    "cvxrelu.GatedSolution",
+    "cvxrelu.MKLHistory",
+    "cvxrelu.MKLSolution",
+    "cvxrelu.Network",
+    "cvxrelu.ReLUSolution",
+    "cvxrelu.estimators.certificate.TrainingCertificate",
+    "cvxrelu.estimators.training.GatedFit",
+]
+
+_MODULES = {"GatedReLU": "gated", "MKL": "mkl", "NTK": "ntk", "NormalScores": "normal_scores", "ReLU": "relu"}
+
+
+def are_available() -> bool:
+    """Say whether scikit-learn is there, without importing it."""
+    try:
+        return importlib.util.find_spec("sklearn") is not None
+    except ImportError:
+        return False
 
 
 def __getattr__(name: str) -> Any:
