@@ -65,6 +65,18 @@ def test_a_callback_ends_the_search():
         count_patterns(np.eye(2), callback="print")
 
 
+def test_a_callback_cannot_change_the_rows():
+    X = gaussian(9, 3)
+    expected = enumerate_patterns(X, closed=True)
+
+    def write(state):
+        X[:] = 1.0
+
+    found = enumerate_patterns(X, closed=True, callback=write)
+    assert (X == 1).all() and found.certificate == expected.certificate
+    np.testing.assert_array_equal(found.words, expected.words)
+
+
 def test_the_log(caplog):
     with caplog.at_level(logging.INFO, logger="cvxrelu"):
         assert count_patterns(gaussian(12, 4)) == 464

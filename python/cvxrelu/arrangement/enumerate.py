@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import as_count, as_threads
-from ..base.callbacks import Callback, as_callback
+from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_dask
@@ -150,7 +150,8 @@ def enumerate_patterns(
         cluster.refuse_other_numbers(decimals, tol, closed, offsets)
         cluster.refuse_callback(callback)
         return cluster.enumerate_parts(X, max_patterns=max_patterns, certify=certify, n_threads=n_threads)
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, offsets = out_of_reach(callback, X, offsets)
     problem = prepare(X, decimals, tol, offsets)
     threads = as_threads(n_threads)
     limit = None if max_patterns is None else as_count(max_patterns, "max_patterns")
@@ -332,7 +333,7 @@ def count_patterns(
         cluster.refuse_other_numbers(decimals, tol, closed, offsets)
         cluster.refuse_callback(callback)
         return cluster.count_parts(X, n_threads)
-    as_callback(callback)
+    callback = as_callback(callback)
     problem = prepare(X, decimals, tol, offsets)
     threads = as_threads(n_threads)
     _refuse_rounded(closed, problem.mode)

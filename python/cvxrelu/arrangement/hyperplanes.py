@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator, Sequence
@@ -75,8 +76,10 @@ class Arrangement(Characteristic):
         n_threads: int | None = None,
         callback: Callback | None = None,
     ) -> None:
-        as_callback(callback)
-        self._set_up(prepare(rows, None, None, offsets), offsets is not None, as_threads(n_threads), callback)
+        given, threads = prepare(rows, None, None, offsets), as_threads(n_threads)
+        # A copy, as what is computed later is to belong to the rows that are given now.
+        problem = Problem(dataclasses.replace(given.rows, sums=given.rows.sums.copy()), given.mode, given.tol)
+        self._set_up(problem, offsets is not None, threads, as_callback(callback))
 
     def _set_up(self, problem: Problem, affine: bool, threads: int, callback: Callback | None) -> None:
         self._problem, self._affine, self._threads, self._callback = problem, affine, threads, callback

@@ -56,8 +56,8 @@ class RegionOrbits(Characteristic):
     def __init__(
         self, problem: Problem, affine: bool, generators: Any, threads: int, callback: Callback | None
     ) -> None:
-        as_callback(callback)
-        self._problem, self._affine, self._threads, self._callback = problem, affine, threads, callback
+        self._problem, self._affine, self._threads = problem, affine, threads
+        self._callback = as_callback(callback)
         self.dimension = problem.n_features - affine
         rows = [primitive(row) for row in problem.rows.rational()]
         self._symmetries = _Symmetries(rows)
