@@ -10,5 +10,6 @@ class ConvergenceWarning(UserWarning):
 class ArrangementTooLargeError(MemoryError, ValueError):
     """An enumeration would need more patterns or bytes than allowed.
 
-    Raised before anything is allocated; the message has the count (exact or a bound) and the bytes.
+    Raised before anything is allocated, where the message has the count (exact or a bound) and the bytes; and where a
+    callback asks to stop.
     """

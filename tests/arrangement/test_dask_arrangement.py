@@ -101,6 +101,11 @@ def test_bad_input(client):
     for function in (cvxrelu.count_patterns, cvxrelu.enumerate_patterns, cvxrelu.iter_patterns):
         with pytest.raises(ValueError, match="decimals, tol and closed"):
             function(rows, decimals=3)
+    with pytest.raises(ValueError, match="offsets, decimals"):
+        cvxrelu.iter_patterns(rows, offsets=np.zeros(len(rows)))
+    for function in (cvxrelu.enumerate_patterns, cvxrelu.count_patterns):
+        with pytest.raises(ValueError, match="callback does not apply"):
+            function(rows, callback=print)
     with pytest.raises(cvxrelu.ArrangementTooLargeError, match="max_patterns"):
         cvxrelu.enumerate_patterns(rows, max_patterns=10)
     with pytest.raises(ValueError, match="chunk"):

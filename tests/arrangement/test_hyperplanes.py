@@ -196,6 +196,13 @@ def test_zonotopes():
         Arrangement(X, np.ones(9)).zonotope_vertices()
 
 
+def test_rows_that_change_afterwards():
+    X = gaussian(6, 3)
+    arrangement, orbits = Arrangement(X), Arrangement(X).orbits([])
+    X[:, 2] = 0.0
+    assert arrangement.n_regions == orbits.n_regions == orbits.n_orbits == 32 and arrangement.rank == 3
+
+
 def test_errors():
     arrangement = Arrangement([[1, 0], [0, 0]])
     with pytest.raises(ValueError, match="row 1 is zero"):

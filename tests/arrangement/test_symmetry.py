@@ -9,8 +9,11 @@ from fractions import Fraction as F
 import numpy as np
 import pytest
 from arrangement_families import gaussian, resonance, type_b
-from cvxrelu import Arrangement
+from cvxrelu import Arrangement, ArrangementTooLargeError
 from cvxrelu.arrangement.permutations import PermutationGroup
+from cvxrelu.base.native import core
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_affine import differences
 
 
@@ -116,6 +119,35 @@ def test_resonance_8():
     assert Arrangement(rows, n_threads=1).orbits(generators).n_regions == 419_172_756_930
 
 
+@st.composite
+def closed_rows(draw):
+    """The images of some vectors under signed permutations of the coordinates, and these as permutations of them."""
+    d = draw(st.integers(2, 3))
+    moves = []
+    for _ in range(draw(st.integers(1, 2))):
+        order = draw(st.permutations(range(d)))
+        signs = np.array(draw(st.lists(st.sampled_from([1, -1]), min_size=d, max_size=d)))
+        moves.append(lambda row, order=order, signs=signs: signs * row[list(order)])
+    rows = draw(st.lists(st.lists(st.integers(-2, 2), min_size=d, max_size=d).map(tuple), min_size=1, max_size=3))
+    rows = list(dict.fromkeys(rows))
+    for row in rows:
+        for move in moves:
+            image = tuple(move(np.array(row)).tolist())
+            if image not in rows and tuple(-x for x in image) not in rows:
+                rows.append(image)
+    return np.array(rows), [images(np.array(rows), move) for move in moves]
+
+
+@settings(deadline=None, max_examples=30)
+@given(closed_rows())
+def test_signed_permutations_of_coordinates(arrangement):
+    rows, generators = arrangement
+    whole = Arrangement(rows, n_threads=1)
+    orbits = whole.orbits(generators)
+    assert orbits.characteristic_polynomial == whole.characteristic_polynomial
+    assert orbits.n_orbits == len(listed_orbits(whole, generators))
+
+
 def test_subgroups_and_no_group():
     rows, generators = resonance_group(4)
     arrangement = Arrangement(rows)
@@ -197,8 +229,33 @@ def test_progress():
     assert Arrangement(rows).orbits(generators, callback=told.append).n_regions == 11292
     assert [state["rank"] for state in told] == sorted(state["rank"] for state in told)
     assert told[-1]["rank"] == 4 and all(state["done"] <= state["flats"] for state in told)
+    with pytest.raises(ArrangementTooLargeError, match="at flats of rank 2"):
+        _ = Arrangement(rows).orbits(generators, callback=lambda state: state["rank"] == 2).n_regions
     with pytest.raises(TypeError, match="callback must be callable"):
         Arrangement(rows).orbits(generators, callback=1)
+
+
+def test_many_equal_images():
+    """Of the subsets of 14 coordinates only their sizes matter."""
+    d = 14
+    orbits = Arrangement(np.eye(d)).orbits([[1, 0, *range(2, d)], np.roll(np.arange(d), 1), [~0, *range(1, d)]])
+    assert orbits.whitney_numbers == tuple((-1) ** k * math.comb(d, k) for k in range(d + 1))
+    assert orbits.order == 2**d * math.factorial(d)
+    with pytest.raises(ValueError, match="the group has"):
+        _ = orbits.n_orbits
+
+
+def test_border_refuses_what_is_no_permutation():
+    cells = core.Arrangement(np.eye(3), 0.0, False)
+    for images, fixed in [([[0, 1]], [0]), ([[0, 1, 3]], [0]), ([[0, -1, 2]], [0]), ([[0, 1, 2]], [0, 0])]:
+        with pytest.raises(ValueError, match="must be"):
+            core.FlatOrbits(cells, [core.StabilizerLevel(images, fixed)])
+    orbits = core.FlatOrbits(cells, [])
+    with pytest.raises(ValueError, match="has not finished"):
+        _ = orbits.whitney_numbers
+    while not orbits.finished:
+        orbits.advance(1, 2)
+    assert orbits.whitney_numbers == [1, 3, 3, 1]
 
 
 def test_groups():

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 from arrangement_families import gaussian, resonance
-from cvxrelu import Arrangement, count_patterns, enumerate_patterns, pattern_bound
+from cvxrelu import Arrangement, ArrangementTooLargeError, count_patterns, enumerate_patterns, pattern_bound
 from test_affine import differences
 
 
@@ -48,7 +48,11 @@ def test_degenerate_and_affine_searches():
     assert count_patterns(np.eye(1), callback=told.append) == 2
 
 
-def test_a_callback_that_raises_ends_the_search():
+def test_a_callback_ends_the_search():
+    for search in (count_patterns, enumerate_patterns, lambda X, callback: Arrangement(X, callback=callback).n_regions):
+        with pytest.raises(ArrangementTooLargeError, match=r"stopped the search at \d+ cells.* at most 1.33586e\+06"):
+            search(gaussian(40, 6), callback=lambda state: state["n_cells"] > 1000)
+
     def stop(state):
         if state["n_cells"] > 0:
             raise Stopped(state["n_cells"])
@@ -59,6 +63,18 @@ def test_a_callback_that_raises_ends_the_search():
         assert 0 < stopped.value.args[0] < pattern_bound(40, 6) / 10
     with pytest.raises(TypeError, match="callback must be callable"):
         count_patterns(np.eye(2), callback="print")
+
+
+def test_a_callback_cannot_change_the_rows():
+    X = gaussian(9, 3)
+    expected = enumerate_patterns(X, closed=True)
+
+    def write(state):
+        X[:] = 1.0
+
+    found = enumerate_patterns(X, closed=True, callback=write)
+    assert (X == 1).all() and found.certificate == expected.certificate
+    np.testing.assert_array_equal(found.words, expected.words)
 
 
 def test_the_log(caplog):

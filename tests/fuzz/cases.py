@@ -1,6 +1,7 @@
 """One random call of each public function, and what must be true of what it returns."""
 
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 
 import cvxrelu as c
@@ -276,7 +277,7 @@ def cells(rng):
 
 
 def hyperplanes(rng):
-    """Arrangement and TopeGraph against Zaslavsky's count and each other."""
+    """Arrangement, its cells, orbits and graph, against Zaslavsky's count and each other."""
     problem = Problem(rng, most_rows=7, most_features=3)
     A = c.Arrangement(problem.given_X, **THREADS)
     cells = arrangement.patterns(problem.X)
@@ -286,6 +287,15 @@ def hyperplanes(rng):
     require({tuple(row) for row in A.covectors().tolist()} == {tuple(row) for row in vectors}, "covectors")
     graph = A.tope_graph()
     require(len(graph.words) == A.n_regions, "regions of the graph")
+    rows = [[Fraction(float(x)) for x in row] for row in problem.X]
+    for signs in A.sign_vectors()[:3].tolist():
+        rays = A.cell(signs).rays or [[0] * len(rows[0])]
+        inside = [sum(column) for column in zip(*rays, strict=True)]
+        values = [sum(x * u for x, u in zip(row, inside, strict=True)) for row in rows]
+        require([(v > 0) - (v < 0) for v in values] == signs, "rays of a region")
+    antipodes = A.orbits([[~j for j in range(A.n_rows)]])
+    require(antipodes.n_regions == A.n_regions, "regions by orbits of flats")
+    require(antipodes.n_orbits == max(1, A.n_regions // 2), "orbits of antipodes")
     return True
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import as_count, as_threads
-from ..base.callbacks import Callback, as_callback
+from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_dask
@@ -100,8 +100,8 @@ def enumerate_patterns(
     callback : callable, optional
         Told of the search before it begins and about ten times a second, with a dict: `n_cells` found so far (of both
         sides of infinity where there are offsets), the `share` of what was to be searched at most, the `bound` of cells
-        that there may be, and the `bytes` that these would take. An exception that it raises ends the search. The
-        logger "cvxrelu" is told as much, at level INFO, every ten seconds.
+        that there may be, and the `bytes` that these would take. Where it returns True the search ends with
+        ArrangementTooLargeError. The logger "cvxrelu" is told as much, at level INFO, every ten seconds.
 
     Returns
     -------
@@ -150,7 +150,8 @@ def enumerate_patterns(
         cluster.refuse_other_numbers(decimals, tol, closed, offsets)
         cluster.refuse_callback(callback)
         return cluster.enumerate_parts(X, max_patterns=max_patterns, certify=certify, n_threads=n_threads)
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, offsets = out_of_reach(callback, X, offsets)
     problem = prepare(X, decimals, tol, offsets)
     threads = as_threads(n_threads)
     limit = None if max_patterns is None else as_count(max_patterns, "max_patterns")
@@ -332,7 +333,7 @@ def count_patterns(
         cluster.refuse_other_numbers(decimals, tol, closed, offsets)
         cluster.refuse_callback(callback)
         return cluster.count_parts(X, n_threads)
-    as_callback(callback)
+    callback = as_callback(callback)
     problem = prepare(X, decimals, tol, offsets)
     threads = as_threads(n_threads)
     _refuse_rounded(closed, problem.mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator, Sequence
@@ -75,8 +76,10 @@ class Arrangement(Characteristic):
         n_threads: int | None = None,
         callback: Callback | None = None,
     ) -> None:
-        as_callback(callback)
-        self._set_up(prepare(rows, None, None, offsets), offsets is not None, as_threads(n_threads), callback)
+        given, threads = prepare(rows, None, None, offsets), as_threads(n_threads)
+        # A copy, as what is computed later is to belong to the rows that are given now.
+        problem = Problem(dataclasses.replace(given.rows, sums=given.rows.sums.copy()), given.mode, given.tol)
+        self._set_up(problem, offsets is not None, threads, as_callback(callback))
 
     def _set_up(self, problem: Problem, affine: bool, threads: int, callback: Callback | None) -> None:
         self._problem, self._affine, self._threads, self._callback = problem, affine, threads, callback
@@ -299,7 +302,7 @@ class Arrangement(Characteristic):
             factor, or with ~k for k the opposite of row k. With offsets the map is affine.
         callback : callable, optional
             Told of the flats whose orbits are looked for, with a dict: their `rank`, how many `flats` there are up to
-            symmetry, and how many are `done`.
+            symmetry, and how many are `done`. Where it returns True the search ends with ArrangementTooLargeError.
 
         Returns
         -------

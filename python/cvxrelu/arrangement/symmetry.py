@@ -56,8 +56,8 @@ class RegionOrbits(Characteristic):
     def __init__(
         self, problem: Problem, affine: bool, generators: Any, threads: int, callback: Callback | None
     ) -> None:
-        as_callback(callback)
-        self._problem, self._affine, self._threads, self._callback = problem, affine, threads, callback
+        self._problem, self._affine, self._threads = problem, affine, threads
+        self._callback = as_callback(callback)
         self.dimension = problem.n_features - affine
         rows = [primitive(row) for row in problem.rows.rational()]
         self._symmetries = _Symmetries(rows)
@@ -92,8 +92,9 @@ class RegionOrbits(Characteristic):
         orbits = core.FlatOrbits(cells, chain)
         while not orbits.finished:
             orbits.advance(_PIECE, self._threads)
-            if self._callback is not None:
-                self._callback({"rank": orbits.rank, "flats": orbits.orbits, "done": orbits.done})
+            state = {"rank": orbits.rank, "flats": orbits.orbits, "done": orbits.done}
+            if self._callback is not None and self._callback(state):
+                raise ArrangementTooLargeError(f"callback stopped the search at flats of rank {orbits.rank}")
         numbers = [(-1) ** k * number for k, number in enumerate(orbits.whitney_numbers)]
         return tuple(without_infinity(numbers) if self._affine else numbers)
 

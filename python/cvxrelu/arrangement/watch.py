@@ -9,6 +9,7 @@ from typing import Any
 
 from ..base.arrays import FloatArray, WordArray
 from ..base.callbacks import Callback
+from ..exceptions import ArrangementTooLargeError
 
 _LOGGER = logging.getLogger("cvxrelu")
 
@@ -45,7 +46,9 @@ def _in_pieces(cells: Any, row_bytes: int, callback: Callback | None, search: Ca
     def tell() -> None:
         if callback is not None:
             share = 1.0 - cells.left / most
-            callback({"n_cells": found, "share": share, "bound": most, "bytes": most * row_bytes})
+            if callback({"n_cells": found, "share": share, "bound": most, "bytes": most * row_bytes}):
+                reached = f"{found} cells, of at most {most:.6g}"
+                raise ArrangementTooLargeError(f"callback stopped the search at {reached}, with {share:.1%} of it done")
 
     tell()
     while not cells.finished:
