@@ -49,6 +49,13 @@ def test_estimators_say_what_they_need(name):
     )
 
 
+def test_a_star_brings_the_estimators_where_they_can_be():
+    code = "from cvxrelu import *; print('ReLURegressor' in globals(), 'solve_gated' in globals())"
+    assert run(code).stdout.split() == ["True", "True"]
+    without = run(code, "sklearn")
+    assert without.stdout.split() == ["False", "True"], without.stderr
+
+
 def test_unknown_names_are_attribute_errors():
     import cvxrelu
 

@@ -1,5 +1,6 @@
 """Fitted estimators survive pickle and skops, and predict the same afterwards."""
 
+import importlib
 import pickle
 import warnings
 
@@ -45,6 +46,12 @@ def test_pickle_and_skops(name):
     same(pickle.loads(pickle.dumps(model)).predict(Z), expected)
     skops = pytest.importorskip("skops.io")
     content = skops.dumps(model)
-    types = skops.get_untrusted_types(data=content)
-    assert types and all(kind.startswith("cvxrelu.") for kind in types)
-    same(skops.loads(content, trusted=types).predict(Z), expected)
+    assert set(skops.get_untrusted_types(data=content)) <= set(cvxrelu.SKOPS_TRUSTED)
+    same(skops.loads(content, trusted=cvxrelu.SKOPS_TRUSTED).predict(Z), expected)
+
+
+@pytest.mark.parametrize("name", cvxrelu.SKOPS_TRUSTED)
+def test_types_to_trust_are_there(name):
+    module, _, attribute = name.rpartition(".")
+    kind = getattr(importlib.import_module(module), attribute)
+    assert f"{kind.__module__}.{kind.__qualname__}" == name

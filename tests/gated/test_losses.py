@@ -262,8 +262,6 @@ def test_settings_that_are_refused():
     X, y, patterns = example("huber")
     with pytest.raises(ValueError, match="delta must be finite and above 0"):
         solve("huber", X, y, patterns, 1.0, delta=0.0)
-    with pytest.raises(ValueError, match='unpenalised columns need loss="squared"'):
-        solve("huber", X, y, patterns, 1.0, unpenalised=np.ones((len(y), 1)))
 
 
 def test_ctrl_c_is_heard():

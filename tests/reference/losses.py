@@ -50,21 +50,24 @@ def dual_of(name, Y, T, delta=1.0):
     return value.sum(axis=1)
 
 
-def objective(name, X, Y, masks, W, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0):
+def objective(name, X, Y, masks, W, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0, offset=0.0):
     """sum_j s_j loss(y_j, f_j) + beta sum_i omega_i ||w_i|| + ridge/2 sum_i ||w_i||^2, for W of shape (p, d, c)."""
     norms = np.sqrt((W**2).sum(axis=(1, 2)))
     s = np.ones(len(Y)) if weights is None else weights
     omega = np.ones(len(norms)) if omega is None else omega
-    fit = masked_design.fitted(X, masks, W)
+    fit = masked_design.fitted(X, masks, W) + offset
     return s @ loss_of(name, Y, fit, delta) + beta * omega @ norms + 0.5 * ridge * (norms**2).sum()
 
 
-def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0):
+def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0, unpenalised=None):
     """The optimal value."""
     A = masked_design.blocks(X, masks)
     W = [cp.Variable((X.shape[1], Y.shape[1])) for _ in range(len(A))]
     omega = np.ones(len(A)) if omega is None else omega
-    loss, constant = conic_loss(name, Y, sum(block @ w for block, w in zip(A, W, strict=True)), weights, delta)
+    fit = sum(block @ w for block, w in zip(A, W, strict=True))
+    if unpenalised is not None:
+        fit = fit + unpenalised @ cp.Variable((unpenalised.shape[1], Y.shape[1]))
+    loss, constant = conic_loss(name, Y, fit, weights, delta)
     penalty = beta * sum(o * cp.norm(w, "fro") for o, w in zip(omega, W, strict=True))
     if ridge:
         penalty = penalty + 0.5 * ridge * sum(cp.sum_squares(w) for w in W)
