@@ -35,6 +35,33 @@ def test_torch_predicts_the_same(network):
     assert torch.equal(copy(torch.from_numpy(Z)), module(torch.from_numpy(Z)))
 
 
+def test_a_table_of_decimals_is_exported_off_its_ties_with_decimals(tmp_path):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.round(rng.standard_normal((30, 2)), 1), np.ones(30)])
+    y = np.abs(X[:, 0]) + rng.standard_normal(30)
+
+    def far_apart(**settings):
+        """Predictions of ONNX that are not those of `predict`, and the least cosine of a sample and a gate."""
+        patterns = cvxrelu.enumerate_patterns(X, **settings)
+        beta = 0.01 * cvxrelu.beta_max(X, y, patterns)
+        network = cvxrelu.solve_gated(X, y, patterns, beta, n_threads=1).to_network()
+        network.to_onnx(tmp_path / "network.onnx")
+        session = runtime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])
+        differ = np.abs(session.run(None, {"X": X})[0] - network.predict(X)) > 1e-9
+        lengths = np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(network.gates, axis=1))
+        cosines = np.abs(X @ network.gates.T) / lengths
+        assert not differ[cosines.min(axis=1) > 1e-14].any()
+        return differ.sum(), cosines.min()
+
+    with pytest.warns(UserWarning, match="so thin that no float64 gate"):
+        differ, margin = far_apart()
+    assert margin < 1e-14
+    differ, margin = far_apart(decimals=1)
+    assert differ == 0 and margin > 1e-4
+
+
 def test_torch_is_not_imported_by_the_package():
     code = "import sys; sys.modules['torch'] = None; import cvxrelu; cvxrelu.Network"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=600)

@@ -299,7 +299,8 @@ class Network:
         -----
         The module decides a gate by its rounded product, `predict` exactly: they may differ on a sample that lies on
         the border of a gate, or within rounding of it. So do training samples that are rounded to a few digits beside
-        enumerated gates; sampled gates are rarely so close.
+        enumerated gates, unless they were enumerated with ``decimals=``, which keeps gates off such ties; sampled gates
+        are rarely so close.
 
         Raises
         ------
