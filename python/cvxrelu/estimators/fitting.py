@@ -20,6 +20,7 @@ from ..gated.losses import LOSSES, Loss, Squared, as_loss
 from ..networks.network import Network
 from ..rows.rows import Rows, is_dask, is_rows
 from .callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from .class_weights import with_class_weight
 from .labels import coded, labels_of_scores
 from .merging import MergedSamples, merge_samples
 from .rows import described, evaluate_on_rows, gathered, on_blocks
@@ -122,6 +123,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         """Return the targets that are fitted to."""
         return y
 
+    def _weights_of(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        """Return the weights that samples have in the fit."""
+        return sample_weight
+
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         raise NotImplementedError
 
@@ -174,6 +179,8 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         """
         self._check_settings()
         if self._fits_chunks(X):
+            if getattr(self, "class_weight", None) is not None:
+                raise ValueError("class_weight is not for rows in chunks: pass sample_weight")
             targets = self._as_targets(y)
             tasks = FitTasks(self, None, None, None)  # callbacks are not given data that may not fit in memory
             self._fit_rows(described(self, X), targets, sample_weight, tasks)
@@ -182,7 +189,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
             X, y = self._checked_data(X, y)
             targets = self._as_targets(y)
             tasks = FitTasks(self, X, y, sample_weight)
-            self._fit(X, np.asarray(targets, dtype=np.float64), sample_weight, tasks)
+            self._fit(X, np.asarray(targets, dtype=np.float64), self._weights_of(X, y, sample_weight), tasks)
         tasks.finish()
         return self
 
@@ -232,11 +239,18 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
     By default by regression on targets -1 and +1: one output for two classes, else one each.
     """
 
+    class_weight: Any
+
     def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
         X, y = self._checked(X, y=y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         return X, y
+
+    def _weights_of(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        if self.class_weight is None:
+            return sample_weight
+        return with_class_weight(self.class_weight, y, checked_weights(sample_weight, X))
 
     def _as_targets(self, y: Any) -> Any:
         targets, self.classes_ = coded(y, self._targets_of)

@@ -25,6 +25,7 @@ from ..networks.network import Network, network_from_blocks
 from ..patterns.sampling import sample_of_design
 from .callbacks import FitTasks
 from .certificate import certificate_of
+from .class_weights import CLASS_WEIGHT, weighs_classes
 from .fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, generator_of
 from .merging import MergedSamples
 
@@ -324,6 +325,7 @@ class MKLRegressor(RegressionMixin, _MKL):
     """
 
 
+@weighs_classes
 class MKLClassifier(ClassificationMixin, _MKL):
     __doc__ = f"""Classification with the optimal mixture of masking kernels, by regression on -1 and +1.
 
@@ -332,6 +334,7 @@ class MKLClassifier(ClassificationMixin, _MKL):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
 {_GATES}
 {_PENALTY.format(beta_ratio="3e-2")}
 {_REST.format(folds="")}
@@ -364,6 +367,7 @@ class MKLRegressorCV(RegressionMixin, _MKLCV):
     """
 
 
+@weighs_classes
 class MKLClassifierCV(ClassificationMixin, _MKLCV):
     __doc__ = f"""Classification with the optimal mixture of masking kernels and a cross-validated penalty.
 
@@ -371,6 +375,7 @@ class MKLClassifierCV(ClassificationMixin, _MKLCV):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
 {_GATES}
 {_PENALTIES}
 {_REST.format(folds=" and of the folds")}
