@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,18 @@ def test_unknown_names_are_attribute_errors():
 
     with pytest.raises(AttributeError, match="module 'cvxrelu' has no attribute 'GatedSVM'"):
         cvxrelu.GatedSVM  # noqa: B018
+
+
+@pytest.mark.parametrize(("setting", "error"), [("", "Skipped"), ("1", "ModuleNotFoundError")])
+def test_a_package_of_the_extras_may_be_required(setting, error):
+    code = f"""
+import os, pytest
+os.environ["CVXRELU_REQUIRE_EXTRAS"] = {setting!r}
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import conftest
+pytest.importorskip("onnxruntime.capi")
+"""
+    assert f"{error}: " in run(code, "onnxruntime").stderr.splitlines()[-1]
 
 
 def test_older_scikit_learn_without_callbacks():

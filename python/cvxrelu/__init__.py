@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import estimators
 from .arrangement.affine import Regions
+from .arrangement.cell import Cell
 from .arrangement.cells import ArrangementCertificate, pattern_bound
 from .arrangement.cone_measure import cone_measure
 from .arrangement.enumerate import count_patterns, enumerate_patterns, iter_patterns
@@ -49,6 +50,7 @@ __all__ = [
     "Arrangement",
     "ArrangementCertificate",
     "ArrangementTooLargeError",
+    "Cell",
     "Certificate",
     "ConeMeasure",
     "ConvergenceWarning",

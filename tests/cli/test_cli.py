@@ -346,6 +346,7 @@ def test_more_threads_than_a_system_can_start(houses, capsys):
         ["enumerate"],
         ["enumerate", "points.csv", "--max-patterns", "0"],
         ["enumerate", "points.csv", "--count", "--out", "patterns.npz"],
+        ["enumerate", "points.csv", "--exact", "--decimals", "2"],
         ["certify", "network.npz", "points.csv", "--target", "y"],
         ["certify", "network.npz", "points.csv", "--target", "y", "--beta", "-1"],
     ],
@@ -564,3 +565,48 @@ def test_damaged_files_of_every_kind_and_command(points, capsys):
                 if status == 1:
                     said = capsys.readouterr().err
                     assert said.startswith("cvxrelu: ") and said.count("\n") == 1
+
+
+def test_regions_of_affine_hyperplanes(tmp_path, capsys):
+    path = tmp_path / "lines.csv"
+    path.write_text("a,b,at\n1,0,0\n0,1,0\n1,1,1\n")
+    count = printed(capsys, "enumerate", path, "--offsets", "at", "--count", "--json")
+    assert (count["n_patterns"], count["n_bounded"], count["bound"]) == (7, 1, 7)
+    assert count["characteristic_polynomial"] == [1, -3, 3] and count["rank"] == 2 and count["n_hyperplanes"] == 3
+    assert main(["enumerate", str(path), "--offsets", "at", "--count"]) == 0
+    assert re.search(r"bounded +1\n  polynomial +t\^2 - 3 t \+ 3\n", capsys.readouterr().out)
+    out = tmp_path / "regions.npz"
+    report = printed(capsys, "enumerate", path, "--offsets", "at", "--out", out, "--json")
+    assert report["complete"] and report["n_bounded"] == 1 and report["n_patterns"] == report["bound"] == 7
+    written = np.load(out)
+    (inside,) = written["points"][written["bounded"]]
+    assert inside.min() > 0 and inside.sum() < 1 and written["words"].shape == (7, 1)
+    assert main(["enumerate", str(path), "--offsets", "at"]) == 0
+    assert "every point lies inside its region" in capsys.readouterr().out
+    assert "is the column of the offsets" in complaint(capsys, "enumerate", path, "--offsets", "at", "--ignore", "at")
+    assert "--offsets: " in complaint(capsys, "enumerate", path, "--offsets", "c")
+    np.save(tmp_path / "lines.npy", np.array([[1.0, 0, 0.5], [2, 0, 1], [0, 1, 3]]))
+    central = printed(capsys, "enumerate", tmp_path / "lines.npy", "--offsets", "-1", "--count", "--json")
+    assert (central["n_patterns"], central["n_bounded"], central["n_hyperplanes"]) == (4, 0, 2)
+
+
+def test_numbers_as_they_are_written(tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,c\n1/3,1/7,2/5\n2/3,3/7,1/11\n1,4/7,27/55\n0,0,1\n")
+    assert "only `enumerate --exact` takes fractions" in complaint(capsys, "enumerate", path)
+    report = printed(capsys, "enumerate", path, "--exact", "--json")
+    assert report["n_patterns"] == 12 and report["complete"]
+    count = printed(capsys, "enumerate", path, "--exact", "--count", "--json", "--bias")
+    assert count["rank"] == 4 and count["characteristic_polynomial"] == [1, -4, 6, -4, 1]
+    affine = printed(capsys, "enumerate", path, "--exact", "--count", "--json", "--offsets", "c")
+    assert affine["characteristic_polynomial"] == [1, -3, 2] and affine["n_hyperplanes"] == 3
+    path.write_text("a,b\n0.1,0.3\n0.3,0.9\n9007199254740993,1\n")
+    assert printed(capsys, "enumerate", path, "--exact", "--count", "--json")["n_patterns"] == 4
+    path.write_text("a,b\n1/2,x\n")
+    assert "line 2: column 'b' has 'x', which is not a rational number" in complaint(
+        capsys, "enumerate", path, "--exact"
+    )
+    np.save(tmp_path / "ids.npy", np.array([[2**53 + 1, 1], [2**53, 1]]))
+    assert printed(capsys, "enumerate", tmp_path / "ids.npy", "--exact", "--count", "--json")["n_patterns"] == 4
+    np.savez(tmp_path / "mixed.npz", a=np.array(["1/3", "2/3"]), b=np.array([0.5, 1.0]))
+    assert printed(capsys, "enumerate", tmp_path / "mixed.npz", "--exact", "--count", "--json")["n_patterns"] == 2

@@ -280,7 +280,7 @@ def test_networks_with_several_outputs():
     W1, W2 = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
     certificate = cvxrelu.certify(X, Y, (W1, W2), beta)
     assert certificate.upper_bound == pytest.approx(objective(W1, W2), rel=1e-12)
-    assert certificate.dual.shape == Y.shape and not certificate.exact
+    assert certificate.dual.shape == Y.shape and certificate.exact
     units = rng.standard_normal((20000, 3))
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     assert np.linalg.norm(np.maximum(X @ units.T, 0).T @ certificate.dual, axis=1).max() <= beta
@@ -313,7 +313,7 @@ def test_networks_with_several_outputs():
         with pytest.raises(ValueError, match=message):
             cvxrelu.certify(X, Y, network, beta)
     with pytest.raises(ValueError, match="y must have one output"):
-        cvxrelu.train_relu(X, Y, beta)
+        cvxrelu.relu_path(X, Y)
 
 
 def test_networks_from_elsewhere():
@@ -337,6 +337,17 @@ def test_lists_without_neurons_are_the_zero_network():
     assert cvxrelu.certify(X, y, ([], []), 0.1).lower_bound == expected.lower_bound
     assert cvxrelu.certify(cvxrelu.RowChunks(X), y, ([], []), 0.1).upper_bound == pytest.approx(expected.upper_bound)
     assert cvxrelu.solve_relu(X, y, cvxrelu.sample_patterns(X, 9, random_state=0), 0.1, warm_start=([], [])).converged
+
+
+def test_rows_in_chunks_know_of_losses_and_unpenalised_columns():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((12, 2))
+    y = 5 + np.abs(X[:, 0])
+    for settings in ({"unpenalised": "intercept"}, {"loss": "huber", "delta": 0.5}):
+        expected = cvxrelu.certify(X, y, ([], []), 0.1, **settings)
+        found = cvxrelu.certify(cvxrelu.RowChunks([X[:5], X[5:]]), y, ([], []), 0.1, **settings)
+        assert found.upper_bound == pytest.approx(expected.upper_bound)
+        assert found.lower_bound == pytest.approx(expected.lower_bound, rel=1e-6)
 
 
 def test_networks_that_are_no_relu_networks():

@@ -24,14 +24,14 @@ def add_ignore(command: argparse.ArgumentParser) -> None:
     )
 
 
-def feature_names(table: Table, options: list[str], target: str | None = None) -> tuple[str, ...]:
-    """Return the columns that are neither the target nor ignored; at least one."""
+def feature_names(table: Table, options: list[str], target: str | None = None, role: str = "target") -> tuple[str, ...]:
+    """Return the columns that are neither ignored nor the target, or what else has a role of its own; at least one."""
     ignored = [table.column(name, "--ignore") for option in options for name in option.split(",")]
     if target is not None and target in ignored:
-        raise TableError(f"--ignore: {target!r} is the target")
+        raise TableError(f"--ignore: {target!r} is the {role}")
     names = tuple(name for name in table.names if name != target and name not in ignored)
     if not names:
-        raise TableError(f"{table.path} has no columns" + (" beside the target" if target is not None else ""))
+        raise TableError(f"{table.path} has no columns" + (f" beside the {role}" if target is not None else ""))
     return names
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -44,6 +45,9 @@ class Table(Protocol):
 
     def numbers(self, names: Sequence[str]) -> FloatArray:
         """Return columns as finite numbers of shape (rows, len(names))."""
+
+    def rationals(self, names: Sequence[str]) -> list[list[Fraction]]:
+        """Return columns as the rational numbers that are written there."""
 
     def place(self, row: int) -> str:
         """Say where a row is, for an error."""
@@ -92,6 +96,10 @@ class TextTable:
                 values[i, j] = self._number(row[k].strip(), names[j], i)
         return values
 
+    def rationals(self, names: Sequence[str]) -> list[list[Fraction]]:
+        """Return columns as the rational numbers that are written there."""
+        return _rational(self, names)
+
     def place(self, row: int) -> str:
         """Say where a row is, for an error."""
         return f"{self.path}, line {self.lines[row]}"
@@ -119,6 +127,8 @@ class TextTable:
         except ValueError:
             if _reads_as_number(cell.replace(",", ".")):
                 raise TableError(f"{where} has {cell!r}: numbers need a decimal point, not a comma") from None
+            if "/" in cell:
+                raise TableError(f"{where} has {cell!r}: only `enumerate --exact` takes fractions") from None
             raise TableError(
                 f"{where} has {cell!r}, which is not a number: encode text as numbers (`train --encode` does), "
                 f"or leave the column out with --ignore {name}"
@@ -165,6 +175,11 @@ class ArrayTable:
         """Return columns as finite numbers of shape (rows, len(names))."""
         return np.stack([self._numbers(self.column(name)) for name in names], axis=1)
 
+    def rationals(self, names: Sequence[str]) -> list[list[Fraction]]:
+        """Return columns as the rational numbers that their texts are, or as the floats that they hold."""
+        kinds = {name: self.columns[self.column(name)].dtype.kind for name in names}
+        return _rational(self, names, frozenset(name for name, kind in kinds.items() if kind == "f"))
+
     def place(self, row: int) -> str:
         """Say where a row is, for an error."""
         return f"{self.path}, row {row}"
@@ -188,6 +203,21 @@ class ArrayTable:
             for row in np.flatnonzero(np.abs(values) >= _EXACT):
                 exact_number(str(column[row]), float(values[row]), f"{self.place(int(row))}: column {name!r}")
         return values
+
+
+def _rational(table: Table, names: Sequence[str], floats: frozenset[str] = frozenset()) -> list[list[Fraction]]:
+    columns = []
+    for name in names:
+        column = []
+        for row, cell in enumerate(table.text(name)):
+            try:
+                column.append(Fraction(float(cell)) if name in floats else Fraction(cell))
+            except (ValueError, OverflowError, ZeroDivisionError):
+                raise TableError(
+                    f"{table.place(row)}: column {name!r} has {cell!r}, which is not a rational number"
+                ) from None
+        columns.append(column)
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def exact_number(cell: str, value: float, where: str) -> float:

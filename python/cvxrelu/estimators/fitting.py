@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +31,8 @@ INTERCEPT = """\
         Add a constant to every output, outside the penalty: with the squared loss the predictions for targets a y + b
         are then a f + b. Without, an offset of the targets is paid for with penalised weights."""
 
+_MOST_RATIO_OF_SCALES = 1e3
+
 ONE_SAMPLE = (
     "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
 )
@@ -43,6 +46,25 @@ def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
     if not weights.any():
         raise ValueError("sample_weight is zero for every sample")
     return weights
+
+
+def warn_of_scales(X: npt.NDArray[np.floating[Any]]) -> None:
+    """Warn where the features' standard deviations, those of constant ones left out, are orders of magnitude apart."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scales = X.std(axis=0, dtype=np.float64)
+    varied = np.flatnonzero((scales > 0) & np.isfinite(scales))
+    if not varied.size:
+        return
+    small, large = (int(varied[pick(scales[varied])]) for pick in (np.argmin, np.argmax))
+    ratio = scales[large] / scales[small]
+    if ratio > _MOST_RATIO_OF_SCALES:
+        warnings.warn(
+            f"the standard deviations of the features differ by a factor of {ratio:.1e}, {scales[small]:.2g} of "
+            f"X[:, {small}] beside {scales[large]:.2g} of X[:, {large}]: for the same effect feature {small} pays that "
+            "many times the penalty, and directions hardly turn by it; put a StandardScaler before",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def weighted_folds(cv: Any, X: Any, labels: Any, weights: FloatArray | None, *, classifier: bool) -> list[Any]:
@@ -187,6 +209,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         else:
             X, y, sample_weight = gathered(X, y, sample_weight)
             X, y = self._checked_data(X, y)
+            warn_of_scales(X)
             targets = self._as_targets(y)
             tasks = FitTasks(self, X, y, sample_weight)
             self._fit(X, np.asarray(targets, dtype=np.float64), self._weights_of(X, y, sample_weight), tasks)

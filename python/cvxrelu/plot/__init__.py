@@ -6,6 +6,7 @@ from ._kernel_matrix import KernelMatrixDisplay
 from ._kernel_weights import KernelWeightsDisplay
 from ._partial_dependence import PartialDependenceDisplay
 from ._regularization_path import RegularizationPathDisplay
+from ._zonotope import ZonotopeDisplay
 
 __all__ = [
     "ArrangementDisplay",
@@ -14,4 +15,5 @@ __all__ = [
     "KernelWeightsDisplay",
     "PartialDependenceDisplay",
     "RegularizationPathDisplay",
+    "ZonotopeDisplay",
 ]

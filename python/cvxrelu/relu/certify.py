@@ -58,8 +58,9 @@ def certify(
     over directions for up to twelve features and over samples beyond; if that ends early, the bound is weaker, not
     wrong, and `outlook` says what more would cost. With several outputs ``||a_j||^2`` is the decay of a neuron's
     second layer, and the
-    constraint is ``||t' (X u)_+|| <= beta``; its maximum is bounded output by output in the principal axes of t, which
-    is not exact in general: the gap of the best network need not then be zero.
+    constraint is ``||t' (X u)_+|| <= beta``. For up to eight features its maximum is found by a subdivision of the
+    directions into simplices; beyond, or where that ends early, it is bounded output by output in the principal axes of
+    t, which is not exact in general: the gap of the best network need not then be zero.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def gathered(
         if summed:
             raise ValueError("the network's values on these rows are so large that float64 does not hold their sums")
         raise ValueError(
-            "several outputs, other losses, unpenalised columns, dual, sample_weight and pricing are not for so many "
+            "several outputs, other losses, dual, sample_weight, unpenalised columns and pricing are not for so many "
             "rows in chunks: what bounds the networks there is the residual of this one, by sums over the rows"
         )
     X = np.concatenate(rows.chunks.collect(_rows_of))

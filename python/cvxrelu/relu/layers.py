@@ -22,15 +22,20 @@ def outputs_of(columns: FloatArray) -> str:
     return "one output" if columns.shape[1] == 1 else f"{columns.shape[1]} outputs"
 
 
+def has_several_outputs(y: Any) -> bool:
+    """Say whether targets have more than one column."""
+    shape = np.shape(y)
+    return len(shape) == 2 and shape[1] > 1
+
+
 def as_target(y: Any, n_samples: int, name: str = "y") -> FloatArray:
-    """Return `y` as a contiguous float64 vector; the ReLU programs have one output."""
+    """Return `y` as a contiguous float64 vector, for what is there for one output only."""
     targets = as_targets(y, n_samples, name)
     if targets.ndim == 2:
         if targets.shape[1] != 1:
-            # With several, pricing within a cone maximises a convex quadratic: as hard as testing copositivity.
             raise ValueError(
-                f"{name} must have one output for a ReLU program, not {targets.shape[1]}: solve for each output by "
-                "itself, as ReLURegressor does; certify bounds networks with several outputs"
+                f"{name} must have one output here, not {targets.shape[1]}: train_relu, solve_relu and certify take "
+                "several"
             )
         targets = targets[:, 0]
     return np.ascontiguousarray(targets)

@@ -201,7 +201,7 @@ class ReLUProgram:
         blocks, signs, active = self.blocks()
         theta: FloatArray = self.point["dual"] if dual is None else dual
         excess = (self.point["own_excess"], self.point["other_excess"]) if self.ridge > 0 else (0.0, 0.0)
-        values = self._as_returned(blocks)
+        values = returned_blocks(self.problem, blocks, self.dtype)
         rounded = self.problem.scaled_blocks(values.astype(np.float64))
         gamma = self.point["unpenalised"]
         lengths = row_lengths(rounded)
@@ -233,17 +233,20 @@ class ReLUProgram:
             unpenalised_coef=self.problem.coefficients(gamma),
         )
 
-    def _as_returned(self, blocks: FloatArray) -> npt.NDArray[np.floating[Any]]:
-        """Return blocks in the user's units, in the type of the data; raise where that does not hold them."""
-        values = self.problem.blocks(blocks)
-        largest = float(np.abs(values).max(initial=0.0))
-        limits = np.finfo(self.dtype)
-        if blocks.any() and not float(limits.tiny) <= largest <= float(limits.max):
-            raise ValueError(
-                f"the weights of the network are not within the range of {np.dtype(self.dtype).name}: "
-                "y and X are too far apart, scale one of them"
-            )
-        return np.ascontiguousarray(values.astype(self.dtype))
+
+def returned_blocks(
+    problem: SquaredProblem, blocks: FloatArray, dtype: type[np.floating[Any]]
+) -> npt.NDArray[np.floating[Any]]:
+    """Return blocks in the user's units, in the type of the data; raise where that does not hold them."""
+    values = problem.blocks(blocks)
+    largest = float(np.abs(values).max(initial=0.0))
+    limits = np.finfo(dtype)
+    if blocks.any() and not float(limits.tiny) <= largest <= float(limits.max):
+        raise ValueError(
+            f"the weights of the network are not within the range of {np.dtype(dtype).name}: "
+            "y and X are too far apart, scale one of them"
+        )
+    return np.ascontiguousarray(values.astype(dtype))
 
 
 def evaluate(
@@ -279,7 +282,9 @@ def relu_blocks(X: FloatArray, network: Any, n_threads: int) -> tuple[FloatArray
     Neurons of one sign that share a pattern may be added up: the function on `X` stays and the penalty does not grow.
     """
     if isinstance(network, ReLUSolution):
-        blocks, signs = network.blocks.astype(np.float64), network.signs
+        if network.signs.ndim != 1:
+            raise ValueError(f"warm_start has {network.signs.shape[1]} outputs, but y has one")
+        blocks, signs = network.blocks.astype(np.float64), network.signs.astype(np.int64)
         if blocks.shape[1] != X.shape[1]:
             raise ValueError(f"warm_start has {blocks.shape[1]} features, but X has {X.shape[1]}")
         words = network.patterns.words[network.active]
