@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..gated.losses import LOSSES, Loss, Squared, as_loss
 from ..networks.network import Network
 from ..rows.rows import Rows, is_dask, is_rows
 from .callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from .class_weights import with_class_weight
 from .labels import coded, labels_of_scores
 from .merging import MergedSamples, merge_samples
 from .rows import described, evaluate_on_rows, gathered, on_blocks
@@ -28,6 +30,8 @@ INTERCEPT = """\
     fit_intercept : bool, default {fit_intercept}
         Add a constant to every output, outside the penalty: with the squared loss the predictions for targets a y + b
         are then a f + b. Without, an offset of the targets is paid for with penalised weights."""
+
+_MOST_RATIO_OF_SCALES = 1e3
 
 ONE_SAMPLE = (
     "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
@@ -42,6 +46,25 @@ def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
     if not weights.any():
         raise ValueError("sample_weight is zero for every sample")
     return weights
+
+
+def warn_of_scales(X: npt.NDArray[np.floating[Any]]) -> None:
+    """Warn where the features' standard deviations, those of constant ones left out, are orders of magnitude apart."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scales = X.std(axis=0, dtype=np.float64)
+    varied = np.flatnonzero((scales > 0) & np.isfinite(scales))
+    if not varied.size:
+        return
+    small, large = (int(varied[pick(scales[varied])]) for pick in (np.argmin, np.argmax))
+    ratio = scales[large] / scales[small]
+    if ratio > _MOST_RATIO_OF_SCALES:
+        warnings.warn(
+            f"the standard deviations of the features differ by a factor of {ratio:.1e}, {scales[small]:.2g} of "
+            f"X[:, {small}] beside {scales[large]:.2g} of X[:, {large}]: for the same effect feature {small} pays that "
+            "many times the penalty, and directions hardly turn by it; put a StandardScaler before",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def weighted_folds(cv: Any, X: Any, labels: Any, weights: FloatArray | None, *, classifier: bool) -> list[Any]:
@@ -122,6 +145,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         """Return the targets that are fitted to."""
         return y
 
+    def _weights_of(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        """Return the weights that samples have in the fit."""
+        return sample_weight
+
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         raise NotImplementedError
 
@@ -174,15 +201,18 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         """
         self._check_settings()
         if self._fits_chunks(X):
+            if getattr(self, "class_weight", None) is not None:
+                raise ValueError("class_weight is not for rows in chunks: pass sample_weight")
             targets = self._as_targets(y)
             tasks = FitTasks(self, None, None, None)  # callbacks are not given data that may not fit in memory
             self._fit_rows(described(self, X), targets, sample_weight, tasks)
         else:
             X, y, sample_weight = gathered(X, y, sample_weight)
             X, y = self._checked_data(X, y)
+            warn_of_scales(X)
             targets = self._as_targets(y)
             tasks = FitTasks(self, X, y, sample_weight)
-            self._fit(X, np.asarray(targets, dtype=np.float64), sample_weight, tasks)
+            self._fit(X, np.asarray(targets, dtype=np.float64), self._weights_of(X, y, sample_weight), tasks)
         tasks.finish()
         return self
 
@@ -232,11 +262,18 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
     By default by regression on targets -1 and +1: one output for two classes, else one each.
     """
 
+    class_weight: Any
+
     def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
         X, y = self._checked(X, y=y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         return X, y
+
+    def _weights_of(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        if self.class_weight is None:
+            return sample_weight
+        return with_class_weight(self.class_weight, y, checked_weights(sample_weight, X))
 
     def _as_targets(self, y: Any) -> Any:
         targets, self.classes_ = coded(y, self._targets_of)

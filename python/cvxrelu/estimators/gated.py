@@ -16,6 +16,7 @@ from ..gated.problem import Stopping
 from ..rows.rows import Rows, is_rows
 from .callbacks import FitTasks
 from .certificate import certificate_of
+from .class_weights import CLASS_WEIGHT, weighs_classes
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -302,6 +303,7 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
         self.delta = delta
 
 
+@weighs_classes
 class GatedReLUClassifier(NetworkClassification, _GatedReLU):
     __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
 
@@ -309,6 +311,7 @@ class GatedReLUClassifier(NetworkClassification, _GatedReLU):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         "squared" on targets -1 and +1 and "logistic" have one output for two classes, one for each class (against the
         rest) for more; "softmax" has one for each class. "squared" trains fastest, but has no ``predict_proba``:

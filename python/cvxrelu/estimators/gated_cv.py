@@ -13,6 +13,7 @@ from ..base.arrays import FloatArray, as_count, as_scalar
 from ..gated.problem import Stopping
 from .callbacks import FitTasks, folds_in_parallel
 from .certificate import certificate_of
+from .class_weights import CLASS_WEIGHT, weighs_classes
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -245,6 +246,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
         self.delta = delta
 
 
+@weighs_classes
 class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network that classifies and whose penalty is chosen by cross-validation.
 
@@ -253,6 +255,7 @@ class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         As in :class:`GatedReLUClassifier`.
 {_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=False))}

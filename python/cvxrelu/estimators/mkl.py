@@ -26,6 +26,7 @@ from ..networks.network import Network
 from ..patterns.sampling import sample_of_design
 from .callbacks import FitTasks
 from .certificate import certificate_of
+from .class_weights import CLASS_WEIGHT, weighs_classes
 from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, generator_of
 from .merging import MergedSamples
 
@@ -373,6 +374,7 @@ class MKLRegressor(RegressionMixin, _MKL):
         )
 
 
+@weighs_classes
 class MKLClassifier(ClassificationMixin, _MKL):
     __doc__ = f"""Classification with the optimal mixture of masking kernels, by regression on -1 and +1.
 
@@ -381,6 +383,7 @@ class MKLClassifier(ClassificationMixin, _MKL):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
 {_GATES}
 {_PENALTY.format(beta_ratio="3e-2")}
 {_REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=False))}
@@ -442,6 +445,7 @@ class MKLRegressorCV(RegressionMixin, _MKLCV):
         )
 
 
+@weighs_classes
 class MKLClassifierCV(ClassificationMixin, _MKLCV):
     __doc__ = f"""Classification with the optimal mixture of masking kernels and a cross-validated penalty.
 
@@ -449,6 +453,7 @@ class MKLClassifierCV(ClassificationMixin, _MKLCV):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
 {_GATES}
 {_PENALTIES}
 {_REST.format(folds=" and of the folds", intercept=INTERCEPT.format(fit_intercept=False))}

@@ -17,6 +17,7 @@ from ..kernels.closed_form import require_memory
 from ..kernels.complement import Complement
 from ..kernels.kernels import ntk
 from .callbacks import FitTasks
+from .class_weights import CLASS_WEIGHT, weighs_classes
 from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
 from .merging import MergedSamples
 
@@ -300,6 +301,7 @@ class NTKRegressor(RegressionMixin, _NTKRidge):
         )
 
 
+@weighs_classes
 class NTKClassifier(ClassificationMixin, _NTKRidge):
     __doc__ = f"""Classification by kernel ridge regression on -1 and +1 with a neural tangent kernel.
 
@@ -307,6 +309,7 @@ class NTKClassifier(ClassificationMixin, _NTKRidge):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
 {_KERNEL}
 {_PENALTY}
 {_REST.format(intercept=INTERCEPT.format(fit_intercept=False))}
@@ -359,6 +362,7 @@ class NTKRegressorCV(RegressionMixin, _NTKRidgeCV):
         )
 
 
+@weighs_classes
 class NTKClassifierCV(ClassificationMixin, _NTKRidgeCV):
     __doc__ = f"""Classification by kernel ridge regression on -1 and +1, with a penalty chosen by leaving samples out.
 
@@ -366,6 +370,7 @@ class NTKClassifierCV(ClassificationMixin, _NTKRidgeCV):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
 {_KERNEL}
 {_PENALTIES}
 {_REST.format(intercept=INTERCEPT.format(fit_intercept=False))}

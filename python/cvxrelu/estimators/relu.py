@@ -22,6 +22,7 @@ from ..relu.problem import SquaredProblem, pose_relu
 from ..relu.solution import ReLUSolution, balanced_layers
 from .callbacks import FitTasks
 from .certificate import TrainingCertificate
+from .class_weights import CLASS_WEIGHT, weighs_classes
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -395,6 +396,7 @@ class ReLURegressor(NetworkRegression, _ReLU):
         self.delta = delta
 
 
+@weighs_classes
 class ReLUClassifier(NetworkClassification, _ReLU):
     __doc__ = f"""ReLU network that classifies, trained towards the global optimum over all widths, with a certificate.
 
@@ -404,6 +406,7 @@ class ReLUClassifier(NetworkClassification, _ReLU):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
     loss : {{"squared", "logistic"}}, default "squared"
         "squared" on targets -1 and +1, or "logistic", which has ``predict_proba``; that of more than two classes is
         normalised to sum to 1.

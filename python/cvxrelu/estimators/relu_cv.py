@@ -17,6 +17,7 @@ from ..gated.losses import Squared
 from ..relu.generation import train_relu
 from ..relu.solution import ReLUSolution
 from .callbacks import FitTasks, folds_in_parallel
+from .class_weights import CLASS_WEIGHT, weighs_classes
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -276,6 +277,7 @@ class ReLURegressorCV(NetworkRegression, _ReLUCV):
         )
 
 
+@weighs_classes
 class ReLUClassifierCV(NetworkClassification, _ReLUCV):
     __doc__ = f"""ReLU network that classifies and whose penalty is chosen by cross-validation.
 
@@ -284,6 +286,7 @@ class ReLUClassifierCV(NetworkClassification, _ReLUCV):
 
     Parameters
     ----------
+{CLASS_WEIGHT}
 {_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=False))}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
