@@ -263,8 +263,6 @@ def test_logistic_classifiers_have_probabilities_and_a_certificate():
     assert certificate.upper_bound == pytest.approx(model.certificate_.upper_bound)
     assert certificate.lower_bound >= model.certificate_.lower_bound - 1e-4 * 30 * np.log(2)
     assert not hasattr(ReLUClassifier(), "predict_proba")
-    with pytest.raises(ValueError, match="not for ReLU networks"):
-        ReLUClassifier(loss="softmax").fit(X, labels)
 
 
 @pytest.mark.parametrize("loss", ["huber", "poisson"])
@@ -286,3 +284,34 @@ def test_other_losses_of_regression(loss):
     repeated = np.repeat(np.arange(40), weights.astype(int))
     copies.fit(X[repeated], y[repeated])
     assert copies.certificate_.upper_bound == pytest.approx(model.certificate_.upper_bound, rel=1e-4)
+
+
+def test_outputs_that_share_neurons_cost_less_and_have_a_certificate():
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((20, 2)), rng.standard_normal((20, 2))
+    apart = ReLURegressor(beta=1.0, random_state=0).fit(X, Y)
+    shared = ReLURegressor(beta=1.0, share_neurons=True, random_state=0).fit(X, Y)
+    told = shared.certificate_
+    assert told.converged and told.scope == "all patterns" and len(shared.solutions_) == 1
+    assert told.upper_bound <= apart.certificate_.upper_bound * (1 + 1e-4)
+    assert shared.network_.objective(X, Y, 1.0) == pytest.approx(told.upper_bound, rel=1e-9)
+    assert shared.predict(X).shape == (20, 2)
+    zero = ReLURegressor(beta_ratio=1.0001, share_neurons=True, random_state=0).fit(X, Y)
+    assert zero.n_active_ == 0
+
+
+def test_softmax_trains_one_network_for_all_classes():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((24, 2))
+    y = np.array(["a", "b", "c"])[np.argmax(X @ rng.standard_normal((2, 3)), axis=1)]
+    model = ReLUClassifier(loss="softmax", beta=0.3, random_state=0).fit(X, y)
+    assert model.certificate_.converged and model.certificate_.scope == "all patterns"
+    law = model.predict_proba(X)
+    np.testing.assert_allclose(law.sum(axis=1), 1)
+    network = model.network_
+    loss = -np.log(law[np.arange(24), np.searchsorted(model.classes_, y)]).sum()
+    decay = 0.15 * (np.sum(network.W1**2) + np.sum(network.w2**2))
+    assert loss + decay == pytest.approx(model.certificate_.upper_bound, rel=1e-9)
+    assert (model.predict(X) == y).mean() > 0.9
+    two = ReLUClassifier(loss="softmax", beta=0.3, random_state=0).fit(X, y == "a")
+    assert two.decision_function(X).shape == (24,) and two.certificate_.converged

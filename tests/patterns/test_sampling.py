@@ -122,3 +122,47 @@ def test_zero_rows_and_duplicates_are_fine():
     assert dense[0].all()
     np.testing.assert_array_equal(dense[1], dense[2])
     np.testing.assert_array_equal(dense[1], ~dense[3])
+
+
+def test_balanced_gates_are_active_on_a_share_of_the_samples():
+    X = np.hstack([np.random.default_rng(0).standard_normal((40, 3)), 2 * np.ones((40, 1))])
+    for law, active in (("balanced", 20), ("balanced:0.3", 12), ("balanced:0.001", 1), ("balanced:0.999", 39)):
+        patterns = sample_patterns(X, 30, gates=law, random_state=0)
+        assert (patterns.to_dense().sum(axis=0) == active).all(), law
+    with pytest.raises(ValueError, match="needs a constant column"):
+        sample_patterns(X[:, :3], 5, gates="balanced")
+    for wrong in ("balanced:0", "balanced:1.5", "balanced:half", "gaussian:2"):
+        with pytest.raises(ValueError, match="gates"):
+            sample_patterns(X, 5, gates=wrong)
+
+
+def test_sparse_gates_look_at_few_features_each_set_as_often_as_another():
+    X = np.random.default_rng(0).standard_normal((30, 4))
+    draws = sample_patterns(X, 4000, gates="sparse:2", random_state=0).draws != 0
+    sets, counts = np.unique(draws, axis=0, return_counts=True)
+    assert len(sets) == 10 and set(sets.sum(axis=1)) == {1, 2}  # 4 features and 6 pairs
+    assert (np.abs(counts - counts.mean()) < 6 * np.sqrt(counts.mean())).all()
+    assert ((sample_patterns(X, 50, gates="sparse:9", random_state=0).draws != 0).sum(axis=1) <= 4).all()
+    with_zeros = np.hstack([np.where(X > 0, X, 0), np.ones((30, 1))])
+    assert (sample_patterns(with_zeros, 50, gates="sparse:1", random_state=0).draws[:, -1] != 0).all()
+    with pytest.raises(ValueError, match="k of at least 1"):
+        sample_patterns(X, 5, gates="sparse:0")
+
+
+def test_patches_are_squares_of_an_image_through_all_channels():
+    X = np.random.default_rng(0).standard_normal((20, 2 * 4 * 5))
+    draws = sample_patterns(X, 300, gates="patches:4x5x2", random_state=0).draws.reshape(-1, 2, 4, 5) != 0
+    corners = set()
+    for channels in draws:
+        assert (channels[0] == channels[1]).all() and channels[0].sum() == 9
+        rows, columns = np.nonzero(channels[0])
+        assert (np.ptp(rows), np.ptp(columns)) == (2, 2)
+        corners.add((rows.min(), columns.min()))
+    assert corners == {(i, j) for i in range(2) for j in range(3)}
+    wide = sample_patterns(X[:, :20], 20, gates="patches:4x5x1x4", random_state=0).draws
+    assert ((wide != 0).sum(axis=1) == 16).all()
+    biased = np.hstack([X, np.ones((20, 1))])
+    assert (sample_patterns(biased, 20, gates="patches:4x5x2", random_state=0).draws[:, -1] != 0).all()
+    for wrong in ("patches", "patches:4x5", "patches:2x2x10", "patches:4", "patches:4x5x2x5", "patches:axb"):
+        with pytest.raises(ValueError, match=r"image|patch"):
+            sample_patterns(X, 5, gates=wrong)

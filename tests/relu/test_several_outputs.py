@@ -181,11 +181,11 @@ def test_limits_leave_a_bound_that_holds():
 
 
 def test_more_features_than_are_subdivided_have_the_bound_of_the_axes():
-    X, Y = problem(30, 10, 2)
+    X, Y = problem(15, 9, 2)
     with pytest.warns(ConvergenceWarning):
         wide = cvxrelu.train_relu(X, Y, 3.0, random_state=0, max_rounds=3, max_nodes=50)
     assert 0 < wide.dual_objective <= wide.objective < 0.5 * np.sum(Y**2)
-    with pytest.raises(ValueError, match="up to 8 features, not 10"):
+    with pytest.raises(ValueError, match="up to 8 features, not 9"):
         cvxrelu.solve_relu(X, Y, cvxrelu.sample_patterns(X, 5, random_state=0), 3.0)
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, as_scalar
+from ..base.arrays import FloatArray, as_flag, as_scalar
 from ..base.callbacks import Callback
 from ..base.scaling import shifted
 from ..gated.losses import Loss
 from ..networks.network import Network
 from ..relu.generation import train_relu
+from ..relu.layers import as_columns
 from ..relu.pricer import Pricer
 from ..relu.problem import SquaredProblem, pose_relu
 from ..relu.solution import ReLUSolution, balanced_layers
@@ -40,6 +41,10 @@ _PARAMETERS = """\
         over the outputs).
     beta_ratio : float, optional
         Penalty relative to that, by default {beta_ratio}; ignored where `beta` is given.
+    share_neurons : bool, default False
+        Train one network for all outputs, whose neurons serve each of them: the penalty is then the weight decay of
+        that network, never more than that of separate ones. Takes longer, and is certified exactly for up to eight
+        features (the bias counts).{softmax}
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
 {intercept}
@@ -73,7 +78,7 @@ _PARAMETERS = """\
         The trained network{network_note}.
     certificate_ : TrainingCertificate
         ``scope`` ("all patterns" or "given patterns"), ``lower_bound``, ``upper_bound``, ``gap``, ``relative_gap``
-        and ``converged``, over all samples. With several outputs, sums over them.
+        and ``converged``, over all samples. With several outputs, sums over them where each has its own network.
     dual_gap_ : float
         ``certificate_.gap``: no network within the scope has an objective smaller by more than this.
     beta_ : float
@@ -83,12 +88,15 @@ _PARAMETERS = """\
     n_iter_ : int
         Passes over the patterns.
     solutions_ : tuple of ReLUSolution
-        The solution for each output, with its dual point, over the distinct samples in the order of their first
-        appearance, each scaled by the root of its weight.
+        The solution for each output, or one for all where they share neurons, with its dual point, over the distinct
+        samples in the order of their first appearance, each scaled by the root of its weight.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had names."""
+
+_SOFTMAX = " The softmax loss always does."
+_SCORES = ", whose outputs are those of ``decision_function``"
 
 N_STARTS = 50
 
@@ -109,11 +117,13 @@ class ReLUModel(NetworkModel, BaseEstimator):  # type: ignore[misc]
     random_state: Any
     callback: Callback | None = None
 
-    def _checked_loss(self) -> Loss:
-        loss = super()._checked_loss()
-        if loss.couples_outputs:
-            raise ValueError(f'loss="{loss.name}" is not for ReLU networks, one for each class: "logistic" is')
-        return loss
+    share_neurons: bool = False
+
+    def _parts(self, n_outputs: int) -> list[slice]:
+        """Return the outputs that are trained together: all where neurons are shared, else each by itself."""
+        if as_flag(self.share_neurons, "share_neurons") or self._checked_loss().couples_outputs:
+            return [slice(0, n_outputs)]
+        return [slice(k, k + 1) for k in range(n_outputs)]
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights, loss = checked_weights(sample_weight, X), self._checked_loss()
@@ -130,25 +140,26 @@ class ReLUModel(NetworkModel, BaseEstimator):  # type: ignore[misc]
         warm_starts: Sequence[ReLUSolution] = (),
     ) -> None:
         loss = self._checked_loss()
-        design, targets, posed = posed_samples(samples, X, loss, self.fit_intercept)
+        design, targets, settings = posed_samples(samples, X, loss, self.fit_intercept)
         deadline = None
         if self.max_seconds is not None:
             deadline = time.monotonic() + as_scalar(self.max_seconds, "max_seconds")
         max_nodes = _affordable_nodes(design, targets.shape[1]) if self.max_nodes is None else self.max_nodes
         solutions: list[ReLUSolution] = []
         tasks.begin("round")
-        for k, target in enumerate(targets.T):
+        parts = self._parts(targets.shape[1])
+        for k, part in enumerate(parts):
             seconds = None
             if deadline is not None:
-                seconds = max(0.0, deadline - time.monotonic()) / (targets.shape[1] - k)
+                seconds = max(0.0, deadline - time.monotonic()) / (len(parts) - k)
             solutions.append(
                 train_relu(
                     design,
-                    target,
+                    targets[:, part],
                     beta,
                     loss=loss.name,
                     delta=loss.delta,
-                    **posed,
+                    **settings,
                     warm_start=warm_starts[k] if warm_starts else None,
                     tol=self.tol,
                     certificate=self.certificate,
@@ -162,7 +173,8 @@ class ReLUModel(NetworkModel, BaseEstimator):  # type: ignore[misc]
                 )
             )
         self.network_ = joined_networks(solutions, samples.y.shape[1:], self.fit_bias)
-        at_zero = sum(problem.objective(problem.at_zero) for problem in problems(samples, X, loss, self.fit_intercept))
+        posed = problems(samples, X, loss, self.fit_intercept, parts)
+        at_zero = sum(problem.objective(problem.at_zero) for problem in posed)
         self.certificate_ = _certificate(solutions, at_zero, samples.constant)
         self.dual_gap_ = self.certificate_.gap
         self.beta_ = beta
@@ -185,7 +197,7 @@ class ReLUModel(NetworkModel, BaseEstimator):  # type: ignore[misc]
 
         def progress(state: dict[str, Any]) -> bool:
             stop = False
-            if state["finished"] is not heard[0]:
+            if state.get("finished") is not heard[0]:
                 heard[0] = state["finished"]
                 stop = tasks.next("round", attributes)
             if self.callback is not None:
@@ -204,6 +216,7 @@ class _ReLU(ReLUModel):
         loss: str = "squared",
         beta: float | None = None,
         beta_ratio: float | None = None,
+        share_neurons: bool = False,
         fit_bias: bool = True,
         fit_intercept: bool = False,
         certificate: str = "all patterns",
@@ -218,6 +231,7 @@ class _ReLU(ReLUModel):
         self.loss = loss
         self.beta = beta
         self.beta_ratio = beta_ratio
+        self.share_neurons = share_neurons
         self.fit_bias = fit_bias
         self.fit_intercept = fit_intercept
         self.certificate = certificate
@@ -235,9 +249,9 @@ class _ReLU(ReLUModel):
             beta = as_scalar(self.beta, "beta", strict=True)
         else:
             ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
-            beta = as_scalar(ratio, "beta_ratio", strict=True) * largest_penalty(
-                problems(samples, X, self._checked_loss(), self.fit_intercept), rng
-            )
+            parts = self._parts(int(np.prod(samples.y.shape[1:])))
+            posed = problems(samples, X, self._checked_loss(), self.fit_intercept, parts)
+            beta = as_scalar(ratio, "beta_ratio", strict=True) * largest_penalty(posed, rng)
         self._solve(samples, X, beta, rng, tasks)
 
 
@@ -256,11 +270,13 @@ def posed_samples(
     return root * X, targets * root, {"unpenalised": root if intercept else None}
 
 
-def problems(samples: MergedSamples, X: FloatArray, loss: Loss, intercept: bool) -> Iterator[SquaredProblem]:
-    """Yield the problem of every output, without its penalty."""
+def problems(
+    samples: MergedSamples, X: FloatArray, loss: Loss, intercept: bool, parts: Sequence[slice] | None = None
+) -> Iterator[SquaredProblem]:
+    """Yield the problems of parts of the outputs that are trained together, by default of each, without a penalty."""
     design, targets, posed = posed_samples(samples, X, loss, intercept)
-    for target in targets.T:
-        yield pose_relu(design, np.ascontiguousarray(target), 0.0, loss=loss.name, delta=loss.delta, **posed)
+    for part in [slice(k, k + 1) for k in range(targets.shape[1])] if parts is None else parts:
+        yield pose_relu(design, targets[:, part], 0.0, loss=loss.name, delta=loss.delta, **posed)
 
 
 def _affordable_nodes(design: FloatArray, n_outputs: int) -> int:
@@ -277,19 +293,22 @@ def in_order_of_appearance(solution: ReLUSolution, samples: MergedSamples) -> Re
     )
 
 
-def largest_penalty(outputs: Iterable[SquaredProblem], rng: np.random.Generator) -> float:
+def largest_penalty(parts: Iterable[SquaredProblem], rng: np.random.Generator) -> float:
     """Return the smallest penalty whose optimum is zero, as far as walks find it; 1 where every penalty's is."""
     largest = 0.0
-    for problem in outputs:
+    for problem in parts:
         pricer = Pricer(problem.X, 1, max_nodes=1, deadline=np.inf)
-        starts = rng.standard_normal((N_STARTS, problem.X.shape[1]))
-        _, value = pricer.walk(problem.residual_at_zero(), starts, np.inf)
+        starts, residual = rng.standard_normal((N_STARTS, problem.X.shape[1])), problem.residual_at_zero()
+        if residual.shape[1] == 1:
+            _, value = pricer.walk(np.ascontiguousarray(residual[:, 0]), starts, np.inf)
+        else:
+            value = float(pricer.climbed(residual, starts)[1].max())
         largest = max(largest, shifted(value, problem.X_order + problem.dual_order))
     return largest or 1.0
 
 
 def joined_networks(solutions: list[ReLUSolution], outputs: tuple[int, ...], bias: bool) -> Network:
-    """Return the networks of the outputs as one, whose neurons have one output each; without a solution one is zero.
+    """Return the networks of parts of the outputs as one; outputs without a solution are zero.
 
     `outputs` is the shape of a target: () or (n_outputs,).
     """
@@ -299,11 +318,12 @@ def joined_networks(solutions: list[ReLUSolution], outputs: tuple[int, ...], bia
     if not outputs:
         return Network(W1, layers[0][1], bias=bias, output_bias=constants[0] if constants else None)
     w2 = np.zeros((W1.shape[0], *outputs))
-    end = 0
-    for k, (_, second) in enumerate(layers):
-        start, end = end, end + second.size
-        w2[start:end, k] = second
-    offset = np.append(constants, np.zeros(outputs[0] - len(constants))) if constants else None
+    row = column = 0
+    for _, second in layers:
+        second = as_columns(second)
+        w2[row : row + second.shape[0], column : column + second.shape[1]] = second
+        row, column = row + second.shape[0], column + second.shape[1]
+    offset = np.concatenate([*map(np.atleast_1d, constants), np.zeros(outputs[0] - column)]) if constants else None
     return Network(W1, w2, bias=bias, output_bias=offset)
 
 
@@ -330,8 +350,8 @@ class ReLURegressor(NetworkRegression, _ReLU):
     ``min  sum_j s_j loss(y_j, f(x_j)) + beta/2 sum_k (||w_k||^2 + a_k^2)``
 
     with the loss ``1/2 (f - y)^2`` by default and sample weights s_j (1 by default, and no 1/n), by
-    :func:`train_relu`. Several outputs have a network each, trained one after the other: neurons are not shared between
-    them.
+    :func:`train_relu`. Several outputs have a network each, trained one after the other, or with `share_neurons` one
+    for all.
 
     `certificate_` says what was proved. For a few features the gap closes in seconds. For more the branch and bound
     stops at its limits, with a ConvergenceWarning and a gap that is large but true; the network is then one that no
@@ -348,7 +368,14 @@ class ReLURegressor(NetworkRegression, _ReLU):
         ``predict`` returns that mean.
     delta : float, default 1.0
         Error from which on the Huber loss is linear, in units of the target.
-{_PARAMETERS.format(beta_ratio="1e-2", intercept=INTERCEPT.format(fit_intercept=True), network_note="")}
+{
+        _PARAMETERS.format(
+            beta_ratio="1e-2",
+            intercept=INTERCEPT.format(fit_intercept=True),
+            network_note="",
+            softmax="",
+        )
+    }
 
     Examples
     --------
@@ -367,6 +394,7 @@ class ReLURegressor(NetworkRegression, _ReLU):
         delta: float = 1.0,
         beta: float | None = None,
         beta_ratio: float | None = None,
+        share_neurons: bool = False,
         fit_bias: bool = True,
         fit_intercept: bool = True,
         certificate: str = "all patterns",
@@ -382,6 +410,7 @@ class ReLURegressor(NetworkRegression, _ReLU):
             loss=loss,
             beta=beta,
             beta_ratio=beta_ratio,
+            share_neurons=share_neurons,
             fit_bias=fit_bias,
             fit_intercept=fit_intercept,
             certificate=certificate,
@@ -401,20 +430,23 @@ class ReLUClassifier(NetworkClassification, _ReLU):
     __doc__ = f"""ReLU network that classifies, trained towards the global optimum over all widths, with a certificate.
 
     Two classes have one network; more have one for each class against the rest,
-    trained one after the other with the same penalty, and the largest score wins. The program is that of
+    trained one after the other with the same penalty, and the largest score wins. With `share_neurons`, and with
+    ``loss="softmax"``, there is one network with an output for each class. The program is that of
     :class:`ReLURegressor`, and so is what the certificate covers: the training objective, not the accuracy.
 
     Parameters
     ----------
 {CLASS_WEIGHT}
-    loss : {{"squared", "logistic"}}, default "squared"
+    loss : {{"squared", "logistic", "softmax"}}, default "squared"
         "squared" on targets -1 and +1, or "logistic", which has ``predict_proba``; that of more than two classes is
-        normalised to sum to 1.
+        normalised to sum to 1. "softmax" is the cross-entropy of one network with an output for each class, and has
+        ``predict_proba``, too.
 {
         _PARAMETERS.format(
             beta_ratio="3e-2",
             intercept=INTERCEPT.format(fit_intercept=False),
-            network_note=", whose outputs are those of ``decision_function``",
+            network_note=_SCORES,
+            softmax=_SOFTMAX,
         )
     }
     classes_ : ndarray of shape (n_classes,)

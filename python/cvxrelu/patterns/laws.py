@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -27,9 +29,15 @@ class GateLaw(ABC):
     """
 
     name: ClassVar[str]
+    parameter: ClassVar[str] = ""  # what may follow the name and a colon, such as "k" in "sparse:k"
 
     def __init__(self, n_features: int, samples: Callable[[], FloatArray]) -> None:
         self.n_features = n_features
+
+    @classmethod
+    def with_parameter(cls, text: str) -> Callable[[int, Callable[[], FloatArray]], GateLaw]:
+        """Return the law with what followed its name; only for laws that have a `parameter`."""
+        raise NotImplementedError
 
     @abstractmethod
     def draw(self, index: npt.NDArray[np.intp], rng: np.random.Generator) -> FloatArray:
@@ -45,12 +53,21 @@ def register_law(law: type[GateLaw]) -> type[GateLaw]:
     return law
 
 
-def as_law(name: Any) -> type[GateLaw]:
-    """Return the law of this name."""
-    if name not in LAWS:
-        known = ", ".join(f'"{law}"' for law in LAWS)
+def as_law(name: str) -> Callable[[int, Callable[[], FloatArray]], GateLaw]:
+    """Return the law of this name, which may be followed by a colon and its parameter."""
+    key, colon, text = name.partition(":")
+    if key not in LAWS or (colon and not LAWS[key].parameter):
+        known = ", ".join(f'"{law}{f"[:{kind.parameter}]" if kind.parameter else ""}"' for law, kind in LAWS.items())
         raise ValueError(f"gates must be {known} or an array, not {name!r}")
-    return LAWS[name]
+    return LAWS[key].with_parameter(text) if colon else LAWS[key]
+
+
+def constant_column(X: FloatArray, law: str = "") -> int | None:
+    """Return a column whose entries are equal and not zero; where a law is named, raise if there is none."""
+    constant = np.flatnonzero((X == X[0]).all(axis=0) & (X[0] != 0))
+    if constant.size == 0 and law:
+        raise ValueError(f'gates="{law}" needs a constant column in X, such as a column of ones')
+    return int(constant[0]) if constant.size else None
 
 
 @register_law
@@ -72,10 +89,9 @@ class Mixed(Gaussian):
     def __init__(self, n_features: int, samples: Callable[[], FloatArray]) -> None:
         super().__init__(n_features, samples)
         X = samples()
-        constant = np.flatnonzero((X == X[0]).all(axis=0) & (X[0] != 0))
-        if constant.size == 0:
-            raise ValueError('gates="mixed" needs a constant column in X, such as a column of ones')
-        self._bias = int(constant[0])
+        bias = constant_column(X, self.name)
+        assert bias is not None
+        self._bias = bias
         self._scale = float(X[0, self._bias])
         values = [np.unique(column) for column in X.T]
         middles = [v[:-1] / 2 + v[1:] / 2 for v in values]
@@ -104,6 +120,127 @@ class Mixed(Gaussian):
             gates[row, k] = s
             gates[row, self._bias] -= s * t / self._scale
         return gates
+
+
+@register_law
+class Balanced(Gaussian):
+    """Gaussian but for the bias, which makes it active on a share of the samples: "balanced:0.3", by default half."""
+
+    name = "balanced"
+    parameter = "share"
+
+    def __init__(self, n_features: int, samples: Callable[[], FloatArray], share: float = 0.5) -> None:
+        super().__init__(n_features, samples)
+        self._X = samples()
+        if len(self._X) < 2:
+            raise ValueError('gates="balanced" needs two samples or more')
+        self._bias = constant_column(self._X, self.name)
+        self._active = min(max(round(share * len(self._X)), 1), len(self._X) - 1)
+
+    @classmethod
+    def with_parameter(cls, text: str) -> Callable[[int, Callable[[], FloatArray]], GateLaw]:
+        share = _number(text, cls.name, float)
+        if not 0 < share < 1:
+            raise ValueError(f'gates="balanced:share" needs a share between 0 and 1, not {text!r}')
+        return functools.partial(cls, share=share)
+
+    def draw(self, index: npt.NDArray[np.intp], rng: np.random.Generator) -> FloatArray:
+        gates = super().draw(index, rng)
+        gates[:, self._bias] = 0
+        products = np.sort(self._X @ gates.T, axis=0)
+        first = len(self._X) - self._active
+        gates[:, self._bias] = -(products[first - 1] + products[first]) / 2 / self._X[0, self._bias]
+        return gates
+
+
+@register_law
+class Sparse(Gaussian):
+    """Gaussian on at most k features, "sparse:k", by default two: each set of features is as likely as another.
+
+    A constant column, where there is one, is in every gate besides: it decides for samples that are zero there.
+    """
+
+    name = "sparse"
+    parameter = "k"
+
+    def __init__(self, n_features: int, samples: Callable[[], FloatArray], order: int = 2) -> None:
+        super().__init__(n_features, samples)
+        bias = constant_column(samples())
+        self._others = np.array([k for k in range(n_features) if k != bias], dtype=np.intp)
+        self._always = np.array([] if bias is None else [bias], dtype=np.intp)
+        sets = np.array([math.comb(self._others.size, k) for k in range(1, min(order, self._others.size) + 1)])
+        self._law = np.cumsum(sets / sets.sum())
+
+    @classmethod
+    def with_parameter(cls, text: str) -> Callable[[int, Callable[[], FloatArray]], GateLaw]:
+        order = _number(text, cls.name, int)
+        if order < 1:
+            raise ValueError(f'gates="sparse:k" needs a k of at least 1, not {text!r}')
+        return functools.partial(cls, order=order)
+
+    def draw(self, index: npt.NDArray[np.intp], rng: np.random.Generator) -> FloatArray:
+        gates = super().draw(index, rng)
+        sizes = 1 + np.searchsorted(self._law, rng.random(index.size), side="right")
+        for gate, size in zip(gates, sizes, strict=True):
+            chosen = rng.choice(self._others, size=min(int(size), self._others.size), replace=False)
+            kept = gate[[*chosen, *self._always]]
+            gate[:] = 0
+            gate[[*chosen, *self._always]] = kept
+        return gates
+
+
+@register_law
+class Patches(Gaussian):
+    """Gaussian on a random square patch of images, "patches:28x28" or "patches:32x32x3" for three channels.
+
+    Features are the pixels row by row, one channel after the other; a fourth number is the side of the patch, by
+    default 3, which lies within the image and goes through all channels. A constant column may follow; it is in every
+    gate.
+    """
+
+    name = "patches"
+    parameter = "heightxwidth"
+
+    def __init__(
+        self, n_features: int, samples: Callable[[], FloatArray], shape: tuple[int, int, int, int] | None = None
+    ) -> None:
+        super().__init__(n_features, samples)
+        if shape is None:
+            raise ValueError('gates="patches" needs the shape of the images, such as gates="patches:28x28"')
+        height, width, channels, self._side = shape
+        self._shape = (channels, height, width)
+        pixels = height * width * channels
+        if n_features not in (pixels, pixels + 1):
+            raise ValueError(f"images of {height}x{width}x{channels} have {pixels} pixels, but X has {n_features}")
+        if n_features == pixels + 1 and constant_column(samples()[:, -1:]) is None:
+            raise ValueError(f"X has a column beyond the {pixels} pixels, which is not constant")
+        self._pixels = pixels
+
+    @classmethod
+    def with_parameter(cls, text: str) -> Callable[[int, Callable[[], FloatArray]], GateLaw]:
+        numbers = [_number(part, cls.name, int) for part in text.split("x")]
+        numbers += (1, 3)[max(len(numbers) - 2, 0) :]
+        if len(numbers) != 4 or min(numbers) < 1 or numbers[3] > min(numbers[:2]):
+            raise ValueError(f'gates="patches:{cls.parameter}" needs positive sizes that hold a patch, not {text!r}')
+        return functools.partial(cls, shape=tuple(numbers))
+
+    def draw(self, index: npt.NDArray[np.intp], rng: np.random.Generator) -> FloatArray:
+        gates = super().draw(index, rng)
+        _, height, width = self._shape
+        tops = rng.integers(height - self._side + 1, size=index.size)
+        lefts = rng.integers(width - self._side + 1, size=index.size)
+        for gate, top, left in zip(gates, tops, lefts, strict=True):
+            inside = np.zeros(self._shape, dtype=bool)
+            inside[:, top : top + self._side, left : left + self._side] = True
+            gate[: self._pixels][~inside.reshape(-1)] = 0
+        return gates
+
+
+def _number(text: str, law: str, kind: type[Any]) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f'gates="{law}:{LAWS[law].parameter}" needs numbers, not {text!r}') from None
 
 
 def draw_inside(

@@ -32,12 +32,15 @@ def sample_patterns(
         Data matrix. For a bias append a column of ones.
     n_gates : int, optional
         Number of draws. Not needed when `gates` is an array.
-    gates : {"gaussian", "mixed"} or array_like of shape (n_gates, n_features)
+    gates : str or array_like of shape (n_gates, n_features)
         The law of a gate, or the name of another that was registered (:mod:`cvxrelu.patterns.laws`). "gaussian":
         g ~ N(0, I). "mixed": every second gate compares one random feature with a
         threshold between two of its training values (and is Gaussian where no feature has two); this needs a
-        constant column in `X`. Neither law depends on the order of the samples. An array is taken as it is, also
-        where a gate lies on the border of its cell.
+        constant column in `X`. "balanced" or "balanced:0.3": Gaussian but for the entry of a constant column,
+        with which a gate is active on half, or another share, of the samples. "sparse:k": Gaussian on at most k
+        features. "patches:28x28" or "patches:32x32x3": Gaussian on a patch of 3x3 pixels of images, whose features are
+        the pixels row by row, channel after channel. No law depends on the order of the samples. An
+        array is taken as it is, also where a gate lies on the border of its cell.
     random_state : None, int, numpy.random.Generator or RandomState
         Source of the draws.
     n_threads : int, optional

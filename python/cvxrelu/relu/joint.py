@@ -31,6 +31,8 @@ _APART = 0.9999  # largest cosine of neurons that join together
 
 _INNER_SHARE = 0.01  # of the tolerance, to which the neurons are trained
 
+_LEVEL_SHARE = 0.5  # of the tolerance, which the dual norm of the residual may cost
+
 _MOST_IDLE = 4  # rounds whose neurons do not improve the objective: then rounding decides
 
 _IDLE = 1e-13  # of the objective
@@ -108,7 +110,8 @@ class JointTraining:
         best, idle = np.inf, 0
         final = _INNER_SHARE * tol * problem.at_zero
         while True:
-            self.neurons = self.search.run(self.neurons, max(final, self.promised))
+            aim = max(final, self.promised)
+            self.neurons = self.search.run(self.neurons, aim)
             objective = self.search.objective(self.neurons)
             idle = 0 if objective < best - _IDLE * max(best, problem.at_zero) or best == np.inf else idle + 1
             best = min(best, objective)
@@ -122,10 +125,11 @@ class JointTraining:
             self.n_rounds += 1
             new = self._violating(residual, self._level(tol), starts, everywhere)
             if not len(new):
-                if self.promised == 0:
+                if aim == final:
                     break
-                self.promised, self.norm = 0.0, None  # the neurons at hand to the end, then once more
-            self.neurons = self.search.added(self.neurons, new)
+                self.norm = None  # the neurons at hand to the end, then once more
+            else:
+                self.neurons = self.search.added(self.neurons, new)
         self.scope = "all patterns" if self.patterns is None and everywhere and not self.stopped else "given patterns"
         if self.norm is None:
             listed = None if self.scope == "all patterns" else self._patterns()[1]
@@ -138,7 +142,7 @@ class JointTraining:
     def _level(self, tol: float) -> float:
         outputs = self.neurons.outputs(self.problem.X)
         size = float(self.neurons.sizes().sum())
-        return self.problem.pricing_threshold(outputs + self.problem.best_offset(outputs), size, tol)
+        return self.problem.pricing_threshold(outputs + self.problem.best_offset(outputs), size, _LEVEL_SHARE * tol)
 
     def _violating(self, residual: FloatArray, level: float, starts: FloatArray, everywhere: bool) -> Neurons:
         """Return neurons of unit length in directions above the level, their outputs the slopes of the objective."""

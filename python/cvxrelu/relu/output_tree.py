@@ -36,7 +36,11 @@ _RANK = 1e-14  # of a singular value, below which a direction counts as none, wi
 
 _BORDER = 1e-12  # of a sample's length: nearer to its hyperplane a generator lies on it
 
+_SAME = 13  # digits in which multiples of a sample agree
+
 _ROUNDING = 4e-16  # of a sum, relative to its terms' sizes and their number
+
+_SHARE = 0.3  # of a cone's error, from which on it is cut along the sample that makes it
 
 _MOST_POINTS = 64  # above the level
 
@@ -72,14 +76,13 @@ class OutputTree:
     def __init__(self, X: FloatArray, theta: FloatArray, patterns: ActivationPatterns | None = None) -> None:
         _, lengths, right = np.linalg.svd(X, full_matrices=False)
         self.axes = right[: max(1, int((lengths > _RANK * lengths[0]).sum()))].T
-        self.X = X @ self.axes
-        self.theta = theta
-        self.sizes: FloatArray = np.linalg.norm(theta, axis=1)
-        self.lengths: FloatArray = np.linalg.norm(self.X, axis=1)
-        self.maps = (theta[:, :, None] * self.X[:, None, :]).reshape(len(X), -1)
         dropped = 2 * _RANK * lengths[0] * float(np.linalg.norm(theta))
-        self.error = dropped + _ROUNDING * (len(X) + 20) * float(self.sizes @ self.lengths)
-        masks = None if patterns is None else patterns.to_dense().astype(np.float64)
+        first, self.X, self.theta, joined = _without_parallels(X @ self.axes, theta)
+        self.sizes: FloatArray = np.linalg.norm(self.theta, axis=1)
+        self.lengths: FloatArray = np.linalg.norm(self.X, axis=1)
+        self.maps = (self.theta[:, :, None] * self.X[:, None, :]).reshape(len(self.X), -1)
+        self.error = dropped + joined + _ROUNDING * (len(X) + 20) * float(self.sizes @ self.lengths)
+        masks = None if patterns is None else patterns.to_dense()[first].astype(np.float64)
         self.masks = masks if masks is None else (masks, 1 - masks)
 
     def search(
@@ -171,7 +174,7 @@ class OutputTree:
         weights = np.ones((size, 2))
         if errors.shape[1]:
             row = errors.argmax(axis=1)
-            cut = errors[each, row] > 0.5 * errors.sum(axis=1)
+            cut = errors[each, row] > _SHARE * errors.sum(axis=1)
             z = Z[each, :, row]
             ends = np.stack([z.argmax(axis=1), z.argmin(axis=1)], axis=1)
             edge = np.where(cut[:, None], ends, edge)
@@ -179,6 +182,18 @@ class OutputTree:
             weights = np.where(cut[:, None], np.stack([below, above], axis=1), weights)
         new = weights[:, :1] * V[each, edge[:, 0]] + weights[:, 1:] * V[each, edge[:, 1]]
         return new / np.linalg.norm(new, axis=1, keepdims=True), edge
+
+
+def _without_parallels(X: FloatArray, theta: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray, FloatArray, float]:
+    """Join positive multiples of a sample: return which stay, samples of length one, theta, and what it may err by."""
+    lengths = np.linalg.norm(X, axis=1)
+    units = X / np.where(lengths > 0, lengths, 1.0)[:, None]
+    _, first, of = np.unique(np.round(units, _SAME), axis=0, return_index=True, return_inverse=True)
+    of = of.reshape(-1)
+    moved = np.linalg.norm(units - units[first[of]], axis=1) * lengths
+    total = np.zeros((len(first), theta.shape[1]))
+    np.add.at(total, of, lengths[:, None] * theta)
+    return first, units[first], total, float(moved @ np.linalg.norm(theta, axis=1))
 
 
 def _halved(cones: _Cones) -> FloatArray:

@@ -131,20 +131,18 @@ class Pricer:
         ends = np.zeros((len(starts), starts.shape[1]))
         values = np.zeros(len(starts))
         for k, start in enumerate(starts):
-            point = start
+            point = start / max(float(np.linalg.norm(start)), np.finfo(float).tiny)
             for _ in range(_MOST_TURNS):
                 outputs = np.maximum(self.design @ point, 0) @ scaled
                 size = float(np.linalg.norm(outputs))
-                if self._seconds_left() <= 0 or size == 0:
+                if size <= values[k] * (1 + _TURNED):
                     break
+                ends[k], values[k] = point, size
                 column = np.ascontiguousarray(scaled @ (outputs / size))
-                _, points, norms, _ = core.walk_cells(self.design, column, point[None, :], 0.0, [1])
-                if not len(points):
+                words, points, _, _ = core.walk_cells(self.design, column, point[None, :], 0.0, [1])
+                if self._seconds_left() <= 0 or not len(words):
                     break
-                point = points[:1].reshape(-1)
-                ends[k], values[k], before = point, norms[0], values[k]
-                if norms[0] <= before * (1 + _TURNED):
-                    break
+                point = points[0]
         return ends, shifted(values, order)
 
     def _outputs_of_order_one(self, theta: FloatArray, level: float) -> tuple[FloatArray, float, int]:
