@@ -13,6 +13,7 @@ from ..arrangement.enumerate import count_patterns, enumerate_patterns
 from ..base.archives import write_archive
 from ..base.arrays import append_ones
 from . import _options
+from ._cells import Wanted
 from ._output import Progress, as_json, as_table
 from ._status import EXIT_OK
 from ._tables import read_table
@@ -22,13 +23,14 @@ FORMAT, VERSION = "cvxrelu.patterns", 1
 
 def add_command(commands: Any) -> None:
     """Add the command to the parser."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = _options.new_command(
+        commands,
         "enumerate",
-        help="list or count all activation patterns of your points",
-        description="Finds every activation pattern 1[X g >= 0] of the rows x of a table, each with a gate g. The "
+        "list or count all activation patterns of your points",
+        "Finds every activation pattern 1[X g >= 0] of the rows x of a table, each with a gate g. The "
         "decisions are exact, and the list comes with a proof that none is missing.",
     )
-    command.add_argument("file", metavar="TABLE", help="CSV, .npy or .npz")
+    _options.add_table(command)
     _options.add_ignore(command)
     command.add_argument("--bias", action="store_true", help="append a column of ones")
     command.add_argument("--count", action="store_true", help="only count them, in little memory")
@@ -37,6 +39,11 @@ def add_command(commands: Any) -> None:
     )
     command.add_argument(
         "--decimals", type=_options.natural, metavar="K", help="take the numbers as decimals with K places"
+    )
+    command.add_argument(
+        "--exact",
+        action="store_true",
+        help="take all numbers as they are written: decimals, fractions such as 1/3, integers of any size",
     )
     command.add_argument(
         "--out", metavar="FILE.npz", help="where to write gates (p, d) and words (p, ceil(n / 64)), bit j for row j"
@@ -49,9 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Enumerate or count, write and report."""
     if arguments.count and (arguments.out or arguments.max_patterns):
         arguments.usage_error("--count lists nothing: leave out --out and --max-patterns")
-    table = read_table(arguments.file)
+    table = read_table(arguments.file, arguments.decimal)
     names = _options.feature_names(table, arguments.ignore)
-    X = table.numbers(names)
+    wanted = dict.fromkeys(names, Wanted("exact" if arguments.exact else "number"))
+    X = np.stack([*table.read(wanted, "")[1].values()], axis=1)
     if arguments.bias:
         X = append_ones(X)
     report: dict[str, Any] = {"data": table.path, "n": X.shape[0], "d": X.shape[1]}
@@ -59,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.count:
         with Progress("counting", quiet=arguments.json):
             report["n_patterns"] = count_patterns(X, decimals=arguments.decimals, n_threads=arguments.threads)
-        report["bound"] = pattern_bound(X.shape[0], int(np.linalg.matrix_rank(X)))
+        report["bound"] = pattern_bound(X.shape[0], int(np.linalg.matrix_rank(X.astype(np.float64))))
     else:
         with Progress("enumerating", quiet=arguments.json):
             patterns = enumerate_patterns(

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import _options
 from ._output import as_json
 from ._status import EXIT_OK
-from ._table_model import TableModel
 from ._tables import read_table
 
 
 def add_command(commands: Any) -> None:
     """Add the command to the parser."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = _options.new_command(
+        commands,
         "predict",
-        help="apply a network that `train` has written",
-        description="Predicts the rows of a table that has the columns the network was trained on.",
+        "apply a network that `train` has written",
+        "Predicts the rows of a table that has the columns the network was trained on.",
     )
-    command.add_argument("model", metavar="MODEL.npz", help="what `train --out` has written")
-    command.add_argument("file", metavar="TABLE", help="CSV, .npy or .npz; other columns are ignored")
+    command.add_argument("model", metavar="MODEL.skops", help="what `train --out` has written")
+    _options.add_table(command, "; other columns are ignored")
+    command.add_argument("--proba", action="store_true", help="of a classification, also the probabilities")
     command.add_argument(
-        "--out", metavar="FILE", help="where to write: .npy, .npz or CSV; by default CSV to the terminal"
+        "--out",
+        metavar="FILE",
+        help="where to write: .xlsx, .parquet, .npy, .npz or CSV; by default CSV to the terminal",
     )
     command.add_argument("--json", action="store_true", help="write JSON instead")
     command.set_defaults(run=run)
@@ -34,28 +37,40 @@ def add_command(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict, and write."""
+    from ._model import TableModel
+
     model = TableModel.load(arguments.model)
-    table = read_table(arguments.file)
-    predictions = np.asarray(model.predict(model.features_of(table)))
+    X = model.features(read_table(arguments.file, arguments.decimal))
+    predictions = model.predict(X)
+    classes, shares = model.probabilities(X) if arguments.proba else ([], np.empty((len(X), 0)))
     if arguments.json:
-        _write_text(as_json({"target": model.target_name, "predictions": predictions.tolist()}) + "\n", arguments.out)
-    elif arguments.out is not None and Path(arguments.out).suffix in (".npy", ".npz"):
-        with open(arguments.out, "wb") as file:
-            if arguments.out.endswith(".npy"):
-                np.save(file, predictions)
-            else:
-                np.savez(file, **{model.target_name: predictions})  # type: ignore[arg-type]
-    elif arguments.out is None:
-        _write_csv(sys.stdout, model.target_name, predictions.tolist())
+        report = {"target": model.target, "predictions": predictions.tolist()}
+        report |= {"classes": classes, "probabilities": shares.tolist()} if arguments.proba else {}
+        _write_text(as_json(report) + "\n", arguments.out)
     else:
-        with open(arguments.out, "w", encoding="utf-8", newline="") as file:
-            _write_csv(file, model.target_name, predictions.tolist())
+        names = [f"{model.target}={label}" for label in classes]
+        _write({model.target: predictions, **dict(zip(names, shares.T, strict=True))}, arguments.out)
     return EXIT_OK
 
 
-def _write_csv(file: Any, name: str, values: list[Any]) -> None:
-    rows = [[name], *([value if isinstance(value, str) else repr(value)] for value in values)]
-    csv.writer(file, lineterminator="\n").writerows(rows)
+def _write(columns: dict[str, Any], path: str | None) -> None:
+    """Write columns, as what the suffix says."""
+    import pandas as pd
+
+    frame = pd.DataFrame(columns)
+    suffix = "" if path is None else Path(path).suffix.lower()
+    if path is None or suffix not in (".npy", ".npz", ".xlsx", ".parquet"):
+        _write_text(frame.to_csv(index=False, lineterminator="\n"), path)
+        return
+    with open(path, "wb") as file:
+        if suffix == ".npy":
+            np.save(file, np.column_stack([*columns.values()]) if len(columns) > 1 else columns.popitem()[1])
+        elif suffix == ".npz":
+            np.savez(file, **columns)
+        elif suffix == ".xlsx":
+            frame.to_excel(file, index=False)
+        else:
+            frame.to_parquet(file, index=False)
 
 
 def _write_text(text: str, path: str | None) -> None:
