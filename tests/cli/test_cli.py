@@ -116,7 +116,9 @@ def test_numbers_may_be_classes(tmp_path, capsys):
 def test_numbers_and_text_may_be_classes_where_that_is_asked_for(tmp_path, capsys):
     path = tmp_path / "grades.csv"
     path.write_text("x,grade\n" + "\n".join(f"{k},{'3+' if k > 30 else k // 16}" for k in range(60)))
-    assert "line 33: column 'grade' has '3+'" in complaint(capsys, "train", path, "--target", "grade", *FAST)
+    assert "line 33 and 28 more: column 'grade' has '3+'" in complaint(
+        capsys, "train", path, "--target", "grade", *FAST
+    )
     report = printed(capsys, "train", path, "--target", "grade", "--task", "classification", "--json", *FAST)
     assert report["task"] == "classification"
 
@@ -128,7 +130,7 @@ def test_ids_that_float64_rounds_are_refused_wherever_they_are(tmp_path, capsys)
     assert "line 3: column 'x' has '1000000000000000001', an integer that float64 rounds to 1000000000000000000" in said
     ids = np.array([[2**53, 1], [2**53 + 1, 2], [2**63 - 1, 4]])
     np.save(tmp_path / "ids.npy", ids)
-    assert "row 1: column '0' has '9007199254740993'" in complaint(capsys, "enumerate", tmp_path / "ids.npy")
+    assert "row 1 and 1 more: column '0' has '9007199254740993'" in complaint(capsys, "enumerate", tmp_path / "ids.npy")
     np.save(tmp_path / "ids.npy", ids[:1])
     assert [column(tmp_path / "ids.npy", name)[0] for name in "01"] == ids[0].tolist()
 
@@ -186,7 +188,7 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
         (
             'x,y\n"1,5",2\n',
             "y",
-            "line 2: column 'x' has '1,5', but the numbers of this table have a decimal point, unless",
+            "line 2: column 'x' has '1,5': the numbers of this table have a decimal point, unless",
         ),
         ("x;y;z\n1,5;2;3.5\n", "y", "has '1,5' and '3.5': say --decimal , or --decimal . for the mark"),
         ("x\ty\n1,500\t2\n", "y", "has '1,500', which may be a decimal comma or one between thousands"),
@@ -197,11 +199,11 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
         (
             "x,city,y\n1,Oslo,2\n",
             "y",
-            "line 2: column 'city' has 'Oslo', which is not a number: --encode takes text.* --ignore city$",
+            "line 2: column 'city' has 'Oslo', which is not a number; --encode .*, --ignore city leaves columns out$",
         ),
-        ("x,y\n1,2\n,3\n", "y", "line 3: column 'x' is empty: --encode takes"),
-        ("x,y\n1,2\nnan,3\n", "y", "line 3: column 'x' has 'nan', which is no number: values must be finite"),
-        ("x,y\n1,2\n2,inf\n", "y", "line 3: column 'y' has 'inf', values must be finite"),
+        ("x,y\n1,2\n,3\n", "y", "line 3: column 'x' is empty; --encode takes"),
+        ("x,y\n1,2\nnan,3\n", "y", "line 3: column 'x' has 'nan': values must be finite"),
+        ("x,y\n1,2\n2,inf\n", "y", "line 3: column 'y' has 'inf': values must be finite"),
         ("x,y\n1,a\n2,\n", "y", "line 3: column 'y' is empty"),
         ("x,y\n1,2.5\n2,3.5\n3,4.5x\n4,1\n", "y", "line 4: column 'y' has '4.5x', which is not a number"),
         ("x,y\n1,2.5\n2,3.5\n3,'4'\n", "y", "line 4: column 'y' has \"'4'\", which is not a number"),
@@ -271,10 +273,10 @@ def test_text_and_missing_cells(messy, tmp_path, capsys):
     model = tmp_path / "model.skops"
     said = complaint(capsys, "train", messy, "--target", "price", "--ignore", "id", *FAST, lines=5)
     assert said.splitlines()[1:] == [
-        "  line 3: column 'size' is empty (6 more such cells)",
-        "  line 2: column 'city' has 'Köln', which is not a number (119 more such cells)",
-        "  line 2: column 'garage' has 'yes', which is not a number (119 more such cells)",
-        "  --encode takes text, dates and missing cells, or leave columns out with --ignore size,city,garage",
+        "  line 3 and 6 more: column 'size' is empty",
+        "  line 2 and 119 more: column 'city' has 'Köln', which is not a number",
+        "  line 2 and 119 more: column 'garage' has 'yes', which is not a number",
+        "  --encode takes text, dates and missing cells, --ignore size,city,garage leaves columns out",
     ]
     command = ("train", messy, "--target", "price", "--ignore", "id", "--encode", "--no-compare", "--json", *FAST)
     report = printed(capsys, *command, "--out", model)
@@ -293,7 +295,7 @@ def test_text_and_missing_cells(messy, tmp_path, capsys):
 
 def test_text_that_cannot_be_encoded(messy, tmp_path, capsys):
     said = complaint(capsys, "train", messy, "--target", "price", "--encode", *FAST)
-    assert "column 'id' has 120 different texts in 120 rows: leave columns out with --ignore id" in said
+    assert "column 'id' has 120 different texts in 120 rows; --ignore id leaves columns out" in said
     empty = tmp_path / "empty.csv"
     empty.write_text("a,b,y\n,1,2\n?,2,3\n", encoding="utf-8")
     assert "column 'a' is empty" in complaint(capsys, "train", empty, "--target", "y", "--encode", *FAST)
@@ -476,7 +478,7 @@ def test_networks_that_cannot_be_certified(points, capsys):
     [
         (np.ones(3), "shape \\(3,\\): a table has rows and columns"),
         (np.ones((0, 3)), "is empty"),
-        (np.ones((4, 2)) * 1j, "row 0: column '0' has '1j', which is not a number"),
+        (np.ones((4, 2)) * 1j, "row 0 and 3 more: column '0' has '1j', which is not a number"),
         (np.array([[1.0, 2.0, 1.0], [np.nan, 1.0, 2.0]]), "row 1: column '0' is empty"),
         (np.array([[{}, 1]], dtype=object), "holds no plain arrays"),
         ({"X": np.ones((4, 2)), "y": np.ones(3)}, "column 'X0' has 4 rows, but 'y' has 3"),

@@ -68,11 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         print(f"cvxrelu: {one_line(error)} (pip install 'cvxrelu[cli]')", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except BadTable as error:
-        print(f"cvxrelu: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
     except (ValueError, OSError, MemoryError) as error:
-        print(f"cvxrelu: {one_line(error)}", file=sys.stderr)
+        print(f"cvxrelu: {error if isinstance(error, BadTable) else one_line(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
 
 

@@ -63,8 +63,8 @@ class TableModel:
         """Return the columns of a table that the pipeline takes, as a data frame."""
         import pandas as pd
 
-        wanted = {table.column(name, "features"): Wanted(kind, self.gaps) for name, kind in self.kinds.items()}
-        return pd.DataFrame(table.read(wanted)[1])
+        table.require(self.kinds)
+        return pd.DataFrame(table.read({name: Wanted(kind, self.gaps) for name, kind in self.kinds.items()})[1])
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return numbers in their own units, or labels."""

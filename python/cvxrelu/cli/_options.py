@@ -33,7 +33,9 @@ def new_command(commands: Any, name: str, summary: str, description: str) -> arg
 def add_table(command: argparse.ArgumentParser, what: str = "") -> None:
     """Add the file of a table, and how to read it."""
     command.add_argument("file", metavar="TABLE", help=f"CSV, Excel, Parquet, .npy or .npz{what}")
-    command.add_argument("--decimal", choices=(".", ","), help="mark of decimal numbers, where the file does not tell")
+    command.add_argument(
+        "--decimal", choices=(".", ","), metavar="MARK", help="point or comma in numbers, where the file does not tell"
+    )
 
 
 def add_common(command: argparse.ArgumentParser) -> None:
@@ -91,11 +93,6 @@ def count(text: str) -> int:
     if value > _LARGEST_COUNT:
         raise argparse.ArgumentTypeError(f"must be at most {_LARGEST_COUNT}, not {text}")
     return value
-
-
-def folds(text: str) -> int:
-    """An integer above 1."""
-    return _at_least(text, 2)
 
 
 def natural(text: str) -> int:

@@ -7,7 +7,7 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +53,17 @@ class Table:
 
     def column(self, name: str, option: str) -> str:
         """Return the name of a column that an option asks for; -1 is the last, unless one is called so."""
-        if name in self.names:
-            return name
-        if re.fullmatch(r"-[1-9]\d*", name) and int(name[1:]) <= len(self.names):
+        if re.fullmatch(r"-[1-9]\d*", name) and name not in self.names and int(name[1:]) <= len(self.names):
             return self.names[int(name)]
-        shown = ", ".join(self.names[:12]) + (f", ... ({len(self.names)} in all)" if len(self.names) > 12 else "")
-        raise ValueError(f"{option}: {self.path} has no column {name!r}; its columns are {shown}")
+        self.require([name], f"{option}: ")
+        return name
+
+    def require(self, names: Iterable[str], prefix: str = "") -> None:
+        """Raise ValueError if there are not all of these columns."""
+        missing = ", ".join(repr(name) for name in names if name not in self.names)
+        if missing:
+            shown = ", ".join(self.names[:12]) + (f", ... ({len(self.names)} in all)" if len(self.names) > 12 else "")
+            raise ValueError(f"{prefix}{self.path} has no column {missing}; its columns are {shown}")
 
     def listed(self, options: list[str], option: str) -> list[str]:
         """Return the names of columns that an option lists, with commas or repeated."""
@@ -78,10 +83,10 @@ class Table:
         if not bad:
             return kinds, values
         optional = ",".join(error.name for error in bad if wanted[error.name].optional)
-        hint = "" if hint is None or not optional else f"{hint}leave columns out with --ignore {optional}"
+        hint = "" if hint is None or not optional else f"{hint}--ignore {optional} leaves columns out"
         if len(bad) == 1:
             place = f", {bad[0].place}" if bad[0].place else ""
-            raise BadTable(f"{self.path}{place}: {bad[0]}" + (f": {hint}" if hint else ""))
+            raise BadTable(f"{self.path}{place}: {bad[0]}" + (f"; {hint}" if hint else ""))
         lines = [f"{error.place}: {error}" if error.place else str(error) for error in bad]
         raise BadTable("\n  ".join([f"{self.path} has {len(bad)} columns that cannot be used:", *lines, hint]).rstrip())
 
@@ -135,25 +140,21 @@ def _read_arrays(path: str) -> DataFrame:
     import pandas as pd
 
     arrays = load_arrays(path, "a table")
-    columns: dict[str, Array] = {}
-    if isinstance(arrays, dict):
-        for name, array in arrays.items():
-            if array.ndim not in (1, 2):
-                raise ValueError(f"{path}: array {name!r} has shape {array.shape}: a column has one dimension")
-            columns |= {name: array} if array.ndim == 1 else {f"{name}{k}": array[:, k] for k in range(array.shape[1])}
-    elif arrays.dtype.names is not None and arrays.ndim == 1:
-        columns = {name: arrays[name] for name in arrays.dtype.names}
-    elif arrays.ndim == 2:
-        columns = {str(k): arrays[:, k] for k in range(arrays.shape[1])}
-    else:
-        raise ValueError(f"{path} has an array of shape {arrays.shape}: a table has rows and columns")
-    if not columns or not min(column.shape[0] for column in columns.values()):
+    whole = {"": arrays} if isinstance(arrays, np.ndarray) else arrays
+    frames: list[DataFrame] = []
+    for name, array in whole.items():
+        if array.ndim not in (1, 2) or (array.ndim == 1 and not name and array.dtype.names is None):
+            raise ValueError(f"{path}: array {name!r} has shape {array.shape}: a table has rows and columns")
+        frame = pd.DataFrame(array)
+        if array.dtype.names is None:
+            frame.columns = [name] if array.ndim == 1 else [f"{name}{k}" for k in range(array.shape[1])]
+        if frames and len(frame) != len(frames[0]):
+            first = frames[0].columns[0]
+            raise ValueError(f"{path}: column {first!r} has {len(frames[0])} rows, but {name!r} has {len(frame)}")
+        frames.append(frame)
+    if not frames or frames[0].empty:
         raise ValueError(f"{path} is empty")
-    (first, rows), *others = ((name, column.shape[0]) for name, column in columns.items())
-    for name, length in others:
-        if length != rows:
-            raise ValueError(f"{path}: column {first!r} has {rows} rows, but {name!r} has {length}")
-    return pd.DataFrame({name: column.astype(column.dtype.newbyteorder("=")) for name, column in columns.items()})
+    return pd.concat(frames, axis=1)
 
 
 def _read_text(path: str) -> tuple[DataFrame, str]:

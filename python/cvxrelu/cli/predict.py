@@ -29,7 +29,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--out",
         metavar="FILE",
-        help="where to write: .xlsx, .parquet, .npy, .npz or CSV; by default CSV to the terminal",
+        help="where to write: .npz, .npy (with --proba only the probabilities), or CSV; by default CSV to the terminal",
     )
     command.add_argument("--json", action="store_true", help="write JSON instead")
     command.set_defaults(run=run)
@@ -37,44 +37,28 @@ def add_command(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict, and write."""
+    import pandas as pd
+
     from ._model import TableModel
 
     model = TableModel.load(arguments.model)
     X = model.features(read_table(arguments.file, arguments.decimal))
-    predictions = model.predict(X)
-    classes, shares = model.probabilities(X) if arguments.proba else ([], np.empty((len(X), 0)))
-    if arguments.json:
-        report = {"target": model.target, "predictions": predictions.tolist()}
-        report |= {"classes": classes, "probabilities": shares.tolist()} if arguments.proba else {}
-        _write_text(as_json(report) + "\n", arguments.out)
+    columns = {model.target: model.predict(X)}
+    report = {"target": model.target, "predictions": columns[model.target].tolist()}
+    if arguments.proba:
+        classes, shares = model.probabilities(X)
+        columns |= {f"{model.target}={label}": share for label, share in zip(classes, shares.T, strict=True)}
+        report |= {"classes": classes, "probabilities": shares.tolist()}
+    suffix = "" if arguments.json or arguments.out is None else Path(arguments.out).suffix
+    if suffix == ".npy":
+        np.save(arguments.out, shares if arguments.proba else columns[model.target])
+    elif suffix == ".npz":
+        np.savez(arguments.out, **columns)  # type: ignore[arg-type]
     else:
-        names = [f"{model.target}={label}" for label in classes]
-        _write({model.target: predictions, **dict(zip(names, shares.T, strict=True))}, arguments.out)
-    return EXIT_OK
-
-
-def _write(columns: dict[str, Any], path: str | None) -> None:
-    """Write columns, as what the suffix says."""
-    import pandas as pd
-
-    frame = pd.DataFrame(columns)
-    suffix = "" if path is None else Path(path).suffix.lower()
-    if path is None or suffix not in (".npy", ".npz", ".xlsx", ".parquet"):
-        _write_text(frame.to_csv(index=False, lineterminator="\n"), path)
-        return
-    with open(path, "wb") as file:
-        if suffix == ".npy":
-            np.save(file, np.column_stack([*columns.values()]) if len(columns) > 1 else columns.popitem()[1])
-        elif suffix == ".npz":
-            np.savez(file, **columns)
-        elif suffix == ".xlsx":
-            frame.to_excel(file, index=False)
+        csv = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
+        text = as_json(report) + "\n" if arguments.json else csv
+        if arguments.out is None:
+            sys.stdout.write(text)
         else:
-            frame.to_parquet(file, index=False)
-
-
-def _write_text(text: str, path: str | None) -> None:
-    if path is None:
-        sys.stdout.write(text)
-    else:
-        Path(path).write_text(text, encoding="utf-8")
+            Path(arguments.out).write_text(text, encoding="utf-8")
+    return EXIT_OK

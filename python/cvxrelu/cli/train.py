@@ -21,6 +21,8 @@ from ._tables import read_table
 if TYPE_CHECKING:
     from ._model import TableModel
 
+_TASKS = {"regression": "number", "classification": "text"}  # and what their targets are
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Problem:
@@ -52,9 +54,7 @@ def add_command(commands: Any) -> None:
     )
     _options.add_table(command)
     command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
-    command.add_argument(
-        "--task", choices=("regression", "classification"), help="by default regression, if the target has numbers only"
-    )
+    command.add_argument("--task", choices=tuple(_TASKS), help="by default regression, if the target has numbers only")
     command.add_argument("--weight", metavar="COLUMN", help="column of sample weights: a weight of 2 is two such rows")
     _options.add_ignore(command)
     command.add_argument(
@@ -97,7 +97,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="penalty relative to the smallest one with a zero optimum (default 0.01; classification 0.03)",
     )
     penalty.add_argument("--beta", type=_options.positive, metavar="B", help="the penalty itself")
-    penalty.add_argument("--cv", type=_options.folds, metavar="K", help="choose the penalty by K-fold cross-validation")
+    penalty.add_argument("--cv", type=_options.count, metavar="K", help="choose the penalty by K-fold cross-validation")
     parser.add_argument(
         "--tol", type=_options.positive, default=1e-6, metavar="T", help="relative gap to reach (default 1e-6)"
     )
@@ -136,35 +136,22 @@ def run(arguments: argparse.Namespace) -> int:
     texts = table.listed(arguments.text, "--text")
     kind = None if arguments.encode else "number"
     wanted = {name: Wanted("text" if name in texts else kind, arguments.encode, fresh=True) for name in names}
-    of_task = {"regression": "number", "classification": "text", None: None}
-    wanted[target] = Wanted(of_task[arguments.task], fresh=True, optional=False)
+    wanted[target] = Wanted(_TASKS.get(arguments.task), fresh=True, optional=False)
     if weight is not None:
-        wanted[weight] = Wanted(optional=False)
-    hint = "" if arguments.encode else "--encode takes text, dates and missing cells, or "
-    kinds, columns = table.read(wanted, hint)
-    y, weights = columns[target], None if weight is None else columns[weight]
-    task = {"number": "regression", "text": "classification"}.get(kinds[target])
-    if task is None:
+        wanted[weight] = Wanted(least=0.0, optional=False)
+    kinds, columns = table.read(wanted, "" if arguments.encode else "--encode takes text, dates and missing cells, ")
+    if kinds[target] in DATE_ORDERS:
         raise ValueError(f"{table.path}: column {target!r} has dates; what is predicted are numbers or labels")
-    if task == "classification" and len(labels := set(y)) == 1:
-        raise ValueError(f"{table.path}: column {target!r} has one class only, {labels.pop()!r}")
-    problem = _Problem(
-        table.path,
-        task,
-        pd.DataFrame({name: columns[name] for name in names}),
-        y.astype(np.str_) if task == "classification" else y,
-        target,
-        {name: kinds[name] for name in names},
-        arguments.encode,
-        weights,
-    )
-    if weights is not None:
-        if (weights < 0).any():
-            row = np.argmax(weights < 0)
-            place = f"{table.frame.index.name} {table.frame.index[row]}"
-            raise ValueError(f"{table.path}, {place}: column {weight!r} has {weights[row]:g}: weights are not negative")
-        problem = problem.rows(np.flatnonzero(weights))
-    return _train_and_report(problem, arguments)
+    task = next(task for task, kind in _TASKS.items() if kind == kinds[target])
+    y, weights = columns[target], None if weight is None else columns[weight]
+    if task == "classification":
+        y = y.astype(np.str_)
+        if (y == y[0]).all():
+            raise ValueError(f"{table.path}: column {target!r} has one class only, {str(y[0])!r}")
+    X = pd.DataFrame({name: columns[name] for name in names})
+    features = {name: kinds[name] for name in names}
+    problem = _Problem(table.path, task, X, y, target, features, arguments.encode, weights)
+    return _train_and_report(problem if weights is None else problem.rows(np.flatnonzero(weights)), arguments)
 
 
 def _train_and_report(problem: _Problem, arguments: argparse.Namespace) -> int:
@@ -176,9 +163,10 @@ def _train_and_report(problem: _Problem, arguments: argparse.Namespace) -> int:
             f"{n} rows with --test-size {arguments.test_size:g} leave {n - held_out} to train on: 2 are needed"
         )
     train, test = problem.rows(order[held_out:]), problem.rows(order[:held_out])
+    network = _network(problem.task, arguments)
     start = time.perf_counter()
-    model = _fitted(train, _network(problem.task, arguments), arguments)
-    report = describe(problem, model.pipeline["network"], time.perf_counter() - start, train.y.size, test.y.size)
+    model = _fitted(train, network, arguments)
+    report = _report(problem, network, time.perf_counter() - start, train.y.size, test.y.size)
     if arguments.cv:
         report["folds"] = arguments.cv
     if held_out:
@@ -204,10 +192,10 @@ def _network(task: str, arguments: argparse.Namespace) -> Any:
         "random_state": arguments.seed,
     }
     settings |= {"cv": arguments.cv} if arguments.cv else {"beta": arguments.beta, "beta_ratio": arguments.beta_ratio}
-    name = {"regression": "GatedReLURegressor", "classification": "GatedReLUClassifier"}[task] + "CV" * bool(
-        arguments.cv
+    name = {"regression": "GatedReLURegressor", "classification": "GatedReLUClassifier"}[task]
+    return getattr(estimators, name + "CV" * (arguments.cv is not None))(
+        **{key: value for key, value in settings.items() if value is not None}
     )
-    return getattr(estimators, name)(**{key: value for key, value in settings.items() if value is not None})
 
 
 def _fitted(problem: _Problem, estimator: Any, arguments: argparse.Namespace) -> TableModel:
@@ -231,7 +219,7 @@ def _fitted(problem: _Problem, estimator: Any, arguments: argparse.Namespace) ->
     return TableModel(pipeline, problem.target, problem.kinds, problem.gaps, units)
 
 
-def describe(problem: _Problem, network: Any, seconds: float, n_train: int, n_test: int) -> dict[str, Any]:
+def _report(problem: _Problem, network: Any, seconds: float, n_train: int, n_test: int) -> dict[str, Any]:
     return {
         "data": problem.source,
         "task": problem.task,
