@@ -34,7 +34,7 @@ examples:
   python -m cvxrelu
   python -m cvxrelu train houses.csv --target price --out houses.skops
   python -m cvxrelu train iris.csv --target species --ignore id --loss logistic
-  python -m cvxrelu train sales.xlsx --target count --loss poisson --cv 5 --encode
+  python -m cvxrelu train sales.xlsx --target n --loss poisson --cv 5 --encode
   python -m cvxrelu predict houses.skops new.csv --out prices.csv
   python -m cvxrelu enumerate points.csv --count
   python -m cvxrelu certify network.npz points.csv --target y --beta 0.1
@@ -65,10 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FloatingPointError as error:
         print(f"cvxrelu: numbers of the table are too large or too small to compute with ({error})", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         print(f"cvxrelu: {one_line(error)} (pip install 'cvxrelu[cli]')", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError, ImportError) as error:
         print(f"cvxrelu: {error if isinstance(error, BadTable) else one_line(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
 
