@@ -292,6 +292,15 @@ def test_probabilities(houses, tmp_path, capsys):
     np.testing.assert_array_equal(np.load(tmp_path / "out.npz")["kind=small"], shares[:, 1])
 
 
+def test_a_target_called_as_a_parameter_of_numpy(tmp_path):
+    table, out = tmp_path / "table.csv", tmp_path / "out.npz"
+    table.write_text("a,file\n" + "\n".join(f"{k},{k % 7}" for k in range(30)))
+    model = tmp_path / "model.skops"
+    assert main(["train", str(table), "--target", "file", "--no-compare", "--out", str(model), *FAST]) == 0
+    assert main(["predict", str(model), str(table), "--out", str(out)]) == 0
+    assert np.load(out)["file"].shape == (30,)
+
+
 def test_models_hold_no_code(houses, tmp_path, capsys):
     skops = pytest.importorskip("skops.io")
     skops.dump({"format": "cvxrelu.model", "pipeline": subprocess.Popen}, tmp_path / "model.skops")

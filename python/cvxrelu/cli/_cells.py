@@ -31,27 +31,13 @@ _DATE = r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ](\d{1,2})(:\d{2}.*))?"
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What is wanted of a column.
+    """What is wanted of a column."""
 
-    Attributes
-    ----------
-    kind : str or None
-        "number", "exact" (as fractions), "text", or the order of year, month and day of dates; None finds out.
-    gaps : bool
-        Whether cells may be missing.
-    fresh : bool
-        Whether the texts seen are all that there are, of which too many are refused.
-    optional : bool
-        Whether the column can be left out.
-    least : float
-        The smallest number allowed.
-    """
-
-    kind: str | None = "number"
-    gaps: bool = False
-    fresh: bool = False
-    optional: bool = True
-    least: float = -math.inf
+    kind: str | None = "number"  # "exact" for fractions, "text", or the order of year, month and day; None finds out
+    gaps: bool = False  # whether cells may be missing
+    fresh: bool = False  # whether more texts are refused than are good for features or labels
+    optional: bool = True  # whether the column can be left out
+    least: float = -math.inf  # the smallest number allowed
 
 
 @dataclasses.dataclass(frozen=True)

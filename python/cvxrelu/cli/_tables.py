@@ -95,10 +95,14 @@ def read_table(path: str | os.PathLike[str], decimal: str | None = None, dates: 
     """Read a table: by the suffix arrays, Excel or Parquet, and else text."""
     path = os.fspath(path)
     suffix = Path(path).suffix.lower()
-    if suffix in (".npy", ".npz"):
-        return Table(path, _rows_from_0(_read_arrays(path)), Reading())
-    if suffix in _PARQUET:
-        return Table(path, _rows_from_0(_by_pandas(path, "read_parquet", dtype_backend="numpy_nullable")), Reading())
+    if suffix in (".npy", ".npz", *_PARQUET):
+        frame = (
+            _by_pandas(path, "read_parquet", dtype_backend="numpy_nullable")
+            if suffix in _PARQUET
+            else _read_arrays(path)
+        )
+        frame = frame.set_axis(frame.columns.map(str), axis=1).reset_index(drop=True).rename_axis("row")
+        return Table(path, frame, Reading(decimal or ".", dates))
     if suffix in _EXCEL:
         cells, separator = _by_pandas(path, "read_excel", header=None, dtype=object), None
         cells = cells.astype(object).where(cells.notna(), "").map(str)
@@ -114,10 +118,6 @@ def is_skops(path: str) -> bool:
     """Whether a file is an object that skops has written, which is no table and no network."""
     with open(path, "rb") as file:
         return zipfile.is_zipfile(file) and "schema.json" in zipfile.ZipFile(file).namelist()
-
-
-def _rows_from_0(frame: DataFrame) -> DataFrame:
-    return frame.set_axis(frame.columns.map(str), axis=1).reset_index(drop=True).rename_axis("row")
 
 
 def _by_pandas(path: str, reader: str, **settings: Any) -> DataFrame:

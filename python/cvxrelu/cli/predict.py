@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     if suffix == ".npy":
         np.save(arguments.out, shares if arguments.proba else columns[model.target])
     elif suffix == ".npz":
-        np.savez(arguments.out, **columns)  # type: ignore[arg-type]
+        with zipfile.ZipFile(arguments.out, "w") as archive:  # numpy.savez, but for columns called "file"
+            for name, values in columns.items():
+                with archive.open(f"{name}.npy", "w") as file:
+                    np.save(file, values)
     else:
         csv = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
         text = as_json(report) + "\n" if arguments.json else csv
