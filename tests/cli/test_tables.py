@@ -304,6 +304,17 @@ def test_spreadsheet_habits(tmp_path):
         table.require(["z", "x", "w"])
 
 
+def test_the_decimal_mark_may_be_told(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("x;version;y\n1,5;1.2;1,500\n")
+    _, values = read_table(path, ",").read({"x": Wanted(), "y": Wanted(), "version": Wanted("text")})
+    assert (values["x"], values["y"]) == (1.5, 1.5)
+    with pytest.raises(ValueError, match=r"'1\.2': the numbers of this table have a decimal comma, unless you say"):
+        read_table(path, ",").read({"version": Wanted()})
+    path.write_text('x,y\n"1,5",2\n')
+    assert read_table(path, ",").read({"x": Wanted()})[1]["x"] == 1.5
+
+
 def test_ids_of_parquet_stay_exact_beside_gaps(tmp_path, capsys):
     pytest.importorskip("pyarrow")
     path = tmp_path / "table.parquet"

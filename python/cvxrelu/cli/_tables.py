@@ -6,7 +6,6 @@ import dataclasses
 import io
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,8 +115,8 @@ def read_table(path: str | os.PathLike[str], decimal: str | None = None, dates: 
 
 def is_skops(path: str) -> bool:
     """Whether a file is an object that skops has written, which is no table and no network."""
-    with open(path, "rb") as file:
-        return zipfile.is_zipfile(file) and "schema.json" in zipfile.ZipFile(file).namelist()
+    content = Path(path).read_bytes()
+    return content.startswith(b"PK") and b"schema.json" in content
 
 
 def _by_pandas(path: str, reader: str, **settings: Any) -> DataFrame:
@@ -187,7 +186,7 @@ def _read_text(path: str) -> tuple[DataFrame, str]:
         )
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} is empty") from None
-    except (pd.errors.ParserError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     breaks = cells.apply(lambda column: column.str.count("\n")).sum(axis=1)  # inside quoted cells
     first = 1 + blank + np.arange(len(cells)) + breaks.cumsum().shift(fill_value=0).to_numpy(dtype=int)

@@ -211,7 +211,7 @@ def _fitted(problem: _Problem, estimator: Any, arguments: argparse.Namespace) ->
     if problem.task == "regression" and not get_tags(estimator).target_tags.positive_only:  # counts keep their unit
         units = StandardScaler().fit(y[:, None], sample_weight=problem.weights)
         y = units.transform(y[:, None])[:, 0]
-    doing = f"choosing the penalty by {arguments.cv} folds" if arguments.cv else ""
+    doing = "choosing the penalty" if "n_betas" in estimator.get_params() else ""
     with Progress(doing, quiet=arguments.json) as progress:
         if progress.shown and "callback" in estimator.get_params():
             estimator.set_params(callback=progress)
