@@ -1,6 +1,6 @@
 """What every test relies on: Hypothesis's profile, and that Ctrl-C is heard; a cluster for those that need one.
 
-The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further.
+The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further, few is for builds that are slow.
 """
 
 import os
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 untimed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine must not fail a test
 settings.register_profile("fixed", derandomize=True, max_examples=40, database=None, **untimed)
+settings.register_profile("few", derandomize=True, max_examples=8, database=None, **untimed)
 settings.register_profile("explore", max_examples=400, **untimed)
 settings.load_profile(os.environ.get("CVXRELU_HYPOTHESIS", "fixed"))
 

@@ -6,8 +6,14 @@ import threading
 import time
 from types import SimpleNamespace
 
+import cvxrelu
+
 #: The promise is 0.2 s where nothing else runs; a crowded machine may let the process wait for longer.
 SECONDS_TO_HEAR_CTRL_C = 2.0
+
+
+#: Regressors and classifiers.
+PREDICTORS = sorted(name for name in cvxrelu._ESTIMATORS if name != "NormalScores")
 
 
 @contextlib.contextmanager

@@ -40,6 +40,7 @@ CORE_FLOORS = {
     "gated": 4,
     "cones": 4,
     "kernels": 4,
+    "networks": 4,
 }
 
 

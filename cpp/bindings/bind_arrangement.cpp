@@ -1,5 +1,6 @@
 #include "border.hpp"
 #include "cvxrelu/arrangement/arrangement.hpp"
+#include "cvxrelu/arrangement/flat_orbits.hpp"
 #include "cvxrelu/arrangement/flats.hpp"
 #include "cvxrelu/arrangement/tope_graph.hpp"
 #include "cvxrelu/masks/bits.hpp"
@@ -60,6 +61,29 @@ void bind_tope_graph(py::module_& m) {
       "Rows of some patterns among distinct ones, and -1 for those that are not there.");
 }
 
+void bind_flat_orbits(py::module_& m) {
+  py::class_<StabilizerLevel>(m, "StabilizerLevel", "What a group of permutations of the rows does to one of them.")
+      .def(py::init<std::vector<std::vector<int>>, std::vector<Word>>(), py::arg("images"), py::arg("fixed"));
+  py::class_<FlatOrbits>(m, "FlatOrbits", "Whitney numbers of an arrangement by the orbits of its flats.")
+      .def(py::init([](const Arrangement& arrangement, std::vector<StabilizerLevel> chain) {
+             return FlatOrbits(arrangement.rows(), std::move(chain));
+           }),
+           py::arg("arrangement"), py::arg("chain"), py::keep_alive<1, 2>())
+      .def_property_readonly("finished", &FlatOrbits::finished)
+      .def_property_readonly("rank", &FlatOrbits::rank)
+      .def_property_readonly("orbits", &FlatOrbits::orbits)
+      .def_property_readonly("done", &FlatOrbits::done)
+      .def_property_readonly("whitney_numbers", &FlatOrbits::whitney_numbers)
+      .def(
+          "advance",
+          [](FlatOrbits& self, std::size_t most, int n_threads) {
+            PyMonitor monitor{py::none()};
+            const py::gil_scoped_release release;
+            self.advance(most, n_threads, monitor);
+          },
+          py::arg("most"), py::arg("n_threads"), "Looks for the covers of the next flats of one rank.");
+}
+
 }  // namespace
 
 void bind_arrangement(py::module_& m) {
@@ -74,6 +98,7 @@ void bind_arrangement(py::module_& m) {
       .def_property_readonly("arithmetic", &Arrangement::arithmetic)
       .def_property_readonly("finished", &Arrangement::finished)
       .def_property_readonly("room", &Arrangement::room)
+      .def_property_readonly("left", &Arrangement::left, "Cells that are left to search for, at most.")
       .def_property_readonly("counts",
                              [](const Arrangement& self) {
                                const SearchCounts& counts = self.counts();
@@ -121,6 +146,14 @@ void bind_arrangement(py::module_& m) {
           py::arg("words").noconvert(), py::arg("gates").noconvert(), py::arg("n_threads"),
           "Writes the next cells that fit; returns how many.")
       .def(
+          "count_next",
+          [](Arrangement& self, std::int64_t capacity, int n_threads) {
+            PyMonitor monitor{py::none()};
+            const py::gil_scoped_release release;
+            return self.count_next(capacity, n_threads, monitor);
+          },
+          py::arg("capacity"), py::arg("n_threads"), "Counts the next cells, at most that many; needs `room` for them.")
+      .def(
           "count",
           [](Arrangement& self, std::int64_t limit, int n_threads) {
             PyMonitor monitor{py::none()};
@@ -128,6 +161,7 @@ void bind_arrangement(py::module_& m) {
             return self.count(limit, n_threads, monitor);
           },
           py::arg("limit"), py::arg("n_threads"), "Number of cells left, or some number above the limit.");
+  bind_flat_orbits(m);
 }
 
 }  // namespace cvxrelu

@@ -76,6 +76,7 @@ void bind_pricing(py::module_& m);
 void bind_group_lasso(py::module_& m);
 void bind_info(py::module_& m);
 void bind_losses(py::module_& m);
+void bind_networks(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_mkl(py::module_& m);
 void bind_testing(py::module_& m);

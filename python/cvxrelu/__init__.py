@@ -11,10 +11,12 @@ from .arrangement.cells import ArrangementCertificate, pattern_bound
 from .arrangement.cone_measure import cone_measure
 from .arrangement.enumerate import count_patterns, enumerate_patterns, iter_patterns
 from .arrangement.hyperplanes import Arrangement
+from .arrangement.symmetry import RegionOrbits
 from .arrangement.tope_graph import TopeGraph
 from .base import native  # noqa: F401  (first: says what to do when the build is missing)
 from .base.versions import show_versions
 from .estimators import __all__ as _ESTIMATORS
+from .estimators.onnx_registry import register_onnx_converters
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .gated.search import train_gated
 from .gated.solution import GatedPath, GatedSolution
@@ -54,6 +56,7 @@ __all__ = [
     "Network",
     "ReLUPath",
     "ReLUSolution",
+    "RegionOrbits",
     "Regions",
     "RowChunks",
     "TopeGraph",
@@ -69,6 +72,7 @@ __all__ = [
     "ntk",
     "ntk_weights",
     "pattern_bound",
+    "register_onnx_converters",
     "relu_beta_max",
     "relu_path",
     "sample_patterns",

@@ -13,6 +13,7 @@ __all__: list[str] = [
     "build_info",
     "cone_measure",
     "default_threads",
+    "evaluate_network",
     "find_patterns",
     "fit_unpenalised",
     "group_lasso_bound",
@@ -206,6 +207,18 @@ def cone_measure(
 def default_threads() -> int:
     """
     Threads used when none are asked for.
+    """
+
+def evaluate_network(
+    Z: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    W1: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    gates: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    w2: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
+    bias: bool,
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
+    """
+    Values of a two-layer network; gates without rows make it a ReLU network.
     """
 
 def find_patterns(

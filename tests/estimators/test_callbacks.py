@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pytest
 from cvxrelu import GatedReLUClassifier, GatedReLURegressor, GatedReLURegressorCV, MKLRegressor, ReLURegressor
+from support import PREDICTORS
 
 callbacks = pytest.importorskip("sklearn.callback", reason="this scikit-learn has no callbacks")
 
@@ -57,7 +58,7 @@ def quick(name):
 
 
 @pytest.mark.filterwarnings("ignore::cvxrelu.ConvergenceWarning")
-@pytest.mark.parametrize("name", sorted(cvxrelu._ESTIMATORS))
+@pytest.mark.parametrize("name", PREDICTORS)
 def test_every_estimator_tells_of_its_steps(name):
     X, y = data(name)
     measure = "r2" if "Regressor" in name else "accuracy"

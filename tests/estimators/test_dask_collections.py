@@ -7,7 +7,10 @@ import pytest
 pd = pytest.importorskip("pandas")
 dd = pytest.importorskip("dask.dataframe")
 da = pytest.importorskip("dask.array")
-pytestmark = pytest.mark.filterwarnings("default")  # what dask warns of is dask's
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # what dask warns of is dask's
+    pytest.mark.filterwarnings("error:.*feature names"),
+]
 
 GATES = {"n_gates": 20, "gates": "gaussian", "random_state": 0, "n_threads": 1}
 ESTIMATORS = {
@@ -46,6 +49,22 @@ def test_data_frames_and_series(table, name, dtype):
     computed, expected = predicted.compute(), getattr(plain, evaluate)(X)
     assert predicted.dtype == computed.dtype == expected.dtype
     np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["GatedReLURegressor", "NTKRegressor"])
+def test_names_of_features_are_compared(table, name):
+    X, y = table
+    rows = dd.from_pandas(X, npartitions=3)
+    model = getattr(cvxrelu, name)(**ESTIMATORS[name]).fit(rows, y)
+    with pytest.raises(ValueError, match="in the same order"):
+        model.predict(rows[["b", "a", "c"]])
+    unnamed = da.from_array(X.to_numpy(), chunks=(40, 3))
+    with pytest.raises(UserWarning, match="X does not have valid feature names"):
+        model.predict(unnamed)
+    model.fit(unnamed, y)
+    assert not hasattr(model, "feature_names_in_")
+    with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 3"):
+        model.predict(unnamed[:, :2])
 
 
 @pytest.mark.parametrize("loss", ["logistic", "softmax"])

@@ -7,6 +7,7 @@ import cvxrelu
 import numpy as np
 import pytest
 from cvxrelu.estimators.trusted import SKOPS_TRUSTED_TYPES
+from support import PREDICTORS
 
 QUICK = {
     "n_gates": 20,
@@ -38,7 +39,7 @@ def same(one, two):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("name", sorted(cvxrelu._ESTIMATORS))
+@pytest.mark.parametrize("name", PREDICTORS)
 def test_pickle_and_skops(name):
     model, Z = fitted(name)
     expected = model.predict(Z)

@@ -6,6 +6,7 @@ import cvxrelu
 import numpy as np
 import pytest
 from scipy import sparse
+from support import PREDICTORS
 from test_persistence import QUICK, same
 
 
@@ -22,7 +23,7 @@ def quick(name):
     return model.set_params(**{key: value for key, value in QUICK.items() if key in known})
 
 
-@pytest.mark.parametrize("name", sorted(cvxrelu._ESTIMATORS))
+@pytest.mark.parametrize("name", PREDICTORS)
 def test_sparse_is_dense(name):
     X, y = data(name)
     with warnings.catch_warnings():

@@ -1,4 +1,5 @@
 import pickle
+from fractions import Fraction
 
 import cvxrelu
 import numpy as np
@@ -115,14 +116,33 @@ def test_gates_are_decided_exactly():
     assert (network.predict(Z) != 0).tolist() == [True, False]
 
 
-def test_many_samples_go_in_pieces(monkeypatch):
-    from cvxrelu.networks import network as module
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("n", [1, 15, 33, 3000])
+def test_blocks_of_samples_and_threads_change_nothing(n, gated):
+    rng = np.random.default_rng(n)
+    W1, w2, gates = rng.standard_normal((7, 5)), rng.standard_normal((7, 2)), rng.standard_normal((7, 5))
+    network = Network(W1, w2, gates if gated else None, bias=True)
+    Z = rng.standard_normal((n, 4))
+    whole = network.predict(Z, n_threads=1)
+    np.testing.assert_array_equal(network.predict(Z, n_threads=3), whole)
+    np.testing.assert_array_equal(network.predict(Z[-1:]), whole[-1:])
+    np.testing.assert_array_equal(network.predict(Z[: n // 2 + 1]), whole[: n // 2 + 1])
 
-    network = Network(np.eye(3), np.ones(3), np.eye(3))
-    Z = np.random.default_rng(0).standard_normal((50, 3))
-    whole = network.predict(Z)
-    monkeypatch.setattr(module, "_CHUNK", 10)
-    np.testing.assert_allclose(network.predict(Z), whole)
+
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from([2.0**-540, 1.0, 2.0**500]), st.sampled_from([2.0**-500, 1.0, 2.0**500])
+)
+def test_gates_are_those_of_fractions(seed, scale, gate_scale):
+    """Of samples that lie on gates or almost, beside others that do not, in any units."""
+    rng = np.random.default_rng(seed)
+    Z, gates = rng.integers(-2, 3, (20, 3)).astype(float), rng.integers(-2, 3, (4, 3)).astype(float)
+    Z[::3] += rng.choice([-1, 0, 1], (7, 3)) * 2.0**-50
+    active = [[sum(Fraction(a) * Fraction(b) for a, b in zip(z, g, strict=True)) >= 0 for g in gates] for z in Z]
+    # Every neuron adds a power of two of its own, so that the value tells which of them are on.
+    network = Network(
+        np.tile([0.0, 0.0, 0.0, 1.0], (4, 1)), 2.0 ** np.arange(4), np.c_[gate_scale * gates, np.zeros(4)], True
+    )
+    np.testing.assert_array_equal(network.predict(scale * Z), np.array(active) @ 2.0 ** np.arange(4))
 
 
 def test_float32_in_float32_out():

@@ -202,6 +202,10 @@ std::int64_t Arrangement::fill(Word* words, double* gates, std::int64_t capacity
   return 2 * run(words, gates, capacity / 2, std::numeric_limits<std::int64_t>::max(), threads, monitor);
 }
 
+std::int64_t Arrangement::count_next(std::int64_t capacity, int threads, Monitor& monitor) {
+  return fill(nullptr, nullptr, capacity, threads, monitor);
+}
+
 std::int64_t Arrangement::count(std::int64_t limit, int threads, Monitor& monitor) {
   const std::int64_t before = counts_.pairs;
   run(nullptr, nullptr, std::numeric_limits<std::int64_t>::max(), limit / 2, threads, monitor);

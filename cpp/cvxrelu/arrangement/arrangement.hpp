@@ -38,8 +38,12 @@ class Arrangement {
   /// Room, in cells, that the next call of `fill` needs at most to make progress.
   std::int64_t room() const;
   bool finished() const { return finished_; }
+  /// Cells that are left to search for, at most.
+  double left() const { return finished_ ? 0 : 2 * left_; }
   /// Writes the next cells, as many as surely fit; returns how many. Gates may be null.
   std::int64_t fill(Word* words, double* gates, std::int64_t capacity, int threads, Monitor& monitor);
+  /// Counts the next cells, no more than that many.
+  std::int64_t count_next(std::int64_t capacity, int threads, Monitor& monitor);
   /// Counts the cells that are left, or stops early, and for good, once there are more than `limit`.
   std::int64_t count(std::int64_t limit, int threads, Monitor& monitor);
 

@@ -3,9 +3,7 @@
 //
 // A flat is the set of all rows in the span of some of them. Every flat of rank k + 1 covers exactly one flat F of rank
 // k such that its other rows all come after the last element of F's lexicographically first basis, so a depth-first
-// search by Gaussian elimination meets every flat once. Two rows lie on the same cover of F when their remainders
-// modulo F are parallel, which is seen on one key a row, the quotient of two random functionals. The search works
-// modulo a 62-bit prime, where nothing that depends is missed; what is reported is checked with exact minors.
+// search by Gaussian elimination (remainders.hpp) meets every flat once.
 //
 // Time O(n (r + log n)) for each flat of rank at most r - 2 (or less, if only a lower rank is asked for), memory O(n
 // r^2) and what is reported.

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, WordArray
-from ..base.bits import BoolArray, unpack_patterns
+from ..base.bits import BoolArray, merge_patterns, unpack_patterns
 from ..base.native import core
 from .exact_rows import from_rational, primitive
 from .problem import Problem
+from .watch import count_cells
 
 #: 2^61 - 1, modulo which a basis of columns is found.
 _PRIME = (1 << 61) - 1
@@ -84,19 +85,23 @@ def above(words: WordArray, n: int) -> tuple[npt.NDArray[np.bool_], WordArray]:
     return chosen, kept
 
 
-def regions_of(problem: Problem, words: WordArray, gates: FloatArray, certificate: Any, threads: int) -> Regions:
-    """Turn the cells of the cone into regions.
+def regions_of(
+    problem: Problem, words: WordArray, gates: FloatArray, certificate: Any, unbounded: WordArray, threads: int
+) -> Regions:
+    """Turn cells of the cone into regions.
 
     Parameters
     ----------
     problem : Problem
         The cone: rows (a, -b), and (0, 1).
     words : ndarray of shape (2 n_regions, n_words), uint64
-        Its cells.
+        Cells of it, with their antipodes.
     gates : ndarray of shape (2 n_regions, n_features + 1)
         Points inside.
     certificate : ArrangementCertificate
         Of the cells.
+    unbounded : ndarray of shape (n_unbounded, ...), uint64
+        What :func:`unbounded_patterns` returns.
     threads : int
         Threads.
 
@@ -120,8 +125,7 @@ def regions_of(problem: Problem, words: WordArray, gates: FloatArray, certificat
             stacklevel=3,
         )
     certificate = dataclasses.replace(certificate, n_cells=len(points), n_verified=int(inside.sum()))
-    bounded = np.ones(len(points), dtype=bool)
-    bounded[unbounded(problem, patterns, threads)] = False
+    bounded = core.find_patterns(unbounded, patterns) < 0
     return Regions(points, patterns, n, bounded, certificate)
 
 
@@ -141,29 +145,27 @@ def _inside(problem: Problem, points: FloatArray, words: WordArray, threads: int
     return inside
 
 
-def unbounded(problem: Problem, words: WordArray, threads: int) -> npt.NDArray[np.int64]:
-    """Return which of the regions, all of them, are unbounded (but for directions parallel to all hyperplanes)."""
+def unbounded_patterns(problem: Problem, threads: int) -> WordArray:
+    """Return the patterns of the regions that are unbounded (but for directions parallel to all hyperplanes)."""
     rows = [primitive(row) for row in problem.rows.rational()[:-1]]
     columns = basis_columns([row[:-1] for row in rows])
     if not columns:
-        return np.zeros(0, dtype=np.int64)
+        return np.zeros((0, max(1, (len(rows) + 63) // 64)), dtype=np.uint64)
     essential = [[*(row[k] for k in columns), row[-1]] for row in rows]
+    cells = problem.search(False)
+    count_cells(cells, threads)
+    numbers = without_infinity(whitney_numbers(cells))
+    n_unbounded = sum(map(abs, numbers)) - abs(sum(numbers))
     rng = np.random.default_rng(1975)
     for _ in range(10):
         functional = [int(x) for x in rng.integers(1, 1 << 31, len(columns))]
         far = _beyond_vertices(essential, functional)
-        met = [_met_by(essential, functional, side, threads) for side in (far, -far)]
-        found = np.unique(np.concatenate([core.find_patterns(words, some) for some in met]))
+        met = np.concatenate([_met_by(essential, functional, side, threads) for side in (far, -far)])
+        found = met[merge_patterns(met)[0]]
         # A region that is missed, because the functional vanishes on its rays, is seen from its antipode at infinity.
-        if len(found) == _n_unbounded(problem, len(words), threads):
+        if len(found) == n_unbounded:
             return found
     raise RuntimeError("no generic functional was found: this has a probability below 1e-80")
-
-
-def _n_unbounded(problem: Problem, n_regions: int, threads: int) -> int:
-    cells = problem.search(False)
-    cells.count((1 << 63) - 1, threads)
-    return n_regions - n_bounded(whitney_numbers(cells))
 
 
 def _beyond_vertices(rows: list[list[int]], functional: list[int]) -> int:

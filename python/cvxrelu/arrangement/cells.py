@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, WordArray, as_count, as_threads
+from ..base.callbacks import Callback
 from ..base.memory import available_memory
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
 from .problem import Problem, prepare
+from .watch import count_cells, fill_cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,7 @@ def list_part(
 def count_part(X: npt.ArrayLike, index: int, of: int, *, n_threads: int | None = 1) -> int:
     """Count the cells of a part as :func:`list_part` has them."""
     cells = _part_of_cells(prepare(X, None, None), False, index, of)
-    return int(index == 0) if cells.rank == 0 else int(cells.count((1 << 63) - 1, as_threads(n_threads)))
+    return int(index == 0) if cells.rank == 0 else count_cells(cells, as_threads(n_threads))
 
 
 def _part_of_cells(problem: Problem, certify: bool, index: int, of: int) -> Any:
@@ -133,14 +135,20 @@ def pieces(problem: Problem, cells: Any, chunk: int, certify: bool, threads: int
 
 
 def list_cells(
-    problem: Problem, cells: Any, limit: int | None, threads: int, *, gates: bool = True
+    problem: Problem,
+    cells: Any,
+    limit: int | None,
+    threads: int,
+    *,
+    gates: bool = True,
+    callback: Callback | None = None,
 ) -> tuple[WordArray, FloatArray]:
     """Return the masks and gates of all cells, where there is room for them; without gates an array without columns."""
     n_words, n_features = problem.n_words, problem.n_features if gates else 0
     capacity = affordable(problem, cells, limit, 8 * (n_words + n_features), threads)
     words = np.empty((capacity, n_words), dtype=np.uint64)
     points = np.empty((capacity, n_features))
-    found = cells.fill(words, points, threads)
+    found = fill_cells(cells, words, points, threads, callback)
     words.resize((found, n_words), refcheck=False)
     points.resize((found, n_features), refcheck=False)
     return words, points

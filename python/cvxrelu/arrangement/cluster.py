@@ -159,6 +159,12 @@ def _joined(pieces: list[ActivationPatterns]) -> ActivationPatterns:
     return ActivationPatterns(gates, words, pieces[0].n_samples, certificate=pieces[-1].certificate)
 
 
+def refuse_callback(callback: Any) -> None:
+    """Refuse to tell of what happens elsewhere."""
+    if callback is not None:
+        raise ValueError("on a cluster its dashboard tells of the progress: callback does not apply")
+
+
 def refuse_other_numbers(decimals: int | None, tol: float | None, closed: bool, offsets: Any = None) -> None:
     """Refuse settings that ask for cells of other numbers than those given."""
     if decimals is not None or tol is not None or closed or offsets is not None:

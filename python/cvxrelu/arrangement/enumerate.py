@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, WordArray, as_count, as_threads
+from ..base.callbacks import Callback, as_callback
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_dask
-from .affine import Regions, n_bounded, regions_of, whitney_numbers
+from .affine import Regions, n_bounded, regions_of, unbounded_patterns, whitney_numbers
 from .cells import ArrangementCertificate, certificate_of, list_cells, pieces, refuse_too_many, single_cell
 from .faces import closed_faces
 from .problem import Problem, prepare
+from .watch import count_cells
 
 
 @overload
@@ -31,6 +33,7 @@ def enumerate_patterns(
     tol: float | None = None,
     certify: bool = True,
     n_threads: int | None = None,
+    callback: Callback | None = None,
 ) -> ActivationPatterns: ...
 
 
@@ -44,6 +47,7 @@ def enumerate_patterns(
     tol: float | None = None,
     certify: bool = True,
     n_threads: int | None = None,
+    callback: Callback | None = None,
 ) -> Regions: ...
 
 
@@ -57,6 +61,7 @@ def enumerate_patterns(
     tol: float | None = None,
     certify: bool = True,
     n_threads: int | None = None,
+    callback: Callback | None = None,
 ) -> ActivationPatterns | Regions:
     """Find every activation pattern 1[X g >= 0] of gates g in general position, each with a gate.
 
@@ -92,6 +97,11 @@ def enumerate_patterns(
         Check that every gate lies strictly inside its cell.
     n_threads : int, optional
         Threads; by default what OpenMP would take. The result does not depend on it.
+    callback : callable, optional
+        Told of the search before it begins and about ten times a second, with a dict: `n_cells` found so far (of both
+        sides of infinity where there are offsets), the `share` of what was to be searched at most, the `bound` of cells
+        that there may be, and the `bytes` that these would take. An exception that it raises ends the search. The
+        logger "cvxrelu" is told as much, at level INFO, every ten seconds.
 
     Returns
     -------
@@ -138,22 +148,24 @@ def enumerate_patterns(
         from . import cluster
 
         cluster.refuse_other_numbers(decimals, tol, closed, offsets)
+        cluster.refuse_callback(callback)
         return cluster.enumerate_parts(X, max_patterns=max_patterns, certify=certify, n_threads=n_threads)
+    as_callback(callback)
     problem = prepare(X, decimals, tol, offsets)
     threads = as_threads(n_threads)
     limit = None if max_patterns is None else as_count(max_patterns, "max_patterns")
     _refuse_rounded(closed, problem.mode)
     cells = problem.search(bool(certify))
     if offsets is not None:
-        if closed:
-            raise ValueError("closed=True is for hyperplanes through the origin: leave closed or offsets out")
+        _refuse_closed(closed)
         problem.warn_if_nearly_degenerate(cells)
-        words, gates = list_cells(problem, cells, None if limit is None else 2 * limit, threads)
-        return regions_of(problem, words, gates, certificate_of(cells, problem.mode, bool(certify)), threads)
+        words, gates = list_cells(problem, cells, None if limit is None else 2 * limit, threads, callback=callback)
+        certificate = certificate_of(cells, problem.mode, bool(certify))
+        return regions_of(problem, words, gates, certificate, unbounded_patterns(problem, threads), threads)
     if cells.rank == 0:
         return single_cell(problem, cells)
     problem.warn_if_nearly_degenerate(cells)
-    words, gates = list_cells(problem, cells, limit, threads)
+    words, gates = list_cells(problem, cells, limit, threads, callback=callback)
     found = len(words)
     certificate = certificate_of(cells, problem.mode, bool(certify))
     if closed:
@@ -167,33 +179,60 @@ def enumerate_patterns(
     return ActivationPatterns(gates, words, problem.n_samples, certificate=certificate)
 
 
+@overload
 def iter_patterns(
     X: npt.ArrayLike,
     *,
+    offsets: None = None,
     closed: bool = False,
     chunk: int = 1 << 18,
     decimals: int | None = None,
     tol: float | None = None,
     certify: bool = True,
     n_threads: int | None = None,
-) -> Iterator[ActivationPatterns]:
+) -> Iterator[ActivationPatterns]: ...
+
+
+@overload
+def iter_patterns(
+    X: npt.ArrayLike,
+    *,
+    offsets: npt.ArrayLike,
+    chunk: int = 1 << 18,
+    decimals: int | None = None,
+    tol: float | None = None,
+    certify: bool = True,
+    n_threads: int | None = None,
+) -> Iterator[Regions]: ...
+
+
+def iter_patterns(
+    X: npt.ArrayLike,
+    *,
+    offsets: npt.ArrayLike | None = None,
+    closed: bool = False,
+    chunk: int = 1 << 18,
+    decimals: int | None = None,
+    tol: float | None = None,
+    certify: bool = True,
+    n_threads: int | None = None,
+) -> Iterator[ActivationPatterns] | Iterator[Regions]:
     """Stream the patterns of :func:`enumerate_patterns`, in the same order, in bounded memory.
 
     Parameters
     ----------
-    X : array_like of shape (n_samples, n_features)
-        As in :func:`enumerate_patterns`.
-    closed
+    X, offsets, closed
         As in :func:`enumerate_patterns`.
     chunk : int
-        Patterns in each piece, at most. Memory is that of some `chunk` patterns with their gates, and with `closed`
-        of a mask for each set of rows that a subspace is orthogonal to and that has more rows than its rank.
+        Patterns in each piece, at most. Memory is that of some `chunk` patterns with their gates; with `closed` also of
+        a mask for each set of rows that a subspace is orthogonal to and that has more rows than its rank; with
+        `offsets` also of the patterns of the unbounded regions.
     decimals, tol, certify, n_threads
         As in :func:`enumerate_patterns`.
 
     Yields
     ------
-    ActivationPatterns
+    ActivationPatterns or Regions
         The next patterns. The certificate counts all patterns so far.
 
     Raises
@@ -204,11 +243,14 @@ def iter_patterns(
     if is_dask(X):
         from . import cluster
 
-        cluster.refuse_other_numbers(decimals, tol, closed)
+        cluster.refuse_other_numbers(decimals, tol, closed, offsets)
         return cluster.iter_parts(X, chunk=chunk, certify=certify, n_threads=n_threads)
-    problem = prepare(X, decimals, tol)
+    problem = prepare(X, decimals, tol, offsets)
     chunk, threads = as_count(chunk, "chunk", minimum=2), as_threads(n_threads)
     _refuse_rounded(closed, problem.mode)
+    if offsets is not None:
+        _refuse_closed(closed)
+        return _stream_regions(problem, chunk, bool(certify), threads)
     return _stream(problem, closed, chunk, bool(certify), threads)
 
 
@@ -222,6 +264,19 @@ def _stream(problem: Problem, closed: bool, chunk: int, certify: bool, threads: 
             for first in range(0, len(words), chunk):
                 piece = slice(first, first + chunk)
                 yield ActivationPatterns(gates[piece], words[piece], problem.n_samples, certificate=certificate)
+
+
+def _stream_regions(problem: Problem, chunk: int, certify: bool, threads: int) -> Iterator[Regions]:
+    cells = problem.search(certify)
+    problem.warn_if_nearly_degenerate(cells)
+    unbounded = unbounded_patterns(problem, threads)
+    n_cells = n_verified = 0
+    for piece in pieces(problem, cells, 2 * chunk, certify, threads):
+        regions = regions_of(problem, piece.words, piece.gates, piece.certificate, unbounded, threads)
+        n_cells += regions.certificate.n_cells
+        n_verified += regions.certificate.n_verified
+        so_far = dataclasses.replace(regions.certificate, n_cells=n_cells, n_verified=n_verified)
+        yield dataclasses.replace(regions, certificate=so_far)
 
 
 def _with_faces(
@@ -252,6 +307,11 @@ def _refuse_rounded(closed: bool, mode: str) -> None:
         raise ValueError("closed=True needs exact decisions, which tol does not make: leave one of them out")
 
 
+def _refuse_closed(closed: bool) -> None:
+    if closed:
+        raise ValueError("closed=True is for hyperplanes through the origin: leave closed or offsets out")
+
+
 def count_patterns(
     X: npt.ArrayLike,
     *,
@@ -261,12 +321,13 @@ def count_patterns(
     tol: float | None = None,
     n_threads: int | None = None,
     bounded: bool = False,
+    callback: Callback | None = None,
 ) -> int:
     """Count the patterns of :func:`enumerate_patterns` without storing them.
 
     Parameters
     ----------
-    X, offsets, closed, decimals, tol, n_threads
+    X, offsets, closed, decimals, tol, n_threads, callback
         As in :func:`enumerate_patterns`.
     bounded : bool, default False
         With offsets: count the bounded regions alone (but for directions that are parallel to all hyperplanes).
@@ -292,21 +353,23 @@ def count_patterns(
         from . import cluster
 
         cluster.refuse_other_numbers(decimals, tol, closed, offsets)
+        cluster.refuse_callback(callback)
         return cluster.count_parts(X, n_threads)
+    as_callback(callback)
     problem = prepare(X, decimals, tol, offsets)
     threads = as_threads(n_threads)
     _refuse_rounded(closed, problem.mode)
     if bounded and offsets is None:
         raise ValueError("bounded=True needs offsets: no cell of hyperplanes through the origin is bounded")
-    if closed and offsets is not None:
-        raise ValueError("closed=True is for hyperplanes through the origin: leave closed or offsets out")
+    if offsets is not None:
+        _refuse_closed(closed)
     cells = problem.search(False)
     if cells.rank == 0:
         return 1
     problem.warn_if_nearly_degenerate(cells)
     refuse_too_many(cells)
     faces = sum(len(words) for words, _ in closed_faces(problem.rows, cells, threads)) if closed else 0
-    count = int(cells.count((1 << 63) - 1, threads))
+    count = count_cells(cells, threads, callback)
     if bounded:
         return n_bounded(whitney_numbers(cells))
     return count + faces if offsets is None else count // 2

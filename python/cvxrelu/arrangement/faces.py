@@ -19,7 +19,8 @@ import numpy as np
 
 from ..base.arrays import FloatArray, WordArray
 from ..base.native import core
-from .exact_rows import ExactRows, primitive
+from .exact_rows import ExactRows
+from .rational import Table, dot, null_space
 
 #: Patterns of Gaussian vectors that show most flats without positive dependence to be so.
 _N_KNOWN = 4096
@@ -29,8 +30,6 @@ _GATE_BITS = (1, 3, 6, 10, 15, 20, 26, 32, 40, 52)
 
 #: Gates have entries of this size at most, so that no product with a gate overflows where its row is of size one.
 _LARGEST_GATE = 2.0**500
-
-Rational = list[list[Fraction]]
 
 
 def closed_faces(rows: ExactRows, cells: Any, threads: int) -> Iterator[tuple[WordArray, FloatArray]]:
@@ -104,21 +103,21 @@ def _balanced(matrix: ExactRows) -> bool:
     # The weights are 1 + w with sum_j w_j x_j = -total, as nearly as w >= 0 can have it.
     w = _non_negative(rows.T, -np.array([float(x) for x in total]))
     support = [exact[j] for j in np.flatnonzero(w > 1e-12 * w.max())]
-    normal = [[_dot(a, b) for b in [*support, total]] for a in support]
-    solutions = _null_space(normal) if support else [[1]]
+    normal = [[dot(a, b) for b in [*support, total]] for a in support]
+    solutions = null_space(normal) if support else [[1]]
     if len(solutions) == 1 and solutions[0][-1] != 0:
         factors = [Fraction(x, solutions[0][-1]) for x in solutions[0][:-1]]
         pairs = list(zip(factors, support, strict=True))
         rest = [t + sum((f * row[k] for f, row in pairs), Fraction(0)) for k, t in enumerate(total)]
         if any(rest):
-            if all(_dot(row, rest) >= 0 for row in exact):
+            if all(dot(row, rest) >= 0 for row in exact):
                 return False
         elif all(f > -1 for f in factors):
             return True
     return _reaches(exact, [-x for x in total])
 
 
-def _reaches(rows: Rational, target: list[Fraction]) -> bool:
+def _reaches(rows: Table, target: list[Fraction]) -> bool:
     """Whether a non-negative combination of rows is the target: simplex steps in rational numbers, by Bland's rule."""
     n = len(rows)
     table = [[row[k] * (-1 if t < 0 else 1) for row in rows] + [abs(t)] for k, t in enumerate(target)]
@@ -153,41 +152,11 @@ def _non_negative(A: FloatArray, b: FloatArray) -> FloatArray:
         return np.zeros(A.shape[1])
 
 
-def _dot(a: list[Fraction], b: list[Fraction]) -> Fraction:
-    return sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
-
-
-def _null_space(matrix: Rational) -> list[list[int]]:
-    """Return a basis of the vectors that the rows of `matrix` annihilate, as integers without a common divisor."""
-    rows, pivots = [list(row) for row in matrix], list[int]()
-    width = len(rows[0])
-    for column in range(width):
-        top = len(pivots)
-        found = next((i for i in range(top, len(rows)) if rows[i][column] != 0), None)
-        if found is None:
-            continue
-        rows[top], rows[found] = rows[found], rows[top]
-        rows[top] = [x / rows[top][column] for x in rows[top]]
-        for i, row in enumerate(rows):
-            if i != top and row[column] != 0:
-                factor = row[column]
-                rows[i] = [x - factor * y for x, y in zip(row, rows[top], strict=True)]
-        pivots.append(column)
-    basis = []
-    for free in (column for column in range(width) if column not in pivots):
-        vector = [Fraction(0)] * width
-        vector[free] = Fraction(1)
-        for row, pivot in zip(rows, pivots, strict=False):
-            vector[pivot] = -row[free]
-        basis.append(primitive(vector))
-    return basis
-
-
 def _onto_face(rows: ExactRows, basis: list[int], words: WordArray, gates: FloatArray, threads: int) -> FloatArray:
     """Move gates near faces of a flat onto them: to small integer combinations of a basis of the subspace."""
     gates = np.nan_to_num(gates, nan=0.0, posinf=_LARGEST_GATE, neginf=-_LARGEST_GATE)
     gates = np.ldexp(gates, np.minimum(0, 500 - np.frexp(np.abs(gates).max(axis=1, keepdims=True))[1]))
-    directions = _null_space(rows.select(np.array(basis)).rational())
+    directions = null_space(rows.select(np.array(basis)).rational())
     longest = max(max(map(abs, vector)) for vector in directions).bit_length()
     shift = max(0, longest - 900)  # beyond float64 lie only points that it cannot express
     N = np.array([[float(x >> shift) for x in vector] for vector in directions])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,24 @@ import numpy.typing as npt
 
 from ..base.arrays import WordArray, as_count, as_threads
 from ..base.bits import pack_mask, unpack_patterns
+from ..base.callbacks import Callback, as_callback
 from ..base.native import core
 from ..patterns.patterns import ActivationPatterns
-from .affine import Regions, above, basis_columns, regions_of, whitney_numbers, without_infinity
+from .affine import (
+    Regions,
+    above,
+    basis_columns,
+    regions_of,
+    unbounded_patterns,
+    whitney_numbers,
+    without_infinity,
+)
 from .cells import certificate_of, list_cells, refuse_too_many, single_cell
 from .exact_rows import ExactRows, from_rational, primitive
 from .problem import Problem, prepare
+from .symmetry import RegionOrbits
 from .tope_graph import TopeGraph
+from .watch import count_cells
 
 SignArray = npt.NDArray[np.int8]
 
@@ -36,6 +47,8 @@ class Arrangement:
         The b_j; by default all are 0, and the arrangement is a central one.
     n_threads : int, optional
         Threads; by default what OpenMP would take. No result depends on it.
+    callback : callable, optional
+        Told how far counts and lists of regions are, as :func:`enumerate_patterns` says.
 
     Attributes
     ----------
@@ -60,19 +73,25 @@ class Arrangement:
     """
 
     def __init__(
-        self, rows: npt.ArrayLike, offsets: npt.ArrayLike | None = None, *, n_threads: int | None = None
+        self,
+        rows: npt.ArrayLike,
+        offsets: npt.ArrayLike | None = None,
+        *,
+        n_threads: int | None = None,
+        callback: Callback | None = None,
     ) -> None:
-        self._set_up(prepare(rows, None, None, offsets), offsets is not None, as_threads(n_threads))
+        as_callback(callback)
+        self._set_up(prepare(rows, None, None, offsets), offsets is not None, as_threads(n_threads), callback)
 
-    def _set_up(self, problem: Problem, affine: bool, threads: int) -> None:
-        self._problem, self._affine, self._threads = problem, affine, threads
+    def _set_up(self, problem: Problem, affine: bool, threads: int, callback: Callback | None) -> None:
+        self._problem, self._affine, self._threads, self._callback = problem, affine, threads, callback
         self.n_rows = problem.n_samples - affine
         self.dimension = problem.n_features - affine
 
-    def _made(self, rows: ExactRows) -> Arrangement:
-        """Return an arrangement of the same kind."""
+    def _made(self, rows: ExactRows, affine: bool) -> Arrangement:
+        """Return another arrangement with the same settings."""
         made = object.__new__(Arrangement)
-        made._set_up(Problem(rows, "exact", 0.0), self._affine, self._threads)
+        made._set_up(Problem(rows, "exact", 0.0), affine, self._threads, self._callback)
         return made
 
     def __repr__(self) -> str:
@@ -87,7 +106,7 @@ class Arrangement:
         cells = self._problem.search(False)
         if cells.rank:
             refuse_too_many(cells)
-            cells.count((1 << 63) - 1, self._threads)
+            count_cells(cells, self._threads, self._callback)
         return cells
 
     @functools.cached_property
@@ -156,7 +175,7 @@ class Arrangement:
         vector = [0] * (self.dimension + 1)
         vector[self.dimension] = self.n_regions
         for rank, restricted, _ in self._restrictions():
-            count = 1 if restricted is None else int(restricted.count((1 << 63) - 1, self._threads))
+            count = 1 if restricted is None else count_cells(restricted, self._threads)
             vector[self.dimension - rank] += count // 2 if self._affine else count
         return tuple(vector)
 
@@ -188,10 +207,11 @@ class Arrangement:
         if cells.rank == 0:
             return single_cell(self._problem, cells)
         limit = None if max_patterns is None else as_count(max_patterns, "max_patterns") * (1 + self._affine)
-        words, gates = list_cells(self._problem, cells, limit, self._threads)
+        words, gates = list_cells(self._problem, cells, limit, self._threads, callback=self._callback)
         certificate = certificate_of(cells, "exact", True)
         if self._affine:
-            return regions_of(self._problem, words, gates, certificate, self._threads)
+            unbounded = unbounded_patterns(self._problem, self._threads)
+            return regions_of(self._problem, words, gates, certificate, unbounded, self._threads)
         return ActivationPatterns(gates, words, self.n_rows, certificate=certificate)
 
     @functools.cached_property
@@ -257,6 +277,37 @@ class Arrangement:
         vertices: npt.NDArray[np.float64] = self.sign_vectors() @ self._problem.rows.rounded
         return vertices
 
+    def orbits(self, generators: Sequence[npt.ArrayLike], *, callback: Callback | None = None) -> RegionOrbits:
+        """Return the regions under a group of symmetries, to be counted without being listed, all of them or by orbits.
+
+        Parameters
+        ----------
+        generators : sequence of array_like of shape (n_rows,), int
+            Permutations of the rows that a linear map makes: the image of row j is ``generator[j]``, up to a positive
+            factor, or with ~k for k the opposite of row k. With offsets the map is affine.
+        callback : callable, optional
+            Told of the flats whose orbits are looked for, with a dict: their `rank`, how many `flats` there are up to
+            symmetry, and how many are `done`.
+
+        Returns
+        -------
+        RegionOrbits
+
+        Raises
+        ------
+        ValueError
+            For what is no permutation, or no symmetry of the arrangement.
+
+        Examples
+        --------
+        >>> from cvxrelu import Arrangement
+        >>> braid = Arrangement([[1, -1, 0], [1, 0, -1], [0, 1, -1]])
+        >>> orbits = braid.orbits([[2, ~0, ~1]])  # a shift of the three coordinates
+        >>> orbits.n_regions, orbits.order, orbits.n_orbits
+        (6, 3, 2)
+        """
+        return RegionOrbits(self._problem, self._affine, generators, self._threads, callback)
+
     # ---- other arrangements ----
 
     def deletion(self, row: int) -> Arrangement:
@@ -264,7 +315,7 @@ class Arrangement:
         keep = np.arange(self._problem.n_samples) != self._row(row)
         if keep.sum() == self._affine:
             raise ValueError("an arrangement needs a row")
-        return self._made(self._problem.rows.select(keep))
+        return self._made(self._problem.rows.select(keep), self._affine)
 
     def restriction(self, row: int) -> Arrangement:
         """Return what the other rows cut out of the hyperplane of a row, in all coordinates but one.
@@ -282,7 +333,8 @@ class Arrangement:
             raise ValueError("a restriction needs another row, and a hyperplane that is not a point")
         sign = 1 if own[pivot] > 0 else -1
         left = [k for k in range(len(own)) if k != pivot]
-        return self._made(from_rational([[sign * (x[k] * own[pivot] - x[pivot] * own[k]) for k in left] for x in rows]))
+        cut = [[sign * (x[k] * own[pivot] - x[pivot] * own[k]) for k in left] for x in rows]
+        return self._made(from_rational(cut), self._affine)
 
     def essentialization(self) -> Arrangement:
         """Return the arrangement in as many coordinates as its rank, of which all others are functions on the rows."""
@@ -292,7 +344,8 @@ class Arrangement:
             raise ValueError("there are no hyperplanes")
         kept = columns + [self.dimension] * self._affine
         parts = [part * rows.n_features + k for part in range(rows.parts) for k in kept]
-        return self._made(ExactRows(np.ascontiguousarray(rows.sums[:, parts]), rows.parts, rows.as_given))
+        kept_rows = ExactRows(np.ascontiguousarray(rows.sums[:, parts]), rows.parts, rows.as_given)
+        return self._made(kept_rows, self._affine)
 
     def cone(self) -> Arrangement:
         """Return the central arrangement of the rows (a_j, -b_j) and, last, the hyperplane at infinity (0, 1)."""
@@ -304,9 +357,7 @@ class Arrangement:
                 sums[:n, part * (d + 1) : part * (d + 1) + d] = rows.sums[:, part * d : (part + 1) * d]
             sums[n, d] = 1.0
             rows = ExactRows(sums, rows.parts, rows.as_given)
-        made = object.__new__(Arrangement)
-        made._set_up(Problem(rows, "exact", 0.0), False, self._threads)
-        return made
+        return self._made(rows, False)
 
     def _row(self, row: int) -> int:
         index = int(np.arange(self.n_rows)[row])

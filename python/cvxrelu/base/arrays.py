@@ -44,8 +44,10 @@ _HELD = 2.0**53  # integers up to here are float64 numbers
 
 def _refuse_rounded_integers(value: Any, real: FloatArray, name: str) -> None:
     """Raise for an integer that float64 does not hold; most are seen to be small from their rounded values."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return
     large = np.argwhere(np.abs(real) >= _HELD)
-    if len(large) == 0 or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
+    if len(large) == 0:
         return
     # What was given before NumPy made one type of it, or a data frame one of its columns.
     given = value.to_numpy(dtype=object) if hasattr(value, "to_numpy") else np.asarray(value, dtype=object)
@@ -110,6 +112,18 @@ def as_weights(weights: Any, size: int, name: str, *, positive: bool = False) ->
     if not array.any():
         raise ValueError(f"{name} are all zero")
     return np.ascontiguousarray(array)
+
+
+def as_unpenalised(columns: Any, n_samples: int, n_columns: int | None = None, samples: str = "X") -> FloatArray:
+    """Return the columns that are fitted without penalty; "intercept" is one of ones."""
+    if isinstance(columns, str):
+        if columns != "intercept":
+            raise ValueError(f'unpenalised must be an array of columns or "intercept", not {columns!r}')
+        columns = np.ones((n_samples, 1))
+    checked = as_design(columns, "unpenalised", n_columns)
+    if checked.shape[0] != n_samples:
+        raise ValueError(f"unpenalised has {checked.shape[0]} rows, but {samples} has {n_samples} samples")
+    return checked
 
 
 def as_penalties(values: Any, name: str) -> FloatArray:

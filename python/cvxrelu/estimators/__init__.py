@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .gated import GatedReLUClassifier, GatedReLURegressor
     from .gated_cv import GatedReLUClassifierCV, GatedReLURegressorCV
     from .mkl import MKLClassifier, MKLClassifierCV, MKLRegressor, MKLRegressorCV
+    from .normal_scores import NormalScores
     from .ntk import NTKClassifier, NTKClassifierCV, NTKRegressor, NTKRegressorCV
     from .relu import ReLUClassifier, ReLURegressor
     from .relu_cv import ReLUClassifierCV, ReLURegressorCV
@@ -26,13 +27,14 @@ __all__ = [
     "NTKClassifierCV",
     "NTKRegressor",
     "NTKRegressorCV",
+    "NormalScores",
     "ReLUClassifier",
     "ReLUClassifierCV",
     "ReLURegressor",
     "ReLURegressorCV",
 ]
 
-_MODULES = {"GatedReLU": "gated", "MKL": "mkl", "NTK": "ntk", "ReLU": "relu"}
+_MODULES = {"GatedReLU": "gated", "MKL": "mkl", "NTK": "ntk", "NormalScores": "normal_scores", "ReLU": "relu"}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,11 @@ from .labels import coded, labels_of_scores
 from .merging import MergedSamples, merge_samples
 from .rows import described, evaluate_on_rows, gathered, on_blocks
 
+INTERCEPT = """\
+    fit_intercept : bool, default {fit_intercept}
+        Add a constant to every output, outside the penalty: with the squared loss the predictions for targets a y + b
+        are then a f + b. Without, an offset of the targets is paid for with penalised weights."""
+
 ONE_SAMPLE = (
     "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
 )
@@ -83,14 +88,20 @@ def as_dense(X: Any) -> npt.NDArray[np.floating[Any]]:
 
 
 class Model(CallbackSupportMixin):  # type: ignore[misc]
-    """What the mixins need: `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended."""
+    """What regressors and classifiers share.
+
+    `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended.
+    """
 
     fit_bias: bool
+    fit_intercept: bool
+    network_: Network
 
     def _check_settings(self) -> None:
         """Check what every fit uses, before the data are touched."""
         as_callback(getattr(self, "callback", None))
         as_flag(self.fit_bias, "fit_bias")
+        as_flag(self.fit_intercept, "fit_intercept")
 
     def _fits_chunks(self, X: Any) -> bool:
         """Say whether `X` holds rows in chunks that `fit` goes through one by one."""
@@ -103,11 +114,23 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
     def _targets_of(self, labels: npt.NDArray[np.integer], n_classes: int) -> FloatArray:
         return Squared().labels_as_targets(labels, n_classes)
 
+    def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Return samples and targets, or labels, as scikit-learn wants them checked."""
+        raise NotImplementedError
+
+    def _as_targets(self, y: Any) -> Any:
+        """Return the targets that are fitted to."""
+        return y
+
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         raise NotImplementedError
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         raise NotImplementedError
+
+    def _predicting_network(self) -> Network:
+        """Return the network whose values, at new samples too, are those of the estimator."""
+        return self.network_
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         weights = checked_weights(sample_weight, X)
@@ -124,19 +147,6 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         tags.input_tags.sparse = True
         return tags
 
-    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        check_is_fitted(self)
-        if is_dask(X):
-            return evaluate_on_rows(self, X)
-        X = self._checked(X, reset=False)
-        design = np.asarray(X, dtype=np.float64)
-        values = self._values(append_ones(design) if self.fit_bias else design)
-        return values.astype(X.dtype, copy=False)
-
-
-class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
-    """fit and predict for targets that are numbers."""
-
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
@@ -146,7 +156,7 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         X : array_like or sparse matrix of shape (n_samples, n_features)
             Training samples. Sparse ones are copied to an array.
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+            Targets of a regressor; a classifier takes labels of two classes or more, of shape (n_samples,).
         sample_weight : array_like of shape (n_samples,), optional
             Non-negative weights; an integer weight k is the same as k copies.
 
@@ -164,18 +174,36 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         """
         self._check_settings()
         if self._fits_chunks(X):
+            targets = self._as_targets(y)
             tasks = FitTasks(self, None, None, None)  # callbacks are not given data that may not fit in memory
-            self._fit_rows(described(self, X), y, sample_weight, tasks)
-            tasks.finish()
-            return self
-        X, y, sample_weight = gathered(X, y, sample_weight)
-        X, y = self._checked(X, y=y, multi_output=True, y_numeric=True)
-        if not self.__sklearn_tags__().target_tags.multi_output:
-            y = column_or_1d(y, warn=True)
-        tasks = FitTasks(self, X, y, sample_weight)
-        self._fit(X, np.asarray(y, dtype=np.float64), sample_weight, tasks)
+            self._fit_rows(described(self, X), targets, sample_weight, tasks)
+        else:
+            X, y, sample_weight = gathered(X, y, sample_weight)
+            X, y = self._checked_data(X, y)
+            targets = self._as_targets(y)
+            tasks = FitTasks(self, X, y, sample_weight)
+            self._fit(X, np.asarray(targets, dtype=np.float64), sample_weight, tasks)
         tasks.finish()
         return self
+
+    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
+        check_is_fitted(self)
+        if is_dask(X):
+            return evaluate_on_rows(self, X)
+        X = self._checked(X, reset=False)
+        return self._evaluate_design(np.asarray(X, dtype=np.float64)).astype(X.dtype, copy=False)
+
+    def _evaluate_design(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
+        """Evaluate samples that were checked."""
+        return self._values(append_ones(X) if self.fit_bias else X)
+
+
+class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
+    """Targets that are numbers, and predictions of them."""
+
+    def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
+        X, y = self._checked(X, y=y, multi_output=True, y_numeric=True)
+        return X, y if self.__sklearn_tags__().target_tags.multi_output else column_or_1d(y, warn=True)
 
     def predict(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Predict targets.
@@ -199,53 +227,20 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
 
 
 class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
-    """fit and predict for labels.
+    """Labels, and predictions of them.
 
     By default by regression on targets -1 and +1: one output for two classes, else one each.
     """
 
-    @with_callbacks  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fit the model.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix of shape (n_samples, n_features)
-            Training samples. Sparse ones are copied to an array.
-        y : array_like of shape (n_samples,)
-            Labels of two classes or more.
-        sample_weight : array_like of shape (n_samples,), optional
-            Non-negative weights; an integer weight k is the same as k copies.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            For data or settings that do not fit, and where `sample_weight` leaves a fold nothing to learn from.
-        TypeError
-            For settings of other kinds, such as a `callback` that cannot be called.
-        """
-        self._check_settings()
-        if self._fits_chunks(X):
-            tasks = FitTasks(self, None, None, None)  # callbacks are not given data that may not fit in memory
-            targets, classes = coded(y, self._targets_of)
-            self._fit_rows(described(self, X), targets, sample_weight, tasks)
-            self.classes_ = classes
-            tasks.finish()
-            return self
-        X, y, sample_weight = gathered(X, y, sample_weight)
+    def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
         X, y = self._checked(X, y=y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
+        return X, y
+
+    def _as_targets(self, y: Any) -> Any:
         targets, self.classes_ = coded(y, self._targets_of)
-        tasks = FitTasks(self, X, y, sample_weight)
-        self._fit(X, targets, sample_weight, tasks)
-        tasks.finish()
-        return self
+        return targets
 
     def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Evaluate the model.
@@ -284,7 +279,6 @@ class NetworkModel(Model):
 
     loss: str
     n_threads: int | None
-    network_: Network
     _TASK: str
 
     def _checked_loss(self) -> Loss:

@@ -16,7 +16,14 @@ from ..gated.problem import Stopping
 from ..rows.rows import Rows, is_rows
 from .callbacks import FitTasks
 from .certificate import certificate_of
-from .fitting import NetworkClassification, NetworkModel, NetworkRegression, checked_weights, generator_of
+from .fitting import (
+    INTERCEPT,
+    NetworkClassification,
+    NetworkModel,
+    NetworkRegression,
+    checked_weights,
+    generator_of,
+)
 from .training import GatedFit, GatedProblem, GateDraw, logger, pose_again, pose_gated, pose_rows
 
 _PARAMETERS = """\
@@ -32,6 +39,7 @@ _PARAMETERS = """\
         Penalty relative to that smallest one, by default {beta_ratio!r}; ignored where `beta` is given.
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.
+{intercept}
     tol : float, default 1e-6
         Relative duality gap (gap over objective at zero) at which training stops.
     max_iter : int, default {max_iter}
@@ -93,6 +101,7 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
         beta: float | None = None,
         beta_ratio: float | None = None,
         fit_bias: bool = True,
+        fit_intercept: bool = False,
         tol: float = 1e-6,
         max_iter: int = _DEFAULT_MAX_ITER,
         n_threads: int | None = None,
@@ -107,6 +116,7 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
         self.beta = beta
         self.beta_ratio = beta_ratio
         self.fit_bias = fit_bias
+        self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
         self.n_threads = n_threads
@@ -127,6 +137,7 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
         loss = self._checked_loss()
         weights = checked_weights(sample_weight, X)
         settings: dict[str, Any] = {"sample_weight": weights, "n_threads": self.n_threads, "loss": loss}
+        settings["intercept"] = self.fit_intercept
         tasks.begin("iteration")
         previous, start = self._previous(X), None
         data = np.asarray(X, dtype=np.float64)
@@ -142,7 +153,14 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f'rows in chunks need loss="squared", not {self.loss!r}')
         if self.warm_start:
             raise ValueError("warm_start=True is not available for rows in chunks")
-        problem = pose_rows(rows, targets, self._draw(), sample_weight=sample_weight, n_threads=self.n_threads)
+        problem = pose_rows(
+            rows,
+            targets,
+            self._draw(),
+            sample_weight=sample_weight,
+            n_threads=self.n_threads,
+            intercept=self.fit_intercept,
+        )
         tasks.begin("iteration")
         self._solve(problem, tasks, None)
 
@@ -210,14 +228,15 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
 
     Solves, over the distinct activation patterns D_i of `n_gates` fixed gates,
 
-    ``min_u  sum_j s_j loss(y_j, f(x_j)) + beta sum_i ||u_i||``,  ``f(x) = sum_i 1[x . g_i >= 0] x . u_i``
+    ``min_u,b  sum_j s_j loss(y_j, f(x_j)) + beta sum_i ||u_i||``,  ``f(x) = b + sum_i 1[x . g_i >= 0] x . u_i``
 
     with the loss ``1/2 ||f - y||^2`` by default and sample weights s_j (1 by default, and no 1/n), which is
     weight-decayed training of a network of gated ReLU neurons (Mishkin, Sahiner and Pilanci, 2022). With several
     outputs ||u_i|| is the Frobenius norm of a block. The result depends on the gates that were drawn, and on nothing
     else: no starting point, no learning rate.
 
-    Standardise the features, and preferably the target: both are penalised through the weights.
+    Standardise the features: they are penalised through the weights. The target needs no centring, which is what the
+    intercept b is for (0 without `fit_intercept`).
 
     Parameters
     ----------
@@ -227,7 +246,15 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
         ``predict`` returns that mean.
     delta : float, default 1.0
         Error from which on the Huber loss is linear, in units of the target.
-{_PARAMETERS.format(gates="mixed", beta_ratio=1e-2, max_iter=_DEFAULT_MAX_ITER, network_note="")}
+{
+        _PARAMETERS.format(
+            gates="mixed",
+            beta_ratio=1e-2,
+            intercept=INTERCEPT.format(fit_intercept=True),
+            max_iter=_DEFAULT_MAX_ITER,
+            network_note="",
+        )
+    }
 
     Examples
     --------
@@ -236,7 +263,7 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
     >>> data = load_yacht()
     >>> X = (data.X - data.X.mean(axis=0)) / data.X.std(axis=0)
     >>> model = GatedReLURegressor(random_state=0).fit(X, data.y)
-    >>> bool(model.dual_gap_ <= 1e-6 * 0.5 * (data.y @ data.y))
+    >>> bool(model.dual_gap_ <= 1e-6 * 0.5 * len(data.y) * data.y.var())
     True
     """
 
@@ -250,6 +277,7 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
         beta: float | None = None,
         beta_ratio: float | None = None,
         fit_bias: bool = True,
+        fit_intercept: bool = True,
         tol: float = 1e-6,
         max_iter: int = _DEFAULT_MAX_ITER,
         n_threads: int | None = None,
@@ -265,6 +293,7 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
             beta=beta,
             beta_ratio=beta_ratio,
             fit_bias=fit_bias,
+            fit_intercept=fit_intercept,
             tol=tol,
             max_iter=max_iter,
             n_threads=n_threads,
@@ -291,6 +320,7 @@ class GatedReLUClassifier(NetworkClassification, _GatedReLU):
         _PARAMETERS.format(
             gates="mixed",
             beta_ratio=3e-2,
+            intercept=INTERCEPT.format(fit_intercept=False),
             max_iter=_DEFAULT_MAX_ITER,
             network_note=", whose outputs are those of ``decision_function``",
         )

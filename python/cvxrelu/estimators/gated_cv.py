@@ -14,6 +14,7 @@ from ..gated.problem import Stopping
 from .callbacks import FitTasks, folds_in_parallel
 from .certificate import certificate_of
 from .fitting import (
+    INTERCEPT,
     NetworkClassification,
     NetworkModel,
     NetworkRegression,
@@ -38,10 +39,11 @@ _PARAMETERS = """\
         Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
     n_gates : int, default 500
         Gates that are drawn. Ignored where `gates` is an array.
-    gates : {"mixed", "gaussian"} or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
+    gates : {{"mixed", "gaussian"}} or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
         Law of the gates, as in :class:`GatedReLURegressor`.
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.
+{intercept}
     tol : float, default 1e-6
         Relative duality gap at which each solution is finished.
     max_iter : int, default 200
@@ -84,6 +86,7 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
         fit_bias: bool = True,
+        fit_intercept: bool = False,
         tol: float = 1e-6,
         max_iter: int = 200,
         n_threads: int | None = None,
@@ -98,6 +101,7 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         self.n_gates = n_gates
         self.gates = gates
         self.fit_bias = fit_bias
+        self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
         self.n_threads = n_threads
@@ -120,7 +124,7 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         def training(rows: Any) -> dict[str, Any]:
             sample_weight = None if weights is None else weights[rows]
             problem = {"X": data[rows], "y": targets[rows], "draw": draw, "sample_weight": sample_weight}
-            return problem | {"n_threads": self.n_threads, "loss": loss}
+            return problem | {"n_threads": self.n_threads, "loss": loss, "intercept": self.fit_intercept}
 
         labels = decide(targets - targets.mean()) if is_classifier(self) else targets
         folds = weighted_folds(self.cv, X, labels, weights, classifier=is_classifier(self))
@@ -172,7 +176,8 @@ def held_out_losses(
     problem = pose_gated(**training)
     columns = []
     for solution in problem.path(ratios, stopping):
-        values = problem.network_of(solution.active, solution.blocks).predict(Z, n_threads=training["n_threads"])
+        network = problem.network_of(solution.active, solution.blocks, solution.unpenalised_coef)
+        values = network.predict(Z, n_threads=training["n_threads"])
         columns.append(problem.loss.of_samples(targets, np.asarray(values, dtype=np.float64)))
     return problem.loss.reported_as * np.stack(columns, axis=1)
 
@@ -190,7 +195,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
         As in :class:`GatedReLURegressor`.
     delta : float, default 1.0
         Error from which on the Huber loss is linear, in units of the target.
-{_PARAMETERS}
+{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=True))}
 
     Examples
     --------
@@ -215,6 +220,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
         fit_bias: bool = True,
+        fit_intercept: bool = True,
         tol: float = 1e-6,
         max_iter: int = 200,
         n_threads: int | None = None,
@@ -230,6 +236,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
             n_gates=n_gates,
             gates=gates,
             fit_bias=fit_bias,
+            fit_intercept=fit_intercept,
             tol=tol,
             max_iter=max_iter,
             n_threads=n_threads,
@@ -249,7 +256,7 @@ class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     ----------
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         As in :class:`GatedReLUClassifier`.
-{_PARAMETERS}
+{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=False))}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     """

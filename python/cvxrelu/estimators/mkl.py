@@ -21,7 +21,7 @@ from ..gated.solve import warn_of_gaps
 from ..kernels.gates import require_evaluation
 from ..kernels.mkl import MKLSettings, learn_weights
 from ..kernels.mkl_solution import MKLSolution, masked_values
-from ..networks.network import network_from_blocks
+from ..networks.network import Network, network_from_blocks
 from ..patterns.sampling import sample_of_design
 from .callbacks import FitTasks
 from .certificate import certificate_of
@@ -184,6 +184,9 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         values: npt.NDArray[np.floating[Any]] = self.solution_.predict(X, at=self.at, n_threads=self.n_threads)
         return values
+
+    def _predicting_network(self) -> Network:
+        return dataclasses.replace(self.solution_.to_network(at=self.at), bias=self.fit_bias)
 
 
 class _MKL(_MKLBase):

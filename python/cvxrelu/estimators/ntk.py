@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from ..base.arrays import FloatArray, as_count, as_penalties, as_scalar, as_thre
 from ..base.native import core
 from ..base.scaling import as_dtype
 from ..kernels.closed_form import require_memory
+from ..kernels.complement import Complement
 from ..kernels.kernels import ntk
 from .callbacks import FitTasks
-from .fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
+from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
 from .merging import MergedSamples
 
 _KERNEL = """\
@@ -27,6 +29,7 @@ _KERNEL = """\
 _REST = """\
     fit_bias : bool, default True
         Append a column of ones, inside the kernel.
+{intercept}
     n_threads : int, optional
         Threads; by default what OpenMP would take."""
 
@@ -34,7 +37,9 @@ _FITTED = """\
     X_fit_ : ndarray of shape (n_distinct, n_features [+ 1])
         Distinct training samples, with the column of ones.
     dual_coef_ : ndarray of shape (n_distinct,) or (n_distinct, n_outputs)
-        Predictions are ``ntk(X_fit_, Z) @ dual_coef_``.
+        Predictions are ``ntk(X_fit_, Z) @ dual_coef_ + intercept_``.
+    intercept_ : float or ndarray of shape (n_outputs,)
+        The constant of every output, 0 without `fit_intercept`.
     beta_ : float
         Penalty that was used.
     n_features_in_ : int
@@ -66,29 +71,66 @@ class _NTK(Model, BaseEstimator):  # type: ignore[misc]
     kind: str
     depth: int
     fit_bias: bool
+    fit_intercept: bool
     n_threads: int | None
 
     def _kernel(self, X: FloatArray, Z: FloatArray | None = None) -> FloatArray:
         return np.asarray(ntk(X, Z, kind=self.kind, depth=self.depth, n_threads=self.n_threads))
 
-    def _scaled(self, samples: MergedSamples, X: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Roots of the weights, and kernel and targets in which samples of weight s count s times.
+    def _ridge(self, samples: MergedSamples, X: FloatArray) -> _Ridge:
+        return _Ridge(samples, X, self._kernel, self.fit_intercept)
 
-        The kernels are homogeneous, so that scaled samples give the scaled kernel.
-        """
-        root = np.ones(X.shape[0]) if samples.weights is None else np.sqrt(samples.weights)
-        targets = samples.y.reshape(X.shape[0], -1) * root[:, None]
-        return root, self._kernel(root[:, None] * X), targets
-
-    def _keep(self, samples: MergedSamples, X: FloatArray, dual_coef: FloatArray, beta: float) -> None:
+    def _keep(self, samples: MergedSamples, X: FloatArray, ridge: _Ridge, alpha: FloatArray, beta: float) -> None:
         self.X_fit_ = X
-        self.dual_coef_ = as_dtype(dual_coef.reshape(samples.y.shape), np.float64)
+        self.dual_coef_ = as_dtype((ridge.root[:, None] * alpha).reshape(samples.y.shape), np.float64)
+        self.intercept_ = ridge.intercept(alpha).reshape(samples.y.shape[1:])[()]
         self.beta_ = beta
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         step = max(1, 2**24 // self.X_fit_.shape[0])  # kernels of at most some 128 MiB at a time
         parts = [self._kernel(self.X_fit_, X[k : k + step]) @ self.dual_coef_ for k in range(0, X.shape[0], step)]
-        return np.concatenate(parts)
+        return np.concatenate(parts) + self.intercept_
+
+
+class _Ridge:
+    """Kernel and targets in which samples of weight s count s times, without their part in an intercept.
+
+    The kernels are homogeneous, so that scaled samples give the scaled kernel. An intercept is a multiple of the
+    `root` of the weights, to which the dual coefficients are orthogonal.
+
+    Attributes
+    ----------
+    root : ndarray of shape (n,)
+        Roots of the weights.
+    K : ndarray of shape (m, m), targets : ndarray of shape (m, c)
+        Of the samples, or their coordinates beside an intercept, of which there is one less.
+    """
+
+    def __init__(
+        self, samples: MergedSamples, X: FloatArray, kernel: Callable[[FloatArray], FloatArray], intercept: bool
+    ) -> None:
+        n = X.shape[0]
+        self.root = np.ones(n) if samples.weights is None else np.sqrt(samples.weights)
+        self.targets, self.K = samples.y.reshape(n, -1), kernel(self.root[:, None] * X)
+        self._complement: Complement | None = None
+        self._means = np.zeros(self.targets.shape[1])
+        if intercept:
+            # An offset of the targets, which may be large beside the rest, leaves them before anything is rounded.
+            self._means = np.average(self.targets, axis=0, weights=samples.weights)
+            self._mean_row = self.root @ self.K / (self.root @ self.root)
+            self._complement = Complement(self.root)
+            self.K = self._complement.of_symmetric(self.K)
+        self.targets = self.root[:, None] * (self.targets - self._means)
+        if self._complement is not None:
+            self.targets = self._complement.coordinates(self.targets)
+
+    def vectors(self, coordinates: FloatArray) -> FloatArray:
+        """Return vectors (n, k) over the samples from those in the coordinates of `K`."""
+        return coordinates if self._complement is None else self._complement.vectors(coordinates)
+
+    def intercept(self, alpha: FloatArray) -> FloatArray:
+        """Return the constants beside dual coefficients (n, c): means of what these leave of the targets."""
+        return self._means if self._complement is None else self._means - self._mean_row @ alpha
 
 
 def _mean_diagonal(samples: MergedSamples, X: FloatArray) -> float:
@@ -110,6 +152,7 @@ class _NTKRidge(_NTK):
         beta: float | None = None,
         beta_ratio: float = 1e-2,
         fit_bias: bool = True,
+        fit_intercept: bool = False,
         n_threads: int | None = None,
     ) -> None:
         self.kind = kind
@@ -117,6 +160,7 @@ class _NTKRidge(_NTK):
         self.beta = beta
         self.beta_ratio = beta_ratio
         self.fit_bias = fit_bias
+        self.fit_intercept = fit_intercept
         self.n_threads = n_threads
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
@@ -124,15 +168,15 @@ class _NTKRidge(_NTK):
             beta = as_scalar(self.beta_ratio, "beta_ratio", strict=True) * _mean_diagonal(samples, X)
         else:
             beta = as_scalar(self.beta, "beta", strict=True)
-        root, K, targets = self._scaled(samples, X)
-        K.flat[:: K.shape[0] + 1] += beta
+        ridge = self._ridge(samples, X)
+        ridge.K.flat[:: ridge.K.shape[0] + 1] += beta
         try:
-            alpha = core.solve_spd(K, np.asfortranarray(targets), as_threads(self.n_threads))
+            alpha = core.solve_spd(ridge.K, np.asfortranarray(ridge.targets), as_threads(self.n_threads))
         except ValueError:
             raise ValueError(
                 f"beta = {beta:.3g} is too small: the kernel plus beta is not positive definite in floating point"
             ) from None
-        self._keep(samples, X, root[:, None] * alpha, beta)
+        self._keep(samples, X, ridge, ridge.vectors(alpha), beta)
 
 
 class _NTKRidgeCV(_NTK):
@@ -144,6 +188,7 @@ class _NTKRidgeCV(_NTK):
         betas: npt.ArrayLike | None = None,
         n_betas: int = 30,
         fit_bias: bool = True,
+        fit_intercept: bool = False,
         n_threads: int | None = None,
     ) -> None:
         self.kind = kind
@@ -151,6 +196,7 @@ class _NTKRidgeCV(_NTK):
         self.betas = betas
         self.n_betas = n_betas
         self.fit_bias = fit_bias
+        self.fit_intercept = fit_intercept
         self.n_threads = n_threads
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
@@ -161,23 +207,25 @@ class _NTKRidgeCV(_NTK):
         else:
             betas = as_penalties(self.betas, "betas")
         require_memory(X.shape[0], X.shape[0], 4)  # the kernel, its eigenvectors, and what LAPACK works in
-        root, K, targets = self._scaled(samples, X)
-        values, vectors = _eigh(K)
+        ridge = self._ridge(samples, X)
+        values, vectors = _eigh(ridge.K)
         values = np.maximum(values, 0)  # what is below is rounding
-        rotated = vectors.T @ targets
+        rotated = vectors.T @ ridge.targets
+        vectors = ridge.vectors(vectors)
         diagonals = vectors**2 @ (1 / (values[:, None] + betas))
         errors = np.empty(betas.size)
         for k, beta in enumerate(betas):  # coefficients that overflow are refused where they are kept
-            # Leaving sample j out changes its residual from beta alpha_j to alpha_j / [(K + beta I)^-1]_jj.
+            # Leaving sample j out changes its residual from beta alpha_j to alpha_j / [(K + beta I)^-1]_jj; with an
+            # intercept the inverse is that of the bordered matrix, which these vectors have without cancellation.
             with np.errstate(over="ignore", invalid="ignore"):
                 alpha = vectors @ (rotated / (values + beta)[:, None])
             left_out = alpha / diagonals[:, k, None]
-            errors[k] = (left_out**2).sum() / (root**2).sum()
+            errors[k] = (left_out**2).sum() / (ridge.root**2).sum()
         best = int(errors.argmin())
         with np.errstate(over="ignore", invalid="ignore"):
             alpha = vectors @ (rotated / (values + betas[best])[:, None])
         self.betas_, self.cv_errors_ = betas, errors
-        self._keep(samples, X, root[:, None] * alpha, float(betas[best]))
+        self._keep(samples, X, ridge, alpha, float(betas[best]))
 
 
 def _eigh(K: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -206,15 +254,15 @@ def _eigh(K: FloatArray) -> tuple[FloatArray, FloatArray]:
 class NTKRegressor(RegressionMixin, _NTKRidge):
     __doc__ = f"""Kernel ridge regression with a neural tangent kernel.
 
-    Solves ``min_f  1/2 sum_j s_j ||f(x_j) - y_j||^2 + beta/2 ||f||^2`` over the kernel's space of functions, with
-    sample weights s_j (1 by default, and no 1/n): what a network of infinite width learns while it stays close to
-    its random start.
+    Solves ``min_f,b  1/2 sum_j s_j ||f(x_j) + b - y_j||^2 + beta/2 ||f||^2`` over the kernel's space of functions,
+    with sample weights s_j (1 by default, and no 1/n): what a network of infinite width learns while it stays close to
+    its random start. The intercept b is 0 without `fit_intercept`.
 
     Parameters
     ----------
 {_KERNEL}
 {_PENALTY}
-{_REST}
+{_REST.format(intercept=INTERCEPT.format(fit_intercept=True))}
 
     Attributes
     ----------
@@ -230,6 +278,27 @@ class NTKRegressor(RegressionMixin, _NTKRidge):
     array([0.5])
     """
 
+    def __init__(
+        self,
+        *,
+        kind: str = "gated",
+        depth: int = 1,
+        beta: float | None = None,
+        beta_ratio: float = 1e-2,
+        fit_bias: bool = True,
+        fit_intercept: bool = True,
+        n_threads: int | None = None,
+    ) -> None:
+        super().__init__(
+            kind=kind,
+            depth=depth,
+            beta=beta,
+            beta_ratio=beta_ratio,
+            fit_bias=fit_bias,
+            fit_intercept=fit_intercept,
+            n_threads=n_threads,
+        )
+
 
 class NTKClassifier(ClassificationMixin, _NTKRidge):
     __doc__ = f"""Classification by kernel ridge regression on -1 and +1 with a neural tangent kernel.
@@ -240,7 +309,7 @@ class NTKClassifier(ClassificationMixin, _NTKRidge):
     ----------
 {_KERNEL}
 {_PENALTY}
-{_REST}
+{_REST.format(intercept=INTERCEPT.format(fit_intercept=False))}
 
     Attributes
     ----------
@@ -260,13 +329,34 @@ class NTKRegressorCV(RegressionMixin, _NTKRidgeCV):
     ----------
 {_KERNEL}
 {_PENALTIES}
-{_REST}
+{_REST.format(intercept=INTERCEPT.format(fit_intercept=True))}
 
     Attributes
     ----------
 {_ERRORS}
 {_FITTED}
     """
+
+    def __init__(
+        self,
+        *,
+        kind: str = "gated",
+        depth: int = 1,
+        betas: npt.ArrayLike | None = None,
+        n_betas: int = 30,
+        fit_bias: bool = True,
+        fit_intercept: bool = True,
+        n_threads: int | None = None,
+    ) -> None:
+        super().__init__(
+            kind=kind,
+            depth=depth,
+            betas=betas,
+            n_betas=n_betas,
+            fit_bias=fit_bias,
+            fit_intercept=fit_intercept,
+            n_threads=n_threads,
+        )
 
 
 class NTKClassifierCV(ClassificationMixin, _NTKRidgeCV):
@@ -278,7 +368,7 @@ class NTKClassifierCV(ClassificationMixin, _NTKRidgeCV):
     ----------
 {_KERNEL}
 {_PENALTIES}
-{_REST}
+{_REST.format(intercept=INTERCEPT.format(fit_intercept=False))}
 
     Attributes
     ----------

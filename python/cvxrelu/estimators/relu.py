@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,18 @@ from ..gated.losses import Loss
 from ..networks.network import Network
 from ..relu.generation import train_relu
 from ..relu.pricer import Pricer
-from ..relu.problem import pose_relu
+from ..relu.problem import SquaredProblem, pose_relu
 from ..relu.solution import ReLUSolution, balanced_layers
 from .callbacks import FitTasks
 from .certificate import TrainingCertificate
-from .fitting import NetworkClassification, NetworkModel, NetworkRegression, checked_weights, generator_of
+from .fitting import (
+    INTERCEPT,
+    NetworkClassification,
+    NetworkModel,
+    NetworkRegression,
+    checked_weights,
+    generator_of,
+)
 from .merging import MergedSamples, merge_samples
 
 _PARAMETERS = """\
@@ -34,6 +41,7 @@ _PARAMETERS = """\
         Penalty relative to that, by default {beta_ratio}; ignored where `beta` is given.
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
+{intercept}
     certificate : {{"all patterns", "given patterns"}}, default "all patterns"
         With "all patterns" a search, cell by cell or by a tree, looks for what the walks missed, and bounds
         networks of every width and every pattern; its time grows steeply with the features. With "given patterns"
@@ -121,7 +129,7 @@ class ReLUModel(NetworkModel, BaseEstimator):  # type: ignore[misc]
         warm_starts: Sequence[ReLUSolution] = (),
     ) -> None:
         loss = self._checked_loss()
-        design, targets, weights = posed_samples(samples, X, loss)
+        design, targets, posed = posed_samples(samples, X, loss, self.fit_intercept)
         deadline = None
         if self.max_seconds is not None:
             deadline = time.monotonic() + as_scalar(self.max_seconds, "max_seconds")
@@ -137,9 +145,9 @@ class ReLUModel(NetworkModel, BaseEstimator):  # type: ignore[misc]
                     design,
                     target,
                     beta,
-                    sample_weight=weights,
                     loss=loss.name,
                     delta=loss.delta,
+                    **posed,
                     warm_start=warm_starts[k] if warm_starts else None,
                     tol=self.tol,
                     certificate=self.certificate,
@@ -153,10 +161,8 @@ class ReLUModel(NetworkModel, BaseEstimator):  # type: ignore[misc]
                 )
             )
         self.network_ = joined_networks(solutions, samples.y.shape[1:], self.fit_bias)
-        at_zero = loss.of_samples(targets, np.zeros_like(targets)) @ (
-            np.ones(len(targets)) if weights is None else weights
-        )
-        self.certificate_ = _certificate(solutions, float(at_zero), samples.constant)
+        at_zero = sum(problem.objective(problem.at_zero) for problem in problems(samples, X, loss, self.fit_intercept))
+        self.certificate_ = _certificate(solutions, at_zero, samples.constant)
         self.dual_gap_ = self.certificate_.gap
         self.beta_ = beta
         self.n_active_ = self.network_.n_neurons
@@ -198,6 +204,7 @@ class _ReLU(ReLUModel):
         beta: float | None = None,
         beta_ratio: float | None = None,
         fit_bias: bool = True,
+        fit_intercept: bool = False,
         certificate: str = "all patterns",
         tol: float = 1e-4,
         max_rounds: int = 50,
@@ -211,6 +218,7 @@ class _ReLU(ReLUModel):
         self.beta = beta
         self.beta_ratio = beta_ratio
         self.fit_bias = fit_bias
+        self.fit_intercept = fit_intercept
         self.certificate = certificate
         self.tol = tol
         self.max_rounds = max_rounds
@@ -226,23 +234,32 @@ class _ReLU(ReLUModel):
             beta = as_scalar(self.beta, "beta", strict=True)
         else:
             ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
-            beta = as_scalar(ratio, "beta_ratio", strict=True) * largest_penalty(samples, X, self._checked_loss(), rng)
+            beta = as_scalar(ratio, "beta_ratio", strict=True) * largest_penalty(
+                problems(samples, X, self._checked_loss(), self.fit_intercept), rng
+            )
         self._solve(samples, X, beta, rng, tasks)
 
 
 def posed_samples(
-    samples: MergedSamples, X: FloatArray, loss: Loss
-) -> tuple[FloatArray, FloatArray, FloatArray | None]:
-    """Return design, targets (n, n_outputs) and weights of a program.
+    samples: MergedSamples, X: FloatArray, loss: Loss, intercept: bool
+) -> tuple[FloatArray, FloatArray, dict[str, Any]]:
+    """Return design, targets (n, n_outputs), and weights and unpenalised columns of a program by their names.
 
-    The cones do not change when samples are scaled, so that for the squared loss a weight is its root on the sample and
-    its target.
+    The cones do not change when samples are scaled, so that for the squared loss a weight is its root on the sample,
+    its target and the column of ones.
     """
     targets = samples.y.reshape(X.shape[0], -1)
     if not loss.quadratic:
-        return X, targets, samples.weights
-    root = np.ones(X.shape[0]) if samples.weights is None else np.sqrt(samples.weights)
-    return root[:, None] * X, targets * root[:, None], None
+        return X, targets, {"sample_weight": samples.weights, "unpenalised": "intercept" if intercept else None}
+    root = np.ones((X.shape[0], 1)) if samples.weights is None else np.sqrt(samples.weights)[:, None]
+    return root * X, targets * root, {"unpenalised": root if intercept else None}
+
+
+def problems(samples: MergedSamples, X: FloatArray, loss: Loss, intercept: bool) -> Iterator[SquaredProblem]:
+    """Yield the problem of every output, without its penalty."""
+    design, targets, posed = posed_samples(samples, X, loss, intercept)
+    for target in targets.T:
+        yield pose_relu(design, np.ascontiguousarray(target), 0.0, loss=loss.name, delta=loss.delta, **posed)
 
 
 def _affordable_nodes(design: FloatArray, n_outputs: int) -> int:
@@ -259,15 +276,12 @@ def in_order_of_appearance(solution: ReLUSolution, samples: MergedSamples) -> Re
     )
 
 
-def largest_penalty(samples: MergedSamples, X: FloatArray, loss: Loss, rng: np.random.Generator) -> float:
+def largest_penalty(outputs: Iterable[SquaredProblem], rng: np.random.Generator) -> float:
     """Return the smallest penalty whose optimum is zero, as far as walks find it; 1 where every penalty's is."""
-    design, targets, weights = posed_samples(samples, X, loss)
     largest = 0.0
-    for target in targets.T:
-        column = np.ascontiguousarray(target)
-        problem = pose_relu(design, column, 0.0, sample_weight=weights, loss=loss.name, delta=loss.delta)
+    for problem in outputs:
         pricer = Pricer(problem.X, 1, max_nodes=1, deadline=np.inf)
-        starts = rng.standard_normal((N_STARTS, X.shape[1]))
+        starts = rng.standard_normal((N_STARTS, problem.X.shape[1]))
         _, value = pricer.walk(problem.residual_at_zero(), starts, np.inf)
         largest = max(largest, shifted(value, problem.X_order + problem.dual_order))
     return largest or 1.0
@@ -280,14 +294,16 @@ def joined_networks(solutions: list[ReLUSolution], outputs: tuple[int, ...], bia
     """
     layers = [balanced_layers(solution.blocks.astype(np.float64), solution.signs) for solution in solutions]
     W1 = np.vstack([first for first, _ in layers])
+    constants = [solution.unpenalised_coef[0] for solution in solutions if solution.unpenalised_coef is not None]
     if not outputs:
-        return Network(W1, layers[0][1], bias=bias)
+        return Network(W1, layers[0][1], bias=bias, output_bias=constants[0] if constants else None)
     w2 = np.zeros((W1.shape[0], *outputs))
     end = 0
     for k, (_, second) in enumerate(layers):
         start, end = end, end + second.size
         w2[start:end, k] = second
-    return Network(W1, w2, bias=bias)
+    offset = np.append(constants, np.zeros(outputs[0] - len(constants))) if constants else None
+    return Network(W1, w2, bias=bias, output_bias=offset)
 
 
 def _certificate(solutions: list[ReLUSolution], at_zero: float, constant: float) -> TrainingCertificate:
@@ -308,7 +324,7 @@ def _certificate(solutions: list[ReLUSolution], at_zero: float, constant: float)
 class ReLURegressor(NetworkRegression, _ReLU):
     __doc__ = f"""ReLU network for regression, trained towards the global optimum over all widths, with a certificate.
 
-    Solves, over ReLU networks ``f(x) = sum_j (x . w_j)_+ a_j`` with any number of neurons,
+    Solves, over ReLU networks ``f(x) = b + sum_j (x . w_j)_+ a_j`` with any number of neurons,
 
     ``min  sum_j s_j loss(y_j, f(x_j)) + beta/2 sum_k (||w_k||^2 + a_k^2)``
 
@@ -320,7 +336,8 @@ class ReLURegressor(NetworkRegression, _ReLU):
     stops at its limits, with a ConvergenceWarning and a gap that is large but true; the network is then one that no
     walk improved, or the last of `max_rounds`.
 
-    Standardise the features, and preferably the target: both are penalised through the weights.
+    Standardise the features: they are penalised through the weights. The target needs no centring, which is what the
+    intercept b is for (0 without `fit_intercept`).
 
     Parameters
     ----------
@@ -330,7 +347,7 @@ class ReLURegressor(NetworkRegression, _ReLU):
         ``predict`` returns that mean.
     delta : float, default 1.0
         Error from which on the Huber loss is linear, in units of the target.
-{_PARAMETERS.format(beta_ratio="1e-2", network_note="")}
+{_PARAMETERS.format(beta_ratio="1e-2", intercept=INTERCEPT.format(fit_intercept=True), network_note="")}
 
     Examples
     --------
@@ -350,6 +367,7 @@ class ReLURegressor(NetworkRegression, _ReLU):
         beta: float | None = None,
         beta_ratio: float | None = None,
         fit_bias: bool = True,
+        fit_intercept: bool = True,
         certificate: str = "all patterns",
         tol: float = 1e-4,
         max_rounds: int = 50,
@@ -364,6 +382,7 @@ class ReLURegressor(NetworkRegression, _ReLU):
             beta=beta,
             beta_ratio=beta_ratio,
             fit_bias=fit_bias,
+            fit_intercept=fit_intercept,
             certificate=certificate,
             tol=tol,
             max_rounds=max_rounds,
@@ -388,7 +407,13 @@ class ReLUClassifier(NetworkClassification, _ReLU):
     loss : {{"squared", "logistic"}}, default "squared"
         "squared" on targets -1 and +1, or "logistic", which has ``predict_proba``; that of more than two classes is
         normalised to sum to 1.
-{_PARAMETERS.format(beta_ratio="3e-2", network_note=", whose outputs are those of ``decision_function``")}
+{
+        _PARAMETERS.format(
+            beta_ratio="3e-2",
+            intercept=INTERCEPT.format(fit_intercept=False),
+            network_note=", whose outputs are those of ``decision_function``",
+        )
+    }
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
 

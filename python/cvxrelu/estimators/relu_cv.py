@@ -17,10 +17,25 @@ from ..gated.losses import Squared
 from ..relu.generation import train_relu
 from ..relu.solution import ReLUSolution
 from .callbacks import FitTasks, folds_in_parallel
-from .fitting import NetworkClassification, NetworkRegression, checked_weights, generator_of, weighted_folds
+from .fitting import (
+    INTERCEPT,
+    NetworkClassification,
+    NetworkRegression,
+    checked_weights,
+    generator_of,
+    weighted_folds,
+)
 from .labels import decide
 from .merging import MergedSamples, merge_samples
-from .relu import N_STARTS, ReLUModel, in_order_of_appearance, joined_networks, largest_penalty, posed_samples
+from .relu import (
+    N_STARTS,
+    ReLUModel,
+    in_order_of_appearance,
+    joined_networks,
+    largest_penalty,
+    posed_samples,
+    problems,
+)
 
 _PARAMETERS = """\
     n_betas : int, default 10
@@ -35,7 +50,8 @@ _PARAMETERS = """\
         Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
-    certificate : {"all patterns", "given patterns"}, default "all patterns"
+{intercept}
+    certificate : {{"all patterns", "given patterns"}}, default "all patterns"
         What the certificate of the final network covers, as in :class:`ReLURegressor`. The paths of the folds, whose
         predictions alone count, are trained over the patterns that walks find.
     tol : float, default 1e-4
@@ -82,6 +98,7 @@ class _ReLUCV(ReLUModel):
         cv: Any = None,
         n_jobs: int | None = None,
         fit_bias: bool = True,
+        fit_intercept: bool = False,
         certificate: str = "all patterns",
         tol: float = 1e-4,
         max_rounds: int = 20,
@@ -95,6 +112,7 @@ class _ReLUCV(ReLUModel):
         self.cv = cv
         self.n_jobs = n_jobs
         self.fit_bias = fit_bias
+        self.fit_intercept = fit_intercept
         self.certificate = certificate
         self.tol = tol
         self.max_rounds = max_rounds
@@ -117,6 +135,7 @@ class _ReLUCV(ReLUModel):
             "tol": self.tol,
             "max_rounds": self.max_rounds,
             "n_threads": self.n_threads,
+            "intercept": self.fit_intercept,
             "max_seconds": None if self.max_seconds is None else as_scalar(self.max_seconds, "max_seconds"),
         }
 
@@ -158,9 +177,10 @@ def warm_started_path(
     A point of the path is a list with a solution for each output.
     """
     rng = np.random.default_rng(seed)
-    largest = largest_penalty(samples, samples.X, Squared(), rng)
-    design, targets, _ = posed_samples(samples, samples.X, Squared())
-    seconds = settings["max_seconds"]
+    intercept, seconds = settings["intercept"], settings["max_seconds"]
+    largest = largest_penalty(problems(samples, samples.X, Squared(), intercept), rng)
+    design, targets, posed = posed_samples(samples, samples.X, Squared(), intercept)
+    how = {name: settings[name] for name in ("tol", "max_rounds", "n_threads")} | posed
     deadline = None if seconds is None else time.monotonic() + seconds
     path: list[list[ReLUSolution]] = []
     for step, ratio in enumerate(ratios):
@@ -181,7 +201,8 @@ def warm_started_path(
                         certificate="given patterns",
                         n_starts=N_STARTS,
                         random_state=rng,
-                        **settings | {"max_seconds": seconds},
+                        max_seconds=seconds,
+                        **how,
                     )
                 )
         path.append(point)
@@ -209,7 +230,7 @@ class ReLURegressorCV(NetworkRegression, _ReLUCV):
 
     Parameters
     ----------
-{_PARAMETERS}
+{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=True))}
 
     Examples
     --------
@@ -221,6 +242,39 @@ class ReLURegressorCV(NetworkRegression, _ReLUCV):
     ((4, 3), 'all patterns')
     """
 
+    def __init__(
+        self,
+        *,
+        n_betas: int = 10,
+        beta_min_ratio: float = 1e-3,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        fit_bias: bool = True,
+        fit_intercept: bool = True,
+        certificate: str = "all patterns",
+        tol: float = 1e-4,
+        max_rounds: int = 20,
+        max_nodes: int | None = None,
+        max_seconds: float | None = None,
+        n_threads: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(
+            n_betas=n_betas,
+            beta_min_ratio=beta_min_ratio,
+            cv=cv,
+            n_jobs=n_jobs,
+            fit_bias=fit_bias,
+            fit_intercept=fit_intercept,
+            certificate=certificate,
+            tol=tol,
+            max_rounds=max_rounds,
+            max_nodes=max_nodes,
+            max_seconds=max_seconds,
+            n_threads=n_threads,
+            random_state=random_state,
+        )
+
 
 class ReLUClassifierCV(NetworkClassification, _ReLUCV):
     __doc__ = f"""ReLU network that classifies and whose penalty is chosen by cross-validation.
@@ -230,7 +284,7 @@ class ReLUClassifierCV(NetworkClassification, _ReLUCV):
 
     Parameters
     ----------
-{_PARAMETERS}
+{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=False))}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     """

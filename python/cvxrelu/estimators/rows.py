@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import validate_data
 
 from ..base.memory import machine_memory
 from ..rows.open import as_rows
@@ -62,27 +63,31 @@ def on_blocks(function: Callable[[Any], Any], values: Any) -> npt.NDArray[np.flo
 def evaluate_on_rows(estimator: Any, X: Any) -> npt.NDArray[np.floating]:
     """Return a model's values on rows: a dask array for dask collections, else an array."""
     rows = as_rows(X)
-    if rows.shape[1] != estimator.n_features_in_:
-        raise ValueError(
-            f"X has {rows.shape[1]} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
-            "features as input"
-        )
+    _check_features(estimator, X, rows, reset=False)
     if hasattr(estimator, "network_"):  # what travels is the network alone
         return predict_rows(rows, estimator.network_)
-    width = np.ndim(estimator._evaluate(np.zeros((1, rows.shape[1]))))
+    width = np.ndim(estimator._evaluate_design(np.zeros((1, rows.shape[1]))))
     values: npt.NDArray[np.floating] = rows.assemble(rows.chunks, _evaluated, estimator, rows.dtype)
     return values[:, 0] if width == 1 else values
 
 
 def _evaluated(chunk: Chunk, estimator: Any, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:
-    values: npt.NDArray[np.floating] = estimator._evaluate(chunk.X)
+    values: npt.NDArray[np.floating] = estimator._evaluate_design(chunk.X)
     return values.reshape(chunk.X.shape[0], -1).astype(dtype, copy=False)
 
 
 def described(estimator: Any, X: Any) -> Rows:
     """Return the rows of `X`, after setting what an estimator says of them."""
     rows = as_rows(X, estimator.n_threads)
-    estimator.n_features_in_ = rows.shape[1]
-    if hasattr(X, "columns"):
-        estimator.feature_names_in_ = np.asarray(list(X.columns), dtype=object)
+    _check_features(estimator, X, rows, reset=True)
     return rows
+
+
+def _check_features(estimator: Any, X: Any, rows: Rows, *, reset: bool) -> None:
+    """Set or check the number and the names of features as scikit-learn does, which does not know dask's frames."""
+    shown: Any = rows
+    if hasattr(X, "columns"):
+        import pandas  # as dask's frames do
+
+        shown = pandas.DataFrame(columns=X.columns)
+    validate_data(estimator, shown, skip_check_array=True, reset=reset)

@@ -111,9 +111,12 @@ class GatedProblem:
         """Return a penalty relative to `beta_max`; where the targets are zero every penalty gives the zero network."""
         return as_scalar(ratio, "beta_ratio", strict=True) * (self.beta_max or 1.0)
 
-    def network_of(self, active: npt.NDArray[np.int64], blocks: npt.NDArray[np.floating[Any]]) -> Network:
-        """Return blocks behind the gates of the active patterns as a network."""
-        return network_from_blocks(self.program.patterns.gates[active], blocks, bias=self.bias)
+    def network_of(
+        self, active: npt.NDArray[np.int64], blocks: npt.NDArray[np.floating[Any]], intercept: FloatArray | None
+    ) -> Network:
+        """Return blocks behind the gates of the active patterns as a network, beside the coefficient of the ones."""
+        network = network_from_blocks(self.program.patterns.gates[active], blocks, bias=self.bias)
+        return network if intercept is None else dataclasses.replace(network, output_bias=intercept[0])
 
     def fit(self, beta: float, stopping: Stopping, start: FloatArray | None = None) -> GatedFit:
         """Solve for one penalty. The callback hears of the network, and of the objective over all samples."""
@@ -136,7 +139,7 @@ class GatedProblem:
             *(patterns.n_samples, len(patterns), solution.beta, solution.objective + self.unexplained),
             *(solution.gap, solution.relative_gap, len(solution.active)),
         )
-        network = self.network_of(solution.active, solution.blocks)
+        network = self.network_of(solution.active, solution.blocks, solution.unpenalised_coef)
         if self.samples is not None:
             order = self.samples.appearance
             reordered = patterns.reorder_samples(order)
@@ -148,7 +151,7 @@ class GatedProblem:
             return None
 
         def told(state: dict[str, Any]) -> Any:
-            network = self.network_of(state.pop("support"), state.pop("blocks"))
+            network = self.network_of(state.pop("support"), state.pop("blocks"), state.pop("unpenalised_coef", None))
             return callback(state | {"objective": state["objective"] + self.unexplained, "network": network})
 
         return told
@@ -162,13 +165,14 @@ def pose_gated(
     sample_weight: FloatArray | None = None,
     n_threads: int | None = None,
     loss: Loss | None = None,
+    intercept: bool = False,
 ) -> GatedProblem:
     """Merge validated samples, draw gates, and find the largest useful penalty."""
     loss = Squared() if loss is None else loss
     samples = merge_samples(X, y, sample_weight, loss, bias=draw.bias)
     threads = as_threads(n_threads)
     patterns = sample_of_design(samples.X, draw.n_gates, draw.gates, draw.random_state, threads)
-    return _posed(samples, patterns, draw.bias, threads, loss)
+    return _posed(samples, patterns, draw.bias, threads, loss, _penalty(intercept))
 
 
 def pose_again(
@@ -179,27 +183,42 @@ def pose_again(
     sample_weight: FloatArray | None = None,
     n_threads: int | None = None,
     loss: Loss | None = None,
+    intercept: bool = False,
 ) -> tuple[GatedProblem, FloatArray | None]:
     """Pose the problem of new samples with the gates of a fit; also return its coefficients to start from."""
     loss = Squared() if loss is None else loss
     samples = merge_samples(X, y, sample_weight, loss, bias=previous.network.bias)
     threads = as_threads(n_threads)
     patterns, start = _restart(samples, previous, threads)
-    return _posed(samples, patterns, previous.network.bias, threads, loss), start
+    return _posed(samples, patterns, previous.network.bias, threads, loss, _penalty(intercept)), start
 
 
-def pose_rows(rows: Rows, y: Any, draw: GateDraw, *, sample_weight: Any = None, n_threads: int | None) -> GatedProblem:
+def pose_rows(
+    rows: Rows,
+    y: Any,
+    draw: GateDraw,
+    *,
+    sample_weight: Any = None,
+    n_threads: int | None,
+    intercept: bool = False,
+) -> GatedProblem:
     """As :func:`pose_gated`, for rows that are elsewhere, whose equal samples are not merged."""
     design = rows.with_ones() if draw.bias else rows
     patterns = sample_of_rows(design, draw.n_gates, draw.gates, draw.random_state)
     data = GatedData.checked(design, y, patterns, sample_weight, n_threads)
-    program = pose(data, Penalty(), Squared())
+    program = pose(data, _penalty(intercept), Squared())
     return GatedProblem(program, program.beta_max(), draw.bias, Squared())
 
 
-def _posed(samples: MergedSamples, patterns: ActivationPatterns, bias: bool, threads: int, loss: Loss) -> GatedProblem:
+def _penalty(intercept: bool) -> Penalty:
+    return Penalty(unpenalised="intercept" if intercept else None)
+
+
+def _posed(
+    samples: MergedSamples, patterns: ActivationPatterns, bias: bool, threads: int, loss: Loss, penalty: Penalty
+) -> GatedProblem:
     data = GatedData(samples.X, samples.y, patterns, samples.weights, threads, own_patterns=True)
-    program = pose(data, Penalty(), loss)
+    program = pose(data, penalty, loss)
     return GatedProblem(program, program.beta_max(), bias, loss, samples)
 
 

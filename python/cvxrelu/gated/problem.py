@@ -83,14 +83,14 @@ class Penalty:
         Factor of the squared penalty.
     block_norm : {"frobenius", "nuclear"}
         Norm of a block with several outputs.
-    unpenalised : array_like of shape (n_samples, q), or None
+    unpenalised : array_like of shape (n_samples, q), "intercept", or None
         Columns without penalty.
     """
 
     group_weights: npt.ArrayLike | None = None
     ridge: float = 0.0
     block_norm: str = "frobenius"
-    unpenalised: npt.ArrayLike | None = None
+    unpenalised: npt.ArrayLike | str | None = None
 
     def __post_init__(self) -> None:
         if self.block_norm not in ("frobenius", "nuclear"):

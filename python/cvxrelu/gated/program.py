@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, as_design, as_real
+from ..base.arrays import FloatArray, as_real, as_unpenalised
 from ..base.callbacks import Callback
 from ..base.columns import blocks_of, columns_of
 from ..base.native import core
@@ -105,14 +105,12 @@ class ExactProgram:
         self.columns: Span | None = None
         self.unpenalised_map: FloatArray | None = None
         if penalty.unpenalised is not None:
-            extra = as_design(penalty.unpenalised, "unpenalised")
+            extra = as_unpenalised(penalty.unpenalised, design.shape[0])
             self._project_out(extra)
             self.unpenalised_map = _map_from(data.X, extra)
 
     def _project_out(self, extra: FloatArray) -> None:
         """Take the part in the span of unpenalised columns out of the targets."""
-        if extra.shape[0] != self.design.shape[0]:
-            raise ValueError(f"unpenalised has {extra.shape[0]} rows, but X has {self.design.shape[0]} samples")
         # A basis first and then its weights: weights round columns that are alike, such as ones and times, to copies.
         self.columns = Span(extra)
         self.span = Span(self.columns.basis if self.root is None else self.root * self.columns.basis)
@@ -230,8 +228,11 @@ class ExactProgram:
 
         def scaled(progress: dict[str, Any]) -> bool | None:
             told = progress | {key: factor * progress[key] for key, factor in factors.items()}
-            blocks = self._user_blocks(progress["blocks"])
-            return callback(told | {"blocks": blocks[..., 0] if self.one_output else blocks})
+            columns = progress["blocks"]
+            told["blocks"] = self._of_outputs(self._user_blocks(columns))
+            if self.columns is not None:
+                told["unpenalised_coef"] = self._unpenalised_coef(np.asfortranarray(columns), progress["support"])
+            return callback(told)
 
         return scaled
 
@@ -246,8 +247,29 @@ class ExactProgram:
         return (self.y_scale / self.X_scale) * blocks_of(columns, self.targets.shape[1])
 
     def _user_dual(self, dual: FloatArray) -> FloatArray:
-        dual = self.dual_scale * (dual if self.root is None else self.root * dual)
-        return dual[:, 0] if self.one_output else dual
+        return self._of_outputs(self.dual_scale * (dual if self.root is None else self.root * dual))
+
+    def _of_outputs(self, values: FloatArray) -> FloatArray:
+        """Return an array whose last axis are the outputs, without that axis where there is one as a vector."""
+        return values[..., 0] if self.one_output else values
+
+    def _unpenalised_coef(self, columns: FloatArray, active: npt.NDArray[np.int64]) -> FloatArray:
+        """Return the best coefficients of the unpenalised columns beside the core's columns of blocks.
+
+        In float64: an offset of the targets may be large beside what the blocks fit.
+        """
+        assert self.columns is not None
+        words = self.patterns.words[active]
+        fitted = core.masked_fitted(self.design, words, columns, self.targets.shape[1], self.threads)
+        with np.errstate(over="ignore"):
+            coef = self.y_scale * self.columns.coefficients(self.span.coefficients(self._amounts(fitted)))
+        if not np.isfinite(coef).all():
+            raise ValueError("unpenalised columns are too small beside y: float64 does not hold their coefficients")
+        return self._of_outputs(coef)
+
+    def _amounts(self, fitted: FloatArray) -> FloatArray:
+        """Return the best coefficients of the basis of the unpenalised columns: what projections took."""
+        return np.asarray(self.span.basis.T @ (self._unprojected - fitted))
 
     def _rounded(self, point: Point, tol: float) -> Point:
         """Return the point whose coefficients are float32 in the user's units, certified by the dual point at hand."""
@@ -272,21 +294,10 @@ class ExactProgram:
         if self.dtype == np.float32:
             point = self._rounded(point, stopping.tol)
         blocks = as_dtype(self._user_blocks(point.blocks), self.dtype)
-        extra_coef: npt.NDArray[np.floating[Any]] | None = None
-        if self.columns is not None:
-            # The fit's part in the unpenalised columns is what the projection took from y and from the blocks' fit.
-            words = self.patterns.words[point.active]
-            fitted = core.masked_fitted(self.design, words, point.blocks, self.targets.shape[1], self.threads)
-            amounts = self.span.basis.T @ (self._unprojected - fitted)
-            # Not rounded to float32: an offset of the targets may be large beside what the blocks fit.
-            with np.errstate(over="ignore"):
-                extra_coef = self.y_scale * self.columns.coefficients(self.span.coefficients(amounts))
-            if not np.isfinite(extra_coef).all():
-                raise ValueError("unpenalised columns are too small beside y: float64 does not hold their coefficients")
         return GatedSolution(
             beta=beta,
             active=point.active,
-            blocks=np.ascontiguousarray(blocks[..., 0] if self.one_output else blocks),
+            blocks=np.ascontiguousarray(self._of_outputs(blocks)),
             objective=point.objective * self.objective_scale,
             gap=point.gap * self.objective_scale,
             relative_gap=point.relative_gap,
@@ -298,7 +309,7 @@ class ExactProgram:
             n_cg=point.n_cg,
             n_direct=point.n_direct,
             solver=stopping.solver,
-            unpenalised_coef=extra_coef if extra_coef is None or not self.one_output else extra_coef[:, 0],
+            unpenalised_coef=None if self.columns is None else self._unpenalised_coef(point.blocks, point.active),
             patterns=self.patterns,
             loss=self.loss,
             inner_solvers=point.inner_solvers,

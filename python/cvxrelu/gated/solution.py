@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, as_design
+from ..base.arrays import FloatArray, as_design, as_unpenalised
 from ..base.bounds import bound_below
 from ..networks.network import Network, network_from_blocks
 from ..patterns.patterns import ActivationPatterns
@@ -102,14 +102,16 @@ class GatedSolution:
         coef[self.active] = self.blocks
         return coef
 
-    def predict(self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | None = None) -> npt.NDArray[np.floating[Any]]:
+    def predict(
+        self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | str | None = None
+    ) -> npt.NDArray[np.floating[Any]]:
         """Evaluate sum_i 1[z . g_i >= 0] z' w_i.
 
         Parameters
         ----------
         Z : array_like of shape (m, n_features)
             Samples.
-        unpenalised : array_like of shape (m, q), optional
+        unpenalised : array_like of shape (m, q) or "intercept", optional
             Their unpenalised columns, if the solution has some. Not for rows in chunks or dask collections, for which
             they are computed as by the network that :meth:`to_network` returns.
 
@@ -134,7 +136,7 @@ class GatedSolution:
         if self.unpenalised_coef is not None:
             if unpenalised is None:
                 raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
-            extra = as_design(unpenalised, "unpenalised", self.unpenalised_coef.shape[0])
+            extra = as_unpenalised(unpenalised, len(design), self.unpenalised_coef.shape[0], "Z")
             values = values + extra @ self.unpenalised_coef
         return np.asarray(values, dtype=self.blocks.dtype)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import as_scalar
-from ..base.callbacks import Callback, as_callback
+from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..exceptions import ConvergenceWarning
 from ..patterns.patterns import ActivationPatterns
 from ..rows.open import as_rows
@@ -29,7 +29,7 @@ def beta_max(
     *,
     sample_weight: npt.ArrayLike | None = None,
     group_weights: npt.ArrayLike | None = None,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     block_norm: str = "frobenius",
     loss: str = "squared",
     delta: float = 1.0,
@@ -69,7 +69,7 @@ def solve_gated(
     sample_weight: npt.ArrayLike | None = None,
     group_weights: npt.ArrayLike | None = None,
     ridge: float = 0.0,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     block_norm: str = "frobenius",
     loss: str = "squared",
     delta: float = 1.0,
@@ -108,7 +108,7 @@ def solve_gated(
         Positive weights omega of the blocks in the penalty; by default ones.
     ridge : float, default 0
         Factor of the additional squared penalty (elastic net).
-    unpenalised : array_like of shape (n_samples, q), optional
+    unpenalised : array_like of shape (n_samples, q) or "intercept", optional
         Columns fitted beside the network without penalty, such as ones for an intercept or X for a linear skip. For
         the squared loss only.
     block_norm : {"frobenius", "nuclear"}
@@ -151,7 +151,8 @@ def solve_gated(
     callback : callable, optional
         Called after every pass with a dict of beta, iteration, objective, gap, relative_gap, active, and the blocks at
         present that are not zero: ``support``, their indices, and ``blocks``. Returning True stops with the best
-        certified solution so far.
+        certified solution so far. The problem is the one that was posed, whatever the callback writes into: it hears
+        copies, and arrays (not rows that are elsewhere) are copied first.
 
     Returns
     -------
@@ -191,7 +192,8 @@ def solve_gated(
     >>> solution.converged, solution.relative_gap < 1e-6
     (True, True)
     """
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, y, sample_weight, group_weights = out_of_reach(callback, X, y, sample_weight, group_weights)
     penalty = Penalty(group_weights, ridge, block_norm, unpenalised)
     data = GatedData.checked(X, y, patterns, sample_weight, n_threads)
     program = pose(data, penalty, as_loss(loss, delta))
@@ -213,7 +215,7 @@ def gated_path(
     sample_weight: npt.ArrayLike | None = None,
     group_weights: npt.ArrayLike | None = None,
     ridge: float = 0.0,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     block_norm: str = "frobenius",
     loss: str = "squared",
     delta: float = 1.0,
@@ -262,7 +264,8 @@ def gated_path(
     ValueError, TypeError
         As :func:`solve_gated`, and for `betas` that are no list of positive numbers.
     """
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, y, sample_weight, group_weights = out_of_reach(callback, X, y, sample_weight, group_weights)
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
     penalty = Penalty(group_weights, ridge, block_norm, unpenalised)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, as_count, as_scalar, as_weights
-from ..base.callbacks import Callback, as_callback
+from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..exceptions import ConvergenceWarning
 from ..gated.losses import Squared
 from ..gated.pose import pose
@@ -86,7 +86,8 @@ def solve_mkl(
         Threads; by default what OpenMP would take.
     callback : callable, optional
         Called after every iteration of the reweighting, and every pass of the finish, with a dict of iteration,
-        objective, gap, relative_gap and active; returning True stops with the best certified result so far.
+        objective, gap, relative_gap and active; returning True stops with the best certified result so far. As in
+        :func:`solve_gated`, nothing that it writes into changes the problem.
 
     Returns
     -------
@@ -123,6 +124,8 @@ def solve_mkl(
     >>> bool(solution.history.objective[0] > solution.objective)
     True
     """
+    callback = as_callback(callback)
+    X, y, sample_weight = out_of_reach(callback, X, y, sample_weight)
     settings = MKLSettings(form, init, max_iter, relaxation, finish, tol, callback)
     beta = as_scalar(beta, "beta", strict=True)
     data = GatedData.checked(X, y, patterns, sample_weight, n_threads)

@@ -26,6 +26,8 @@ class MKLProgram:
         self.form = form
         self.tol = tol
         self.program = program
+        # Solutions have samples of their own: their kernels must not change with the caller's array.
+        self.X = data.X.copy() if isinstance(data.X, np.ndarray) else data.X
         self.history = MKLHistory(np.zeros(0), np.zeros(0), np.zeros(0))
 
     def at(self, coef: npt.NDArray[np.floating[Any]] | None) -> MKLSolution:
@@ -58,7 +60,7 @@ class MKLProgram:
             dual=dual,
             converged=relative_gap <= self.tol,
             history=self.history,
-            X=self.data.X,
+            X=self.X,
             patterns=self.data.patterns,
         )
 

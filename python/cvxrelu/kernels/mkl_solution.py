@@ -166,9 +166,27 @@ class MKLSolution:
         """
         return masking_kernel(self.X, self.patterns, self.eta, Z, at=at, block=block, n_threads=n_threads)
 
-    def to_network(self) -> Network:
-        """Return the gated network with the same values as ``predict`` at every point."""
-        return network_from_blocks(self.patterns.gates[self.active], self.coef[self.active])
+    def to_network(self, *, at: str = "representative") -> Network:
+        """Return the gated network with the same values as ``predict`` at every point.
+
+        Parameters
+        ----------
+        at : {"representative", "cell-average"}
+            As in :meth:`predict`. The average has a gate for every draw in the cells of active patterns. "refined" is
+            no network: its gates depend on the samples.
+
+        Returns
+        -------
+        Network
+        """
+        if at == "refined":
+            raise ValueError('at="refined" is no network: its gates depend on the samples; take "cell-average"')
+        nonzero = np.zeros(len(self.patterns))
+        nonzero[self.active] = 1
+        nowhere = np.empty((0, self.patterns.n_features))
+        gates, pattern, shares = evaluation_gates(self.patterns, nonzero, at, nowhere, nowhere)
+        blocks = np.asarray(self.coef[pattern], dtype=np.float64)
+        return network_from_blocks(gates, blocks * shares.reshape(-1, *[1] * (blocks.ndim - 1)))
 
     def __repr__(self) -> str:
         return (

@@ -38,44 +38,12 @@ def to_onnx(arrays: Layers, path: str | os.PathLike[str]) -> None:
     """Write the network as an ONNX file; see :meth:`Network.to_onnx`."""
     try:
         import onnx
-        from onnx import TensorProto, helper, numpy_helper
+
+        from .onnx_graph import model_of_network
     except ImportError as error:
         raise ImportError("to_onnx needs onnx: pip install 'cvxrelu[export]'") from error
 
-    tensors = {
-        name: array.T if name in ("W1", "gates") else array for name, array in arrays.items()
-    }  # samples are rows
-    nodes = []
-
-    def linear(inputs: str, weights: str, added: list[str], out: str) -> None:
-        """Append the product of inputs and weights, and what is added to it."""
-        names = [f"{out}_{k}" for k in range(len(added))] + [out]
-        nodes.append(helper.make_node("MatMul", [inputs, weights], names[:1]))
-        for term, before, after in zip(added, names[:-1], names[1:], strict=True):
-            nodes.append(helper.make_node("Add", [before, term], [after]))
-
-    linear("X", "W1", ["b1"] if "b1" in tensors else [], "hidden")
-    if "gates" not in tensors:
-        nodes.append(helper.make_node("Relu", ["hidden"], ["active"]))
-    else:
-        linear("X", "gates", ["gate_bias"] if "gate_bias" in tensors else [], "signs")
-        tensors["zero"] = np.array(0.0)
-        nodes.append(helper.make_node("GreaterOrEqual", ["signs", "zero"], ["open"]))
-        nodes.append(helper.make_node("Where", ["open", "hidden", "zero"], ["active"]))
-    added = ["output_bias"] if "output_bias" in tensors else []
-    if "skip" in tensors:
-        linear("X", "skip", added, "linear")
-        added = ["linear"]
-    linear("active", "w2", added, "Y")
-
-    graph = helper.make_graph(
-        nodes,
-        "cvxrelu",
-        [helper.make_tensor_value_info("X", TensorProto.DOUBLE, ["n_samples", arrays["W1"].shape[1]])],
-        [helper.make_tensor_value_info("Y", TensorProto.DOUBLE, ["n_samples", *arrays["w2"].shape[1:]])],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in tensors.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="cvxrelu", ir_version=8)
+    model = model_of_network(arrays)
     onnx.checker.check_model(model)
     onnx.save(model, os.fspath(path))
 

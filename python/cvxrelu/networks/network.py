@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.archives import read_archive, write_archive
-from ..base.arrays import FloatArray, append_ones, as_design, as_real, as_scalar, as_targets, as_threads, result_dtype
-from ..base.bits import unpack_patterns
+from ..base.arrays import FloatArray, as_design, as_real, as_scalar, as_targets, as_threads, result_dtype
 from ..base.native import core
 from ..base.scaling import row_lengths
 from ..rows.predict import predict_rows
@@ -23,8 +22,6 @@ _FORMAT = "cvxrelu.network"
 _VERSION = 2  # 2 has output_bias and skip; networks without them are written as 1, which older releases read
 
 _OPTIONAL = ("gates", "output_bias", "skip")
-
-_CHUNK = 1 << 22  # entries of a hidden layer that are held at a time
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -104,7 +101,7 @@ class Network:
         Z : array_like of shape (n_samples, n_features)
             Samples, without the ones column where the network has a bias.
         n_threads : int, optional
-            Threads that evaluate the gates; by default what OpenMP would take.
+            Threads, by default what OpenMP would take; they do not change the bits.
 
         Returns
         -------
@@ -121,30 +118,15 @@ class Network:
             return predict_rows(Z, self)
         dtype = result_dtype(Z)
         Z = as_design(Z, "Z", self.n_features)
-        threads = as_threads(n_threads)
+        gates = self.W1[:0] if self.gates is None else self.gates
         w2 = self.w2 if self.w2.ndim == 2 else self.w2[:, None]
-        output = np.empty((Z.shape[0], w2.shape[1]))
-        rows = max(1, _CHUNK // max(1, self.n_neurons))
-        for start in range(0, Z.shape[0], rows):
-            output[start : start + rows] = self._hidden(Z[start : start + rows], threads) @ w2
+        output = core.evaluate_network(Z, self.W1, gates, w2, self.bias, as_threads(n_threads))
         output = output.reshape(Z.shape[0], *self.w2.shape[1:])
         if self.skip is not None:
             output += Z @ self.skip
         if self.output_bias is not None:
             output += self.output_bias
         return output.astype(dtype, copy=False)
-
-    def _hidden(self, Z: FloatArray, threads: int) -> FloatArray:
-        if self.bias:
-            Z = append_ones(Z)
-        with np.errstate(over="ignore", invalid="ignore"):  # of neurons that are switched off, perhaps
-            hidden = Z @ self.W1.T
-        if self.gates is None:
-            return np.maximum(hidden, 0, out=hidden)
-        if self.n_neurons:
-            words, _ = core.pack_patterns(Z, self.gates, threads)
-            np.copyto(hidden, 0.0, where=~unpack_patterns(words, Z.shape[0]))  # no product: 0 times inf is not 0
-        return hidden
 
     def _layers(self) -> Layers:
         return layers(self)

@@ -30,7 +30,7 @@ def certify(
     beta: float,
     *,
     sample_weight: npt.ArrayLike | None = None,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     unpenalised_coef: npt.ArrayLike | None = None,
     loss: str = "squared",
     delta: float = 1.0,
@@ -73,7 +73,7 @@ def certify(
         Penalty, at least 0. With 0 nothing but 0 is known to be a lower bound, and that is what is returned.
     sample_weight : array_like of shape (n_samples,), optional
         Weights s_j >= 0 of the loss, ``sum_j s_j loss(y_j, f(x_j))``.
-    unpenalised : array_like of shape (n_samples, q), optional
+    unpenalised : array_like of shape (n_samples, q) or "intercept", optional
         Columns Z that are added to the outputs of all networks as ``Z c``, without a penalty on c.
     unpenalised_coef : array_like of shape (q,), optional
         Those of the network; by default the best ones for it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import time
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import WordArray, as_count, as_generator, as_scalar
-from ..base.callbacks import Callback, as_callback
+from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..base.native import core
 from ..base.scaling import row_lengths
 from ..exceptions import ConvergenceWarning
@@ -32,7 +33,7 @@ def train_relu(
     beta: float,
     *,
     sample_weight: npt.ArrayLike | None = None,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     loss: str = "squared",
     delta: float = 1.0,
     patterns: ActivationPatterns | None = None,
@@ -102,7 +103,8 @@ def train_relu(
     callback : callable, optional
         Called in every pass with a dict of iteration, objective, gap, relative_gap (these over the list), active, and
         ``finished``, the solution over the list of the last round that has ended, or None. Returning True stops with
-        the network so far.
+        the network so far. As in
+        :func:`solve_gated`, nothing that it writes into changes the problem.
     on_interrupt : {"raise", "return"}
         On Ctrl-C raise KeyboardInterrupt, or return the last network that was finished, with its certificate over
         the list.
@@ -151,7 +153,8 @@ def train_relu(
         raise ValueError(f'certificate must be "all patterns" or "given patterns", not {certificate!r}')
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, y, sample_weight, unpenalised = out_of_reach(callback, X, y, sample_weight, unpenalised)
     generation = _Generation(
         ReLUProgram(
             X,
@@ -237,6 +240,7 @@ class _Generation:
         self.stopped = False
         self.unfinished = False  # ended by a limit, where walks might still have found patterns
         self.finished: ReLUSolution | None = None
+        self.shown: ReLUSolution | None = None  # a copy for the callback: what it writes into is not what is returned
         self.norm: DualNorm | None = None  # over all patterns, for the last residual
         self.rounds = 0
         self.nodes = 0
@@ -283,6 +287,7 @@ class _Generation:
             program.solve(self.accuracy, self.max_iter, self._watch)
             program.prune()
             self.finished = program.solution(self.tol, scope="given patterns", n_rounds=self.rounds, n_nodes=self.nodes)
+            self.shown = None if self.callback is None else copy.deepcopy(self.finished)
             if self.checkpoint is not None:
                 self.checkpoint.save(self.finished, self.rng)
             last_round = self.rounds >= self.max_rounds
@@ -309,7 +314,7 @@ class _Generation:
 
     def _watch(self, progress: dict[str, Any]) -> bool:
         """Tell the user's callback of a pass; returns whether to stop, for the user or for the time limit."""
-        if self.callback is not None and self.callback(progress | {"finished": self.finished}):
+        if self.callback is not None and self.callback(progress | {"finished": self.shown}):
             self.stopped = True
         return self.stopped or self._seconds_left() <= 0
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import as_count, as_design, as_generator, as_real, as_scalar, as_threads
-from ..base.callbacks import Callback, as_callback
+from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..base.digests import digest_of
 from ..base.scaling import shifted
 from ..exceptions import ConvergenceWarning
@@ -37,7 +37,7 @@ def relu_beta_max(
     patterns: ActivationPatterns | None = None,
     *,
     sample_weight: npt.ArrayLike | None = None,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     loss: str = "squared",
     delta: float = 1.0,
     n_threads: int | None = None,
@@ -124,7 +124,7 @@ def relu_path(
     n_betas: int = 20,
     beta_min_ratio: float = 1e-2,
     sample_weight: npt.ArrayLike | None = None,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     loss: str = "squared",
     delta: float = 1.0,
     group_weights: npt.ArrayLike | None = None,
@@ -196,7 +196,10 @@ def relu_path(
     >>> int(path.n_neurons[0]), path[-1].scope
     (0, 'all patterns')
     """
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, y, sample_weight, unpenalised, group_weights = out_of_reach(
+        callback, X, y, sample_weight, unpenalised, group_weights
+    )
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
     common: dict[str, Any] = {

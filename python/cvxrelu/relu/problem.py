@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, as_design, as_real, as_weights
+from ..base.arrays import FloatArray, as_real, as_unpenalised, as_weights
 from ..base.bounds import dual_value, feasible_dual, pricing_threshold
 from ..base.native import core
 from ..base.scaling import ScaledProblem, binary_order, row_lengths, shifted
@@ -30,7 +30,7 @@ class SquaredProblem(ScaledProblem):
     ----------
     X, y, beta, sample_weight
         As in :class:`ScaledProblem`.
-    unpenalised : array_like of shape (n_samples, q), optional
+    unpenalised : array_like of shape (n_samples, q) or "intercept", optional
         Columns Z that are added to the outputs with coefficients outside the penalty.
     """
 
@@ -42,14 +42,25 @@ class SquaredProblem(ScaledProblem):
         y: FloatArray,
         beta: float,
         sample_weight: npt.ArrayLike | None = None,
-        unpenalised: npt.ArrayLike | None = None,
+        unpenalised: npt.ArrayLike | str | None = None,
     ) -> None:
         super().__init__(X, y, beta, sample_weight)
         self.weights: FloatArray = np.ones(len(y))
-        self.dual_order = self.y_order
         self._take(unpenalised)
         if self.basis.size:
+            self._project()
             self._begin()
+        self.dual_order = self.y_order
+
+    def _project(self) -> None:
+        """Take out of the targets what the unpenalised columns fit, which may be large beside the rest."""
+        amounts = self.basis.T @ self.y
+        rest = self.y - self.basis @ amounts
+        rest = rest - self.basis @ (self.basis.T @ rest)
+        order = binary_order(rest)
+        order += order % 2  # the difference of the orders of X and y stays even
+        self.y, self._amounts = shifted(rest, -order), shifted(amounts, -order)
+        self.beta, self.y_order = shifted(self.beta, -order), self.y_order + order
 
     def _begin(self) -> None:
         """Take the objective of the zero network, which is zero where rounding alone is left of the targets."""
@@ -57,17 +68,16 @@ class SquaredProblem(ScaledProblem):
         at_zero = self.value(self.best_offset(zero))
         self.at_zero = at_zero if at_zero > _NEGLIGIBLE * self.value(zero) else 0.0
 
-    def _take(self, unpenalised: npt.ArrayLike | None) -> None:
+    def _take(self, unpenalised: npt.ArrayLike | str | None) -> None:
         """Bring the unpenalised columns into an orthonormal basis, ``root * Z = basis @ triangle``."""
         n = self.y.shape[0]
         self.basis: FloatArray = np.zeros((n, 0), order="F")
         self.triangle: FloatArray = np.zeros((0, 0))
         self.unpenalised: FloatArray | None = None
+        self._amounts: FloatArray | None = None  # of the basis, that were taken out of the targets
         if unpenalised is None:
             return
-        self.unpenalised = as_design(unpenalised, "unpenalised")
-        if self.unpenalised.shape[0] != n:
-            raise ValueError(f"unpenalised has {self.unpenalised.shape[0]} rows, but X has {n} samples")
+        self.unpenalised = as_unpenalised(unpenalised, n)
         columns = self.root[:, None] * self.unpenalised
         lengths = row_lengths(columns.T)
         basis, triangle = np.linalg.qr(columns / np.where(lengths > 0, lengths, 1))
@@ -85,7 +95,8 @@ class SquaredProblem(ScaledProblem):
         """Return the coefficients of the unpenalised columns in the user's units from those of the basis."""
         if self.unpenalised is None:
             return None
-        solved = np.asarray(np.linalg.solve(self.triangle, gamma), dtype=np.float64)
+        amounts = gamma if self._amounts is None else gamma + self._amounts
+        solved = np.asarray(np.linalg.solve(self.triangle, amounts), dtype=np.float64)
         return shifted(solved, self.y_order)
 
     def best_coefficients(self, outputs: FloatArray) -> FloatArray:
@@ -107,8 +118,8 @@ class SquaredProblem(ScaledProblem):
         shape = (self.unpenalised.shape[1], int(np.prod(self.y.shape[1:])))
         if given.shape != shape or not np.isfinite(given).all():
             raise ValueError(f"unpenalised_coef must have {shape[0]} finite entries for each output")
-        offset = (self.root[:, None] * self.unpenalised) @ shifted(given, -self.y_order)
-        return offset.reshape(self.y.shape)
+        offset = ((self.root[:, None] * self.unpenalised) @ shifted(given, -self.y_order)).reshape(self.y.shape)
+        return offset if self._amounts is None else offset - self.basis @ self._amounts
 
     def residual(self, outputs: FloatArray) -> FloatArray:
         """Return minus the gradient of the loss."""
@@ -161,7 +172,7 @@ class LossProblem(SquaredProblem):
         y: FloatArray,
         beta: float,
         sample_weight: npt.ArrayLike | None = None,
-        unpenalised: npt.ArrayLike | None = None,
+        unpenalised: npt.ArrayLike | str | None = None,
         *,
         loss: Loss,
     ) -> None:
@@ -263,7 +274,7 @@ def pose_relu(
     beta: float,
     *,
     sample_weight: npt.ArrayLike | None = None,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     loss: str = "squared",
     delta: float = 1.0,
 ) -> SquaredProblem:

@@ -41,7 +41,7 @@ class ReLUProgram:
         sample_weight: npt.ArrayLike | None = None,
         loss: str = "squared",
         delta: float = 1.0,
-        unpenalised: npt.ArrayLike | None = None,
+        unpenalised: npt.ArrayLike | str | None = None,
         ridge: float = 0.0,
     ) -> None:
         self.dtype = result_dtype(X, y)

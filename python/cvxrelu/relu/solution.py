@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, IntArray, as_design
+from ..base.arrays import FloatArray, IntArray, as_design, as_unpenalised
 from ..base.scaling import row_lengths
 from ..networks.network import Network
 from ..patterns.patterns import ActivationPatterns
@@ -80,14 +80,16 @@ class ReLUSolution:
         """Neurons of the network."""
         return int(self.active.size)
 
-    def predict(self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | None = None) -> npt.NDArray[np.floating[Any]]:
+    def predict(
+        self, Z: npt.ArrayLike, *, unpenalised: npt.ArrayLike | str | None = None
+    ) -> npt.NDArray[np.floating[Any]]:
         """Evaluate the network.
 
         Parameters
         ----------
         Z : array_like of shape (m, n_features)
             Samples.
-        unpenalised : array_like of shape (m, q), optional
+        unpenalised : array_like of shape (m, q) or "intercept", optional
             Their unpenalised columns, if the solution has some.
 
         Returns
@@ -101,9 +103,7 @@ class ReLUSolution:
         if self.unpenalised_coef is not None:
             if unpenalised is None:
                 raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
-            extra = as_design(unpenalised, "unpenalised", self.unpenalised_coef.shape[0])
-            if len(extra) != len(design):
-                raise ValueError(f"unpenalised has {len(extra)} rows, but Z has {len(design)} samples")
+            extra = as_unpenalised(unpenalised, len(design), self.unpenalised_coef.shape[0], "Z")
             values = values + extra @ self.unpenalised_coef
         return values.astype(self.blocks.dtype, copy=False)
 

@@ -7,7 +7,7 @@ import warnings
 import numpy.typing as npt
 
 from ..base.arrays import as_count, as_scalar
-from ..base.callbacks import Callback, as_callback
+from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..exceptions import ConvergenceWarning
 from ..networks.network import Network
 from ..patterns.checks import checked_patterns
@@ -27,7 +27,7 @@ def solve_relu(
     ridge: float = 0.0,
     loss: str = "squared",
     delta: float = 1.0,
-    unpenalised: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     warm_start: ReLUSolution | Network | tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     tol: float = 1e-6,
     max_iter: int = 200,
@@ -72,7 +72,7 @@ def solve_relu(
         ``exp(f) - y f + y log y - y``, for counts.
     delta : float, default 1.0
         Where the Huber loss becomes linear.
-    unpenalised : array_like of shape (n_samples, q), optional
+    unpenalised : array_like of shape (n_samples, q) or "intercept", optional
         Columns Z that are added to the network as ``Z c`` without a penalty on c, such as a column of ones for an
         intercept or `X` for a linear skip connection. They must be linearly independent.
     warm_start : ReLUSolution, Network or (W1, w2), optional
@@ -85,7 +85,8 @@ def solve_relu(
         Threads; by default what OpenMP would take.
     callback : callable, optional
         Called after every pass with a dict of iteration, objective, gap, relative_gap and active; returning True
-        stops with the best certified network so far.
+        stops with the best certified network so far. As in
+        :func:`solve_gated`, nothing that it writes into changes the problem.
 
     Returns
     -------
@@ -124,7 +125,8 @@ def solve_relu(
     >>> cvxrelu.solve_relu(X, y, patterns, beta=0.5).converged
     True
     """
-    as_callback(callback)
+    callback = as_callback(callback)
+    X, y, sample_weight, unpenalised = out_of_reach(callback, X, y, sample_weight, unpenalised)
     program = ReLUProgram(
         X,
         y,

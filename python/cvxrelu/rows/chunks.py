@@ -28,7 +28,7 @@ class RowChunks(Rows):
     chunks : memmap, or sequence of arrays or callables
         A memory map of shape (n_samples, n_features), or its rows as arrays (memory maps for instance) of shape
         (m, n_features), or functions without arguments that return such arrays, called once in every pass.
-        Chunks without rows are left out.
+        Chunks without rows are left out. Nothing is copied: what changes between passes is another problem.
     chunk_rows : int, optional
         Rows that are read at a time from an array; by default some 32 MiB of them.
     masks : {"auto", "disk", "recompute"}

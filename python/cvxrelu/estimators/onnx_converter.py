@@ -1,0 +1,207 @@
+"""Fitted estimators as parts of ONNX graphs, for skl2onnx. Imported by an export only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from skl2onnx import update_registered_converter
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
+from sklearn.base import is_classifier
+from sklearn.utils.validation import check_is_fitted
+
+from ..gated.losses import LOSSES, Loss, Squared
+from ..kernels.onnx_kernel import add_ntk
+from ..networks.export import layers
+from ..networks.onnx_graph import LEAST_OPSET, Graph, add_network
+from .normal_scores import NormalScores
+
+
+def register(estimator: type) -> None:
+    """Register a class of estimators or of transformers."""
+    if issubclass(estimator, NormalScores):
+        update_registered_converter(estimator, "CvxreluNormalScores", _set_type_of_scores, _add_scores)
+        return
+    # Pipelines ask for a ZipMap where nobody else does: probabilities are an array all the same.
+    options = {"zipmap": [True, False], "raw_scores": [True, False]} if is_classifier(estimator()) else None
+    update_registered_converter(
+        estimator, f"Cvxrelu{estimator.__name__}", _set_types, _add_estimator, parser=_declare, options=options
+    )
+
+
+def _declare(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
+    """Declare the outputs of an estimator."""
+    operator = scope.declare_local_operator(f"Cvxrelu{type(model).__name__}", model)
+    operator.inputs = inputs
+    for name, kind in _types(scope, model, inputs).items():
+        operator.outputs.append(scope.declare_local_variable(name, kind))
+    return list(operator.outputs)
+
+
+def _set_types(operator: Any) -> None:
+    """Set the types of outputs, which may have been declared by an estimator around this one."""
+    types = _types(operator.scope_inst, operator.raw_operator, operator.inputs)
+    for variable, kind in zip(operator.outputs, types.values(), strict=False):
+        variable.type = kind
+
+
+def _types(scope: Any, model: Any, inputs: list[Any]) -> dict[str, Any]:
+    """Return the type of every output, in the order of `_decisions`."""
+    check_is_fitted(model)
+    number = FloatTensorType if _dtype(inputs) == np.float32 else DoubleTensorType
+    if not is_classifier(model):
+        return {"variable": number([None, _n_outputs(model)])}
+    n_classes = model.classes_.size
+    label = StringTensorType if _labels(model.classes_).dtype == object else Int64TensorType
+    types = {"label": label([None])}
+    if _has_raw_scores(scope, model):
+        return types | {"scores": number([None, n_classes])}
+    if hasattr(model, "predict_proba"):
+        types["probabilities"] = number([None, n_classes])
+    return types | {"scores": number([None] if n_classes == 2 else [None, n_classes])}
+
+
+def _add_estimator(scope: Any, operator: Any, container: Any) -> None:
+    """Add the graph of an estimator to that of all."""
+    model = operator.raw_operator
+    loss = LOSSES[getattr(model, "loss", Squared.name)]
+    if container.target_opset < LEAST_OPSET:
+        raise ValueError(f"target_opset must be at least {LEAST_OPSET} for {type(model).__name__}")
+    graph = Graph(scope.get_unique_variable_name)
+    X = graph.node("Concat", *(part.full_name for part in operator.inputs), axis=1)
+    # In float64, as `predict`, which rounds the values to the type of the samples before it decides by them.
+    dtype = _dtype(operator.inputs)
+    values = graph.cast(graph.cast(_add_values(graph, graph.cast(X, np.float64), model), dtype), np.float64)
+    if is_classifier(model):
+        label, *numbers = _decisions(graph, values, model, loss, raw=_has_raw_scores(scope, model))
+        results = [label, *(graph.cast(number, dtype) for number in numbers)]
+    else:
+        results = [graph.cast(_mean(graph, values, loss), dtype)]
+    for variable, result in zip(operator.outputs, results, strict=False):  # an estimator around it may want fewer
+        graph.end(result, variable.full_name)
+    _extend(container, graph)
+
+
+def _set_type_of_scores(operator: Any) -> None:
+    model = operator.raw_operator
+    check_is_fitted(model)
+    number = FloatTensorType if _dtype(operator.inputs) == np.float32 else DoubleTensorType
+    operator.outputs[0].type = number([None, model.get_feature_names_out().size])
+
+
+def _add_scores(scope: Any, operator: Any, container: Any) -> None:
+    """Add scores as sums of ramps, one between every two knots, from 0 at the lower one to 1 at the upper one."""
+    model, dtype = operator.raw_operator, _dtype(operator.inputs)
+    graph = Graph(scope.get_unique_variable_name)
+    X = graph.node("Concat", *(part.full_name for part in operator.inputs), axis=1)
+    wide = graph.cast(X, np.float64)
+    zero, one = graph.constant(0.0), graph.constant(1.0)
+    columns = []
+    for k, (knots, scores) in enumerate(zip(model.knots_, model.scores_, strict=True)):
+        after = graph.node("Sub", _column(graph, wide, k), graph.constant(knots[:-1]))
+        ramps = graph.node("Div", after, graph.constant(np.diff(knots)))
+        ramps = graph.node("Min", graph.node("Max", ramps, zero), one)
+        columns.append(graph.linear(ramps, np.diff(scores)[:, None], scores[:1]))
+    result = graph.cast(graph.node("Concat", *columns, axis=1), dtype)
+    graph.end(graph.node("Concat", X, result, axis=1) if model.keep else result, operator.outputs[0].full_name)
+    _extend(container, graph)
+
+
+def _extend(container: Any, graph: Graph) -> None:
+    container.node_domain_version_pair_sets.add(("", LEAST_OPSET))
+    container.nodes.extend(graph.nodes)
+    container.initializers.extend(graph.constants)
+
+
+def _n_outputs(model: Any) -> int:
+    last = model.dual_coef_ if _is_kernel_machine(model) else model.network_.w2
+    return 1 if last.ndim == 1 else int(last.shape[1])
+
+
+def _is_kernel_machine(model: Any) -> bool:
+    return hasattr(model, "dual_coef_")
+
+
+def _add_values(graph: Graph, X: str, model: Any) -> str:
+    """Add what the estimator evaluates in float64, a column for each output."""
+    if _is_kernel_machine(model):
+        design = graph.with_ones(X, model.n_features_in_) if model.fit_bias else X
+        kernel = add_ntk(graph, design, model.X_fit_, model.kind, model.depth)
+        return graph.linear(
+            kernel, model.dual_coef_.reshape(model.X_fit_.shape[0], -1), np.atleast_1d(model.intercept_)
+        )
+    network = model._predicting_network()
+    values = add_network(graph, X, layers(network))
+    return graph.column(values) if network.w2.ndim == 1 else values
+
+
+def _has_raw_scores(scope: Any, model: Any) -> bool:
+    options = scope.get_options(model, {"raw_scores": False}, fail=False)
+    return bool(options["raw_scores"])
+
+
+def _dtype(inputs: list[Any]) -> type[np.floating[Any]]:
+    return np.float32 if all(isinstance(part.type, FloatTensorType) for part in inputs) else np.float64
+
+
+def _labels(classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return labels as ONNX has them: strings, or integers for those that are integers, bools or whole numbers."""
+    if classes.dtype.kind in "OUT" and all(isinstance(label, str) for label in classes):
+        return classes.astype(object)
+    if classes.dtype.kind in "biuf" and (classes == classes.astype(np.int64)).all():
+        return classes.astype(np.int64)
+    raise ValueError(f"classes_ must be strings or whole numbers for ONNX, not {classes[0]!r} of {classes.dtype}")
+
+
+def _mean(graph: Graph, values: str, loss: type[Loss]) -> str:
+    return values if loss.prediction is Loss.prediction else _known(_MEANS, loss)(graph, values)
+
+
+def _decisions(graph: Graph, values: str, model: Any, loss: type[Loss], *, raw: bool) -> list[str]:
+    """Add label, probabilities where there are some, and scores; or label and a score for each class."""
+    n_classes = model.classes_.size
+    scores = values
+    if n_classes > 2:
+        index = graph.node("ArgMax", scores, axis=1, keepdims=0)
+    else:
+        if loss.couples_outputs:
+            scores = graph.node("Sub", _column(graph, values, 1), _column(graph, values, 0))
+        scores = graph.node("Squeeze", scores, graph.constant([1], "axes"))
+        index = graph.cast(graph.node("Greater", scores, graph.constant(0.0)), np.int64)
+    label = graph.node("Gather", graph.constant(_labels(model.classes_), "classes"), index)
+    if raw:
+        return [label, scores if n_classes > 2 else _both_signs(graph, graph.column(scores))]
+    if not hasattr(model, "predict_proba"):
+        return [label, scores]
+    logs = _known(_LOG_PROBABILITIES, loss)(graph, values, n_classes)
+    return [label, graph.node("Softmax", logs, axis=1), scores]
+
+
+def _both_signs(graph: Graph, scores: str) -> str:
+    return graph.node("Concat", graph.node("Neg", scores), scores, axis=1)
+
+
+def _column(graph: Graph, values: str, index: int) -> str:
+    return graph.node("Gather", values, graph.constant([index], "column"), axis=1)
+
+
+def _log_sigmoid(graph: Graph, values: str, n_classes: int) -> str:
+    """Add ``min(f, 0) - log(1 + exp(-|f|))``, which neither overflows nor loses what is small, for -f and f of two."""
+    if n_classes == 2:
+        values = _both_signs(graph, values)
+    decay = graph.node("Exp", graph.node("Neg", graph.node("Abs", values)))
+    tail = graph.node("Log", graph.node("Add", decay, graph.constant(1.0)))
+    return graph.node("Sub", graph.node("Neg", graph.node("Relu", graph.node("Neg", values))), tail)
+
+
+def _known(heads: dict[str, Callable[..., str]], loss: type[Loss]) -> Callable[..., str]:
+    if loss.name not in heads:
+        raise NotImplementedError(f"the {loss.name} loss has no ONNX graph for its predictions: export the network")
+    return heads[loss.name]
+
+
+_MEANS = {"poisson": lambda graph, values: graph.node("Exp", values)}
+
+_LOG_PROBABILITIES = {"logistic": _log_sigmoid, "softmax": lambda graph, values, n_classes: values}
