@@ -70,5 +70,6 @@ ax.legend(fontsize=9)
 plt.show()
 
 # %%
-# The same works for a ``torch.nn.Sequential(Linear, ReLU, Linear)`` without biases: pass the module in place of
-# ``(W1, w2)``.
+# The same works for a ``torch.nn.Sequential(Linear, ReLU, Linear)`` and for a fitted ``MLPRegressor``: pass it in place
+# of ``(W1, w2)``, and the data without the column of ones. Biases of its hidden layer count as weights of such a
+# column; that of its output is free, in the networks that the bound is about as well.

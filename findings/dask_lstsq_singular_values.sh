@@ -8,7 +8,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -q --disable-pip-version-check 'dask[array]==2026.8.0' numpy==2.4.6
+"$folder/venv/bin/pip" install -q --disable-pip-version-check 'dask[array]==2026.8.0' numpy==2.4.6 scipy==1.17.1 # lstsq imports it
 "$folder/venv/bin/python" -W ignore - <<'PYTHON'
 import sys
 import dask.array as da

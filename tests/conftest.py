@@ -1,8 +1,11 @@
 """What every test relies on: Hypothesis's profile, and that Ctrl-C is heard; a cluster for those that need one.
 
 The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further, few is for builds that are slow.
+With CVXRELU_REQUIRE_EXTRAS=1, as in CI, a package of the extras that is missing fails the tests that need it, which skip
+otherwise.
 """
 
+import importlib
 import os
 import signal
 
@@ -17,6 +20,21 @@ settings.load_profile(os.environ.get("CVXRELU_HYPOTHESIS", "fixed"))
 
 # Jobs in the background of a shell ignore Ctrl-C from birth, and Python leaves it so.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+EXTRAS = {"sklearn", "matplotlib", "pandas", "dask", "distributed", "onnx", "onnxruntime", "skl2onnx", "skops", "scipy"}
+
+
+def required_or_skip(module, *args, **settings):
+    """What `pytest.importorskip` does, but for packages that have to be there."""
+    package = module.partition(".")[0]
+    if package in EXTRAS:
+        importlib.import_module(package)
+    return import_or_skip(module, *args, **settings)
+
+
+if os.environ.get("CVXRELU_REQUIRE_EXTRAS"):
+    import_or_skip, pytest.importorskip = pytest.importorskip, required_or_skip
 
 
 @pytest.fixture(scope="module")

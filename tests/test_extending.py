@@ -88,7 +88,7 @@ def test_a_loss(toy_loss, data):
     model = cvxrelu.GatedReLURegressor(loss="tenth", n_gates=20, random_state=0).fit(X, y)
     again = cvxrelu.GatedReLURegressor(loss="huber", delta=0.1, n_gates=20, random_state=0).fit(X, y)
     np.testing.assert_array_equal(model.predict(X), again.predict(X))
-    with pytest.raises(ValueError, match="loss must be one of squared, logistic, softmax, not 'tenth'"):
+    with pytest.raises(ValueError, match=r"loss must be one of squared, logistic, .*, not 'tenth'"):
         cvxrelu.GatedReLUClassifier(loss="tenth").fit(X, y > 0)
 
 
@@ -100,7 +100,7 @@ def test_a_law_of_gates(toy_law, data):
     np.testing.assert_array_equal(chunks.gates, patterns.gates)
     model = cvxrelu.GatedReLURegressor(gates="whole", n_gates=20, random_state=0).fit(X, y)
     assert (model.patterns_.gates % 1 == 0.5).all()
-    with pytest.raises(ValueError, match='gates must be "gaussian", "mixed", "whole" or an array, not \'other\''):
+    with pytest.raises(ValueError, match=r'gates must be "gaussian", .*"whole" or an array, not \'other\''):
         cvxrelu.sample_patterns(X, 50, gates="other")
 
 

@@ -133,7 +133,7 @@ def test_the_core_knows_nothing_of_python():
 
 
 def test_public_classes_name_the_package_so_that_pickles_survive_moves():
-    names = [*cvxrelu.__all__, *cvxrelu._ESTIMATORS]
+    names = sorted({*cvxrelu.__all__, *cvxrelu._ESTIMATORS})
     classes = [getattr(cvxrelu, name) for name in names if isinstance(getattr(cvxrelu, name), type)]
     assert len(classes) > 20
     assert {cls.__module__ for cls in classes} == {"cvxrelu"}

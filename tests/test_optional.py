@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,11 +49,30 @@ def test_estimators_say_what_they_need(name):
     )
 
 
+def test_a_star_brings_the_estimators_where_they_can_be():
+    code = "from cvxrelu import *; print('ReLURegressor' in globals(), 'solve_gated' in globals())"
+    assert run(code).stdout.split() == ["True", "True"]
+    without = run(code, "sklearn")
+    assert without.stdout.split() == ["False", "True"], without.stderr
+
+
 def test_unknown_names_are_attribute_errors():
     import cvxrelu
 
     with pytest.raises(AttributeError, match="module 'cvxrelu' has no attribute 'GatedSVM'"):
         cvxrelu.GatedSVM  # noqa: B018
+
+
+@pytest.mark.parametrize(("setting", "error"), [("", "Skipped"), ("1", "ModuleNotFoundError")])
+def test_a_package_of_the_extras_may_be_required(setting, error):
+    code = f"""
+import os, pytest
+os.environ["CVXRELU_REQUIRE_EXTRAS"] = {setting!r}
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import conftest
+pytest.importorskip("onnxruntime.capi")
+"""
+    assert f"{error}: " in run(code, "onnxruntime").stderr.splitlines()[-1]
 
 
 def test_older_scikit_learn_without_callbacks():

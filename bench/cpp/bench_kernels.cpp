@@ -75,7 +75,9 @@ void reweight(benchmark::State& state) {
   const Vector eta = Vector::Constant(state.range(2), 1.0 / static_cast<double>(state.range(2)));
   MklSettings settings;
   settings.max_iter = 1;
-  for (auto _ : state) benchmark::DoNotOptimize(reweight_kernels(design, data.y, 1.0, eta, settings, monitor).best);
+  for (auto _ : state)
+    benchmark::DoNotOptimize(
+        reweight_kernels(design, data.y, Matrix(data.y.rows(), 0), 1.0, eta, settings, monitor).best);
 }
 BENCHMARK(reweight)->ArgNames({"n", "d", "p"})->Unit(benchmark::kMillisecond)->Args({1000, 20, 1000});
 

@@ -73,7 +73,15 @@ void bind_flat_orbits(py::module_& m) {
       .def_property_readonly("rank", &FlatOrbits::rank)
       .def_property_readonly("orbits", &FlatOrbits::orbits)
       .def_property_readonly("done", &FlatOrbits::done)
-      .def_property_readonly("whitney_numbers", &FlatOrbits::whitney_numbers)
+      .def_property_readonly("whitney_numbers",
+                             [](const FlatOrbits& self) {
+                               py::list numbers;
+                               for (const FlatOrbits::Weight number : self.whitney_numbers()) {
+                                 const py::int_ high(static_cast<std::uint64_t>(number >> 64));
+                                 numbers.append((high << py::int_(64)) + py::int_(static_cast<std::uint64_t>(number)));
+                               }
+                               return numbers;
+                             })
       .def(
           "advance",
           [](FlatOrbits& self, std::size_t most, int n_threads) {

@@ -106,18 +106,6 @@ void bind_cone_program(py::module_& m) {
            py::arg("callback"), "Solves from the last solution.")
       .def("beta_max", &NativeConeProgram::beta_max, "The smallest penalty whose solution is zero.")
       .def("at_zero", &NativeConeProgram::at_zero, "The objective of the zero network.");
-  m.def(
-      "fit_unpenalised",
-      [](const VectorView& y, const VectorView& weights, const std::string& loss, double delta, const MatrixView& Z,
-         const VectorView& offset) {
-        const py::gil_scoped_release release;
-        Vector gamma = Vector::Zero(Z.cols());
-        fit_unpenalised(*cone_loss(y, weights, loss, delta), Z, offset, gamma);
-        return gamma;
-      },
-      py::arg("y").noconvert(), py::arg("sample_weight").noconvert(), py::arg("loss"), py::arg("delta"),
-      py::arg("unpenalised").noconvert(), py::arg("offset").noconvert(),
-      "The best coefficients of columns that are added to given outputs.");
 }
 
 }  // namespace cvxrelu

@@ -7,14 +7,15 @@ namespace cvxrelu {
 void bind_mkl(py::module_& m) {
   m.def(
       "reweight_kernels",
-      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, double beta, const VectorView& eta,
-         double tol, Index max_iter, bool simplex, double relaxation, int n_threads, py::object callback) {
+      [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, const MatrixView& unpenalised,
+         double beta, const VectorView& eta, double tol, Index max_iter, bool simplex, double relaxation, int n_threads,
+         py::object callback) {
         MklResult result;
         {
           PyMonitor monitor(std::move(callback));
           const py::gil_scoped_release release;
           const MaskedDesign design(X, words, n_threads, monitor);
-          result = reweight_kernels(design, Y, beta, eta, {tol, max_iter, simplex, relaxation}, monitor);
+          result = reweight_kernels(design, Y, unpenalised, beta, eta, {tol, max_iter, simplex, relaxation}, monitor);
         }
         Matrix history(3, static_cast<Index>(result.history.size()));
         for (Index k = 0; k < history.cols(); ++k) {
@@ -30,9 +31,9 @@ void bind_mkl(py::module_& m) {
         out["positive_definite"] = result.positive_definite;
         return out;
       },
-      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("beta"),
-      py::arg("eta").noconvert(), py::kw_only(), py::arg("tol"), py::arg("max_iter"), py::arg("simplex"),
-      py::arg("relaxation"), py::arg("n_threads"), py::arg("callback"),
+      py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(),
+      py::arg("unpenalised").noconvert(), py::arg("beta"), py::arg("eta").noconvert(), py::kw_only(), py::arg("tol"),
+      py::arg("max_iter"), py::arg("simplex"), py::arg("relaxation"), py::arg("n_threads"), py::arg("callback"),
       "Iterative reweighting of masking kernels. `history` has the rows objective, kernel objective and gap.");
   m.def(
       "solve_spd",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import estimators
 from .arrangement.affine import Regions
+from .arrangement.cell import Cell
 from .arrangement.cells import ArrangementCertificate, pattern_bound
 from .arrangement.cone_measure import cone_measure
 from .arrangement.enumerate import count_patterns, enumerate_patterns, iter_patterns
@@ -15,6 +16,7 @@ from .arrangement.symmetry import RegionOrbits
 from .arrangement.tope_graph import TopeGraph
 from .base import native  # noqa: F401  (first: says what to do when the build is missing)
 from .base.versions import show_versions
+from .estimators import SKOPS_TRUSTED
 from .estimators import __all__ as _ESTIMATORS
 from .estimators.onnx_registry import register_onnx_converters
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
@@ -24,6 +26,7 @@ from .gated.solve import beta_max, gated_path, solve_gated
 from .kernels.kernels import masking_kernel, ntk, ntk_weights
 from .kernels.mkl import solve_mkl
 from .kernels.mkl_solution import MKLHistory, MKLSolution
+from .networks.explanation import Explanation
 from .networks.network import Network
 from .patterns.measure import ConeMeasure
 from .patterns.patterns import ActivationPatterns
@@ -42,13 +45,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "SKOPS_TRUSTED",
     "ActivationPatterns",
     "Arrangement",
     "ArrangementCertificate",
     "ArrangementTooLargeError",
+    "Cell",
     "Certificate",
     "ConeMeasure",
     "ConvergenceWarning",
+    "Explanation",
     "GatedPath",
     "GatedSolution",
     "MKLHistory",
@@ -84,16 +90,19 @@ __all__ = [
     "train_relu",
 ]
 
+if estimators.are_available():  # so that `from cvxrelu import *` brings them
+    __all__ += estimators.__all__
+
 logging.getLogger("cvxrelu").addHandler(logging.NullHandler())
 
 # Pickles, tracebacks and the reference name the package, not the module in which a class happens to stand.
 for _name in __all__:
-    if isinstance(globals()[_name], type):
+    if isinstance(globals().get(_name), type):
         globals()[_name].__module__ = __name__
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ESTIMATORS:  # not in __all__: they need scikit-learn, which the rest of the package does without
+    if name not in _ESTIMATORS:  # imported when asked for: they need scikit-learn, which the rest does without
         raise AttributeError(f"module 'cvxrelu' has no attribute {name!r}")
     return getattr(estimators, name)
 

@@ -8,8 +8,10 @@ import typing
 __all__: list[str] = [
     "Arrangement",
     "ConeProgram",
+    "FlatOrbits",
     "MOST_DIRECTION_FEATURES",
     "NtkKind",
+    "StabilizerLevel",
     "build_info",
     "cone_measure",
     "default_threads",
@@ -21,6 +23,7 @@ __all__: list[str] = [
     "least_distance",
     "loss_divergence",
     "loss_gap",
+    "loss_hessian_product",
     "loss_residual",
     "masked_correlations",
     "masked_fitted",
@@ -63,6 +66,12 @@ class Arrangement:
         """
         Number of cells left, or some number above the limit.
         """
+    def count_next(
+        self, capacity: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> int:
+        """
+        Counts the next cells, at most that many; needs `room` for them.
+        """
     def dependent_flats(
         self, known: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"]
     ) -> tuple[typing.Any, ...]:
@@ -95,11 +104,48 @@ class Arrangement:
     @property
     def finished(self) -> bool: ...
     @property
+    def left(self) -> float:
+        """
+        Cells that are left to search for, at most.
+        """
+    @property
     def n_hyperplanes(self) -> int: ...
     @property
     def rank(self) -> int: ...
     @property
     def room(self) -> int: ...
+
+class StabilizerLevel:
+    """
+    What a group of permutations of the rows does to one of them.
+    """
+    def __init__(
+        self,
+        images: collections.abc.Sequence[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]],
+        fixed: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    ) -> None: ...
+
+class FlatOrbits:
+    """
+    Whitney numbers of an arrangement by the orbits of its flats.
+    """
+    def __init__(self, arrangement: Arrangement, chain: collections.abc.Sequence[StabilizerLevel]) -> None: ...
+    def advance(
+        self, most: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> None:
+        """
+        Looks for the covers of the next flats of one rank.
+        """
+    @property
+    def done(self) -> int: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def orbits(self) -> int: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def whitney_numbers(self) -> list[typing.Any]: ...
 
 class NtkKind:
     """
@@ -230,15 +276,15 @@ def find_patterns(
     """
 
 def fit_unpenalised(
-    y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     loss: str,
     delta: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
-    offset: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
-) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"]:
+    offset: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
     """
-    The best coefficients of columns that are added to given outputs.
+    The best coefficients of orthonormal columns that are added to given outputs.
     """
 
 def group_lasso_bound(
@@ -304,12 +350,25 @@ def loss_gap(
     *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     dual: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> tuple[float, float, float]:
     """
     Objective, duality gap and the factor that makes the dual point feasible.
+    """
+
+def loss_hessian_product(
+    Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    sample_weight: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
+    loss: str,
+    delta: typing.SupportsFloat | typing.SupportsIndex,
+    fitted: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    direction: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
+    """
+    The Hessian of a loss times a direction.
     """
 
 def loss_residual(
@@ -432,6 +491,7 @@ def reweight_kernels(
     X: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     Y: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     beta: typing.SupportsFloat | typing.SupportsIndex,
     eta: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     *,
@@ -511,6 +571,7 @@ def solve_with_loss(
     *,
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
+    unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     tol: typing.SupportsFloat | typing.SupportsIndex,
     max_iter: typing.SupportsInt | typing.SupportsIndex,

@@ -9,7 +9,7 @@ from fractions import Fraction as F
 import numpy as np
 import pytest
 from arrangement_families import gaussian
-from cvxrelu import ArrangementTooLargeError, count_patterns, enumerate_patterns
+from cvxrelu import Arrangement, ArrangementTooLargeError, count_patterns, enumerate_patterns, iter_patterns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import arrangement as reference
@@ -136,3 +136,74 @@ def test_bad_offsets(settings, message):
             function(np.eye(2), **settings)
     with pytest.raises(ValueError, match="bounded=True needs offsets"):
         count_patterns(np.eye(2), bounded=True)
+
+
+@pytest.mark.parametrize("chunk", [2, 7, 1000])
+def test_the_stream_has_the_same_regions(chunk):
+    for A, b in [differences(4, (0, 1)), differences(4, (1,)), ([[1, 0], [2, 0]], [0, 3]), ([[0]], [1])]:
+        whole = enumerate_patterns(A, offsets=b)
+        pieces = list(iter_patterns(A, offsets=b, chunk=chunk))
+        assert max(map(len, pieces)) <= chunk
+        for name in ("words", "points", "bounded"):
+            np.testing.assert_array_equal(
+                np.concatenate([getattr(piece, name) for piece in pieces]), getattr(whole, name)
+            )
+        assert pieces[-1].certificate == whole.certificate
+    with pytest.raises(ValueError, match="leave closed or offsets out"):
+        iter_patterns(A, offsets=b, closed=True)
+    with pytest.raises(ValueError, match=r"offsets must have shape \(1,\)"):
+        iter_patterns(A, offsets=[1, 2])
+
+
+def test_parallel_opposite_and_repeated_rows():
+    """u = 0, -u = 0, 2 u = 0; u = 1, -u = -1; -u = 1, that is u = -1."""
+    A, b = [[1], [-1], [2], [1], [-1], [-1]], [0, 0, 0, 1, -1, 1]
+    arrangement = Arrangement(A, b)
+    assert (arrangement.n_hyperplanes, arrangement.n_regions, arrangement.n_bounded_regions) == (3, 4, 2)
+    assert arrangement.characteristic_polynomial == (1, -3) and arrangement.face_vector == (3, 4)
+    dense = enumerate_patterns(A, offsets=b).to_dense().T.astype(int).tolist()
+    assert sorted(dense) == [[0, 1, 0, 0, 1, 0], [0, 1, 0, 0, 1, 1], [1, 0, 1, 0, 1, 0], [1, 0, 1, 1, 0, 0]]
+    assert not any(row[5] for row in dense if row[0])  # -u >= 1 only where u <= -1
+    assert arrangement.tope_graph().rows.tolist() == [0, 3, 5]
+
+
+def test_offsets_of_other_types_than_rows():
+    expected = count_patterns([[F(1), F(2)], [F(1, 2), F(1)]], offsets=[F(1, 3), F(1, 6)])
+    assert expected == 2  # the same line twice
+    assert count_patterns([[1.0, 2.0], [0.5, 1.0]], offsets=["1/3", "1/6"]) == 2
+    assert count_patterns(np.array([[1, 2], [0.5, 1]]), offsets=[F(1, 3), F(1, 6)]) == 2
+    assert count_patterns([["1", "2"], ["0.5", 1]], offsets=np.array([1, 0.5])) == 2
+    assert count_patterns([[1, 2], [F(1, 2), 1]], offsets=[2**60 + 1, 2**59 + F(1, 2)]) == 2
+    assert count_patterns([[1, 2], [F(1, 2), 1]], offsets=[2**60 + 1, 2**59]) == 3
+    pandas = pytest.importorskip("pandas")
+    for offsets in ([1.0, 0.5], ["1", "1/2"], [2**60 + 1, 5]):
+        expected = count_patterns([[1, 2], [0.5, 1]], offsets=offsets)
+        assert count_patterns([[1, 2], [0.5, 1]], offsets=pandas.Series(offsets)) == expected
+
+
+@pytest.mark.parametrize(
+    "A, b, error, message",
+    [
+        ([[1, 0], [0, 1]], ["x", 1], TypeError, r"offsets\[0\] is 'x', which is not a rational number"),
+        ([[1, 0], [0, 1]], [None, 1], TypeError, r"offsets\[0\] is None"),
+        ([[1, 0], [0, 1]], [1j, 1], TypeError, r"offsets\[0\] is 1j"),
+        ([[1, 0], [0, 1]], [F(1, 3), float("inf")], ValueError, "offsets must be finite"),
+        ([[1, 0], [0, "y"]], [1, 1], TypeError, r"A\[1, 1\] is 'y'"),
+        ([[1, 0], [0, 1]], 3, ValueError, r"offsets must have shape \(2,\), not \(\)"),
+        ([[1, 0], [0, 1]], [], ValueError, r"offsets must have shape \(2,\)"),
+        ([[1, 0], [0, 1]], [[1, 2], [3]], TypeError, r"offsets\[0\]"),
+        ([[1, 0], [0]], [1, 1], ValueError, "A has rows of different lengths"),
+        ([], [], ValueError, "A must have shape"),
+    ],
+)
+def test_what_is_no_affine_arrangement(A, b, error, message):
+    for function in (lambda: enumerate_patterns(A, offsets=b), lambda: Arrangement(A, b)):
+        with pytest.raises(error, match=message):
+            function()
+
+
+def test_symbols_as_offsets():
+    sympy = pytest.importorskip("sympy")
+    assert count_patterns([[1], [3]], offsets=[sympy.Rational(1, 3), 1]) == 2
+    with pytest.raises(TypeError, match=r"is x, which is not a rational number"):
+        count_patterns([[1], [3]], offsets=[sympy.Symbol("x"), 1])

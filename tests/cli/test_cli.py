@@ -175,6 +175,7 @@ def test_more_threads_than_a_system_can_start(houses, capsys):
         ["enumerate"],
         ["enumerate", "points.csv", "--max-patterns", "0"],
         ["enumerate", "points.csv", "--count", "--out", "patterns.npz"],
+        ["enumerate", "points.csv", "--exact", "--decimals", "2"],
         ["certify", "network.npz", "points.csv", "--target", "y"],
         ["certify", "network.npz", "points.csv", "--target", "y", "--beta", "-1"],
     ],

@@ -1,3 +1,5 @@
+import re
+
 import cvxrelu
 import numpy as np
 import pytest
@@ -75,18 +77,46 @@ def test_networks_that_cannot_be_certified(points, capsys):
     assert "a gated network of standardised columns" in said and "certified already" in said and "train_relu" in said
 
 
-@pytest.mark.parametrize(
-    "content", ["a,b\n1/3,1\n1,3\n", "a;b\n0,1;1\n1;10\n", "a,b\n9007199254740993,3\n3002399751580331,1\n"]
-)
-def test_exact_numbers(tmp_path, capsys, content):
-    path = tmp_path / "points.csv"
-    path.write_text(content)  # one line through the origin, which floats make two of, if they hold the numbers
-    report = printed(capsys, "enumerate", path, "--exact", "--count", "--json")
-    assert report["n_patterns"] == report["bound"] == 2
-    assert printed(capsys, "enumerate", path, "--exact", "--bias", "--json")["n_patterns"] == 4
-    if "0,1" in content:
-        assert printed(capsys, "enumerate", path, "--count", "--json")["n_patterns"] == 4
-    else:
-        assert "line 2: column 'a' has" in complaint(capsys, "enumerate", path)
-    path.write_text("a,b\n1/0,1\n")
-    assert "line 2: column 'a' has '1/0', which is not a number" in complaint(capsys, "enumerate", path, "--exact")
+def test_regions_of_affine_hyperplanes(tmp_path, capsys):
+    path = tmp_path / "lines.csv"
+    path.write_text("a,b,at\n1,0,0\n0,1,0\n1,1,1\n")
+    count = printed(capsys, "enumerate", path, "--offsets", "at", "--count", "--json")
+    assert (count["n_patterns"], count["n_bounded"], count["bound"]) == (7, 1, 7)
+    assert count["characteristic_polynomial"] == [1, -3, 3] and count["rank"] == 2 and count["n_hyperplanes"] == 3
+    assert main(["enumerate", str(path), "--offsets", "at", "--count"]) == 0
+    assert re.search(r"bounded +1\n  polynomial +t\^2 - 3 t \+ 3\n", capsys.readouterr().out)
+    out = tmp_path / "regions.npz"
+    report = printed(capsys, "enumerate", path, "--offsets", "at", "--out", out, "--json")
+    assert report["complete"] and report["n_bounded"] == 1 and report["n_patterns"] == report["bound"] == 7
+    written = np.load(out)
+    (inside,) = written["points"][written["bounded"]]
+    assert inside.min() > 0 and inside.sum() < 1 and written["words"].shape == (7, 1)
+    assert main(["enumerate", str(path), "--offsets", "at"]) == 0
+    assert "every point lies inside its region" in capsys.readouterr().out
+    assert "is the column of the offsets" in complaint(capsys, "enumerate", path, "--offsets", "at", "--ignore", "at")
+    assert "--offsets: " in complaint(capsys, "enumerate", path, "--offsets", "c")
+    np.save(tmp_path / "lines.npy", np.array([[1.0, 0, 0.5], [2, 0, 1], [0, 1, 3]]))
+    central = printed(capsys, "enumerate", tmp_path / "lines.npy", "--offsets", "-1", "--count", "--json")
+    assert (central["n_patterns"], central["n_bounded"], central["n_hyperplanes"]) == (4, 0, 2)
+
+
+def test_numbers_as_they_are_written(tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,c\n1/3,1/7,2/5\n2/3,3/7,1/11\n1,4/7,27/55\n0,0,1\n")
+    assert "only `enumerate --exact` takes fractions" in complaint(capsys, "enumerate", path)
+    report = printed(capsys, "enumerate", path, "--exact", "--json")
+    assert report["n_patterns"] == 12 and report["complete"]
+    count = printed(capsys, "enumerate", path, "--exact", "--count", "--json", "--bias")
+    assert count["rank"] == 4 and count["characteristic_polynomial"] == [1, -4, 6, -4, 1]
+    affine = printed(capsys, "enumerate", path, "--exact", "--count", "--json", "--offsets", "c")
+    assert affine["characteristic_polynomial"] == [1, -3, 2] and affine["n_hyperplanes"] == 3
+    path.write_text("a,b\n0.1,0.3\n0.3,0.9\n9007199254740993,1\n")
+    assert printed(capsys, "enumerate", path, "--exact", "--count", "--json")["n_patterns"] == 4
+    path.write_text("a,b\n1/2,x\n")
+    assert "line 2: column 'b' has 'x', which is not a rational number" in complaint(
+        capsys, "enumerate", path, "--exact"
+    )
+    np.save(tmp_path / "ids.npy", np.array([[2**53 + 1, 1], [2**53, 1]]))
+    assert printed(capsys, "enumerate", tmp_path / "ids.npy", "--exact", "--count", "--json")["n_patterns"] == 4
+    np.savez(tmp_path / "mixed.npz", a=np.array(["1/3", "2/3"]), b=np.array([0.5, 1.0]))
+    assert printed(capsys, "enumerate", tmp_path / "mixed.npz", "--exact", "--count", "--json")["n_patterns"] == 2

@@ -33,7 +33,7 @@ def regression(n=80, seed=0, outputs=()):
 
 
 def small(**settings):
-    return GatedReLURegressor(**{"n_gates": 60, "random_state": 0, "n_threads": 1} | settings)
+    return GatedReLURegressor(**{"n_gates": 60, "fit_intercept": False, "random_state": 0, "n_threads": 1} | settings)
 
 
 def test_attributes_describe_the_optimum():

@@ -55,7 +55,7 @@ def test_ntk_regression_is_kernel_ridge_regression(kind, depth):
     X, Y = regression(n_outputs=2)
     Z = np.random.default_rng(1).standard_normal((9, 3))
     s = np.random.default_rng(2).random(60)
-    model = NTKRegressor(kind=kind, depth=depth, beta=0.3).fit(X, Y, sample_weight=s)
+    model = NTKRegressor(kind=kind, depth=depth, beta=0.3, fit_intercept=False).fit(X, Y, sample_weight=s)
     K = cvxrelu.ntk(with_ones(X), kind=kind, depth=depth)
     peer = KernelRidge(alpha=0.3, kernel="precomputed").fit(K, Y, sample_weight=s)
     expected = peer.predict(cvxrelu.ntk(with_ones(X), with_ones(Z), kind=kind, depth=depth))
@@ -98,7 +98,7 @@ def test_mkl_regression_is_solve_mkl_on_the_gates():
     y = y[:, 0]
     gates = np.random.default_rng(0).standard_normal((30, 4))
     for at in ("cell-average", "representative"):
-        model = MKLRegressor(gates=gates, beta=0.4, at=at, tol=1e-10).fit(X, y)
+        model = MKLRegressor(gates=gates, beta=0.4, at=at, fit_intercept=False, tol=1e-10).fit(X, y)
         patterns = cvxrelu.sample_patterns(with_ones(X), gates=gates)
         solution = cvxrelu.solve_mkl(with_ones(X), y, patterns, 0.4, tol=1e-10)
         assert model.objective_ == pytest.approx(solution.objective, rel=1e-9)
@@ -106,7 +106,7 @@ def test_mkl_regression_is_solve_mkl_on_the_gates():
         assert model.n_active_ == np.count_nonzero(model.eta_)
         assert model.solution_.kernel().shape == (60, 60)
     assert_allclose(model.network_.predict(X), model.predict(X), atol=1e-10)
-    group = cvxrelu.GatedReLURegressor(gates=gates, beta=0.4, tol=1e-10).fit(X, y)
+    group = cvxrelu.GatedReLURegressor(gates=gates, beta=0.4, fit_intercept=False, tol=1e-10).fit(X, y)
     assert group.objective_ == pytest.approx(model.objective_, rel=1e-9)
 
 

@@ -125,7 +125,9 @@ def test_the_kernel_at_training_samples_and_opposite_ones_and_zero():
 def test_a_sample_on_the_border_of_a_gate():
     """The sum 0.1 + 0.2 - 0.3 is 2^-54 for exact signs; the rounded product may take it for either side."""
     gates = np.array([[1.0, 1.0, -1.0]])
-    model = cvxrelu.GatedReLURegressor(gates=gates, fit_bias=False, beta_ratio=0.1).fit(np.eye(3), [1.0, 1.0, 0.0])
+    model = cvxrelu.GatedReLURegressor(gates=gates, fit_bias=False, fit_intercept=False, beta_ratio=0.1).fit(
+        np.eye(3), [1.0, 1.0, 0.0]
+    )
     border = np.array([[0.1, 0.2, -0.3], [0.1, 0.2, 0.3], [1.0, 2.0, 2.9]])
     values = outputs_in_onnx(model, border)["variable"][:, 0]
     open_gate = border @ model.network_.W1[0] * model.network_.w2[0]

@@ -1,12 +1,12 @@
 """Fitted estimators survive pickle and skops, and predict the same afterwards."""
 
+import importlib
 import pickle
 import warnings
 
 import cvxrelu
 import numpy as np
 import pytest
-from cvxrelu.estimators.trusted import SKOPS_TRUSTED_TYPES
 from support import PREDICTORS
 
 QUICK = {
@@ -46,5 +46,12 @@ def test_pickle_and_skops(name):
     same(pickle.loads(pickle.dumps(model)).predict(Z), expected)
     skops = pytest.importorskip("skops.io")
     content = skops.dumps(model)
-    assert set(skops.get_untrusted_types(data=content)) <= set(SKOPS_TRUSTED_TYPES)
-    same(skops.loads(content, trusted=list(SKOPS_TRUSTED_TYPES)).predict(Z), expected)
+    assert set(skops.get_untrusted_types(data=content)) <= set(cvxrelu.SKOPS_TRUSTED)
+    same(skops.loads(content, trusted=cvxrelu.SKOPS_TRUSTED).predict(Z), expected)
+
+
+@pytest.mark.parametrize("name", cvxrelu.SKOPS_TRUSTED)
+def test_types_to_trust_are_there(name):
+    module, _, attribute = name.rpartition(".")
+    kind = getattr(importlib.import_module(module), attribute)
+    assert f"{kind.__module__}.{kind.__qualname__}" == name

@@ -40,7 +40,7 @@ def with_ones(X):
 
 
 def model(**settings):
-    return ReLURegressor(**{"beta_ratio": 0.05, "random_state": 0, "n_threads": 1, **settings})
+    return ReLURegressor(**{"beta_ratio": 0.05, "fit_intercept": False, "random_state": 0, "n_threads": 1, **settings})
 
 
 def test_the_certificate_holds_over_all_enumerated_patterns():
@@ -273,7 +273,7 @@ def test_other_losses_of_regression(loss):
     X = rng.integers(-3, 4, (40, 1)) / 2.0
     y = rng.poisson(np.exp(np.abs(X[:, 0]))).astype(float)
     weights = rng.integers(0, 3, 40).astype(float)
-    model = ReLURegressor(loss=loss, random_state=0, tol=1e-5).fit(X, y, sample_weight=weights)
+    model = ReLURegressor(loss=loss, fit_intercept=False, random_state=0, tol=1e-5).fit(X, y, sample_weight=weights)
     design = np.column_stack([X, np.ones(40)])
     certificate = cvxrelu.certify(
         design, y, (model.network_.W1, model.network_.w2), model.beta_, loss=loss, sample_weight=weights
@@ -282,7 +282,7 @@ def test_other_losses_of_regression(loss):
     assert model.certificate_.lower_bound <= certificate.upper_bound
     values = model.network_.predict(X)
     np.testing.assert_allclose(model.predict(X), np.exp(values) if loss == "poisson" else values)
-    copies = ReLURegressor(loss=loss, random_state=0, tol=1e-5, beta=model.beta_)
+    copies = ReLURegressor(loss=loss, fit_intercept=False, random_state=0, tol=1e-5, beta=model.beta_)
     repeated = np.repeat(np.arange(40), weights.astype(int))
     copies.fit(X[repeated], y[repeated])
     assert copies.certificate_.upper_bound == pytest.approx(model.certificate_.upper_bound, rel=1e-4)

@@ -1,7 +1,7 @@
-"""Each conversion of docs/coming_from.md, by running the package: its optimum is our certified one.
+"""The conversions of docs/coming_from.md, by running the package: its optimum is our certified one.
 
-`python -m pip install '.[peers]'` brings those that live beside NumPy 2; what is not installed is skipped by name. The
-digits that are asked for are those that the other solver has.
+`python -m pip install '.[peers]'` brings all but adelie; what is not installed is skipped by name. The digits that are
+asked for are those that the other solver has.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def test_pyscnns_relu_program_has_the_mean_loss(problem, scnn_fit):
     solvers = importlib.import_module("scnn.solvers")
     v, w = scnn_fit(
         "ConvexReLU",
-        lambda model: solvers.AL(model, max_primal_iters=2000, max_dual_iters=200, tol=1e-8, constraint_tol=1e-4),
+        lambda model: solvers.AL(model, max_primal_iters=2000, max_dual_iters=200, tol=1e-8, constraint_tol=1e-8),
         unitize_data=False,
     )
     residual = problem.y - problem.A @ (v - w).ravel()
@@ -243,7 +243,7 @@ def test_diag_reg_is_relative_to_the_mean_of_the_diagonal(kernels):
     ensemble = predict.gradient_descent_mse_ensemble(kernel, kernels.X, kernels.y[:, None], diag_reg=0.1)
     theirs = ensemble(x_test=kernels.Z, get="ntk", t=None)
     K = cvxrelu.ntk(kernels.X, kind="relu")
-    model = cvxrelu.NTKRegressor(kind="relu", beta=0.1 * np.trace(K) / len(K), fit_bias=False)
+    model = cvxrelu.NTKRegressor(kind="relu", beta=0.1 * np.trace(K) / len(K), fit_bias=False, fit_intercept=False)
     np.testing.assert_allclose(np.ravel(theirs), model.fit(kernels.X, kernels.y).predict(kernels.Z), rtol=1e-6)
 
 
@@ -252,7 +252,9 @@ def test_diag_reg_may_be_absolute(kernels):
     kernel = stax.serial(stax.Dense(1), stax.Relu(), stax.Dense(1))[2]
     settings = {"diag_reg": 0.1, "diag_reg_absolute_scale": True}
     ensemble = predict.gradient_descent_mse_ensemble(kernel, kernels.X, kernels.y[:, None], **settings)
-    model = cvxrelu.NTKRegressor(kind="relu", beta=0.1 * kernels.d, fit_bias=False).fit(kernels.X, kernels.y)
+    model = cvxrelu.NTKRegressor(kind="relu", beta=0.1 * kernels.d, fit_bias=False, fit_intercept=False).fit(
+        kernels.X, kernels.y
+    )
     theirs = np.ravel(ensemble(x_test=kernels.Z, get="ntk", t=None))
     np.testing.assert_allclose(theirs, model.predict(kernels.Z), rtol=1e-6)
 
@@ -269,7 +271,11 @@ def test_alpha_of_kernel_ridge_regressions_is_beta(problem, package):
     KernelRidge = peer(package, package.split(".")[0]).KernelRidge
     K = cvxrelu.ntk(problem.X)
     theirs = KernelRidge(kernel="precomputed", alpha=problem.beta).fit(K, problem.y).predict(K)
-    ours = cvxrelu.NTKRegressor(beta=problem.beta, fit_bias=False).fit(problem.X, problem.y).predict(problem.X)
+    ours = (
+        cvxrelu.NTKRegressor(beta=problem.beta, fit_bias=False, fit_intercept=False)
+        .fit(problem.X, problem.y)
+        .predict(problem.X)
+    )
     np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-8)
 
 

@@ -13,6 +13,7 @@ from cvxrelu.plot import (  # noqa: E402
     KernelMatrixDisplay,
     KernelWeightsDisplay,
     RegularizationPathDisplay,
+    ZonotopeDisplay,
 )
 from matplotlib import pyplot  # noqa: E402
 
@@ -135,6 +136,38 @@ def test_great_circles_on_the_sphere():
     assert display.image_.get_array()[350, 350] == (X[:, 2] >= 0).sum()
     few = ArrangementDisplay.from_data(X, patterns[:2])
     assert np.ma.getmaskarray(few.image_.get_array()).mean() > 0.3
+    pyplot.close("all")
+
+
+def test_zonotopes():
+    cube = ZonotopeDisplay.from_data(np.eye(3), linewidth=2.0)
+    assert len(cube.vertices) == 8 and len(cube.faces) == 6 and len(cube.lines_) == 3
+    assert cube.lines_[0].get_linewidth() == 2.0 and len(cube.points_.get_offsets()) == 7  # one is behind
+    assert cube.ax_.get_title() == "8 vertices, 12 edges, 6 faces"
+    for face, normal in zip(cube.faces, cube.normals, strict=True):
+        np.testing.assert_allclose(cube.vertices[face] @ normal, 1)
+        steps = np.diff(cube.vertices[[*face, face[0]]], axis=0)
+        np.testing.assert_array_equal(np.abs(steps).sum(axis=1), 2)  # around along edges, not across
+    X = np.vstack([np.random.default_rng(4).standard_normal((6, 3)), [[1.0, 0, 1], [2, 0, 2], [1, 1, 2], [0, 1, 1]]])
+    display = ZonotopeDisplay.from_data(X, view=(90.0, -90.0))  # from above: right is u_1
+    from scipy.spatial import ConvexHull
+
+    hull = ConvexHull(display.vertices)
+    assert len(hull.vertices) == len(display.vertices)
+    assert len(np.unique(np.round(hull.equations, 9), axis=0)) == len(display.faces)
+    edges = sum(map(len, display.faces)) // 2
+    assert len(display.vertices) - edges + len(display.faces) == 2  # Euler
+    outline = np.vstack([np.column_stack(line.get_data()) for line in display.lines_])
+    np.testing.assert_allclose(np.abs(outline).max(axis=0), np.abs(X).sum(axis=0)[:2])
+    plane = ZonotopeDisplay.from_data(X[:, :2])
+    corners = np.column_stack(plane.lines_[0].get_data())[:-1]
+    assert len(ConvexHull(corners).vertices) == len(corners) == len(plane.vertices)
+    _, ax = pyplot.subplots()
+    assert plane.plot(ax).ax_ is ax
+    with pytest.raises(ValueError, match="2 or 3 features"):
+        ZonotopeDisplay.from_data(np.eye(4))
+    with pytest.raises(ValueError, match="X has rank 2: its zonotope is flat"):
+        ZonotopeDisplay.from_data([[1, 0, 1], [0, 1, 1]])
     pyplot.close("all")
 
 

@@ -9,7 +9,7 @@ from reference import conic, masked_design
 def objective(X, y, masks, coef, beta, *, weights=None, omega=None, ridge=0.0, shift=0.0):
     """1/2 sum_j s_j (y_j - f_j)^2 + beta sum_i omega_i ||w_i|| + ridge/2 sum_i ||w_i||^2."""
     Y = y.reshape(len(y), -1)
-    W = coef.reshape(*coef.shape[:2], -1).astype(float)
+    W = coef.reshape(*coef.shape[:2], -1).astype(np.result_type(coef, float))
     residual = Y - masked_design.fitted(X, masks, W) - shift
     norms = np.sqrt((W**2).sum(axis=(1, 2)))
     s = np.ones(len(y)) if weights is None else weights

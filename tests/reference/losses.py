@@ -50,21 +50,24 @@ def dual_of(name, Y, T, delta=1.0):
     return value.sum(axis=1)
 
 
-def objective(name, X, Y, masks, W, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0):
+def objective(name, X, Y, masks, W, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0, offset=0.0):
     """sum_j s_j loss(y_j, f_j) + beta sum_i omega_i ||w_i|| + ridge/2 sum_i ||w_i||^2, for W of shape (p, d, c)."""
     norms = np.sqrt((W**2).sum(axis=(1, 2)))
     s = np.ones(len(Y)) if weights is None else weights
     omega = np.ones(len(norms)) if omega is None else omega
-    fit = masked_design.fitted(X, masks, W)
+    fit = masked_design.fitted(X, masks, W) + offset
     return s @ loss_of(name, Y, fit, delta) + beta * omega @ norms + 0.5 * ridge * (norms**2).sum()
 
 
-def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0):
+def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, delta=1.0, unpenalised=None):
     """The optimal value."""
     A = masked_design.blocks(X, masks)
     W = [cp.Variable((X.shape[1], Y.shape[1])) for _ in range(len(A))]
     omega = np.ones(len(A)) if omega is None else omega
-    loss, constant = conic_loss(name, Y, sum(block @ w for block, w in zip(A, W, strict=True)), weights, delta)
+    fit = sum(block @ w for block, w in zip(A, W, strict=True))
+    if unpenalised is not None:
+        fit = fit + unpenalised @ cp.Variable((unpenalised.shape[1], Y.shape[1]))
+    loss, constant = conic_loss(name, Y, fit, weights, delta)
     penalty = beta * sum(o * cp.norm(w, "fro") for o, w in zip(omega, W, strict=True))
     if ridge:
         penalty = penalty + 0.5 * ridge * sum(cp.sum_squares(w) for w in W)
@@ -73,25 +76,14 @@ def optimum(name, X, Y, masks, beta, *, weights=None, omega=None, ridge=0.0, del
 
 def conic_loss(name, Y, F, weights=None, delta=1.0):
     """The weighted loss of an expression F as a conic solver takes it, and the constant that it lacks."""
-    s = np.ones(len(Y)) if weights is None else weights
-    if name == "squared":
-        return 0.5 * cp.sum(cp.multiply(s[:, None], cp.square(F - Y))), 0.0
-    constant = s @ loss_of(name, Y, np.zeros_like(Y), delta) - s @ _plain_at_zero(name, Y, delta)
-    if name == "logistic":
-        loss = cp.sum(cp.multiply(s[:, None], cp.logistic(F) - cp.multiply(Y, F)))
-    elif name == "softmax":
-        loss = cp.sum(cp.multiply(s, cp.log_sum_exp(F, axis=1) - cp.sum(cp.multiply(Y, F), axis=1)))
-    elif name == "huber":
-        loss = 0.5 * cp.sum(cp.multiply(s[:, None], cp.huber(Y - F, delta)))
-    else:
-        loss = cp.sum(cp.multiply(s[:, None], cp.exp(F) - cp.multiply(Y, F)))
-    return loss, constant
-
-
-def _plain_at_zero(name, Y, delta):
-    """What the conic program's loss is at zero, without the constants that make the losses zero at their least."""
-    if name == "huber":
-        return loss_of(name, Y, np.zeros_like(Y), delta)
+    s = np.ones((len(Y), 1)) if weights is None else weights[:, None]
     if name == "softmax":
-        return np.full(len(Y), np.log(Y.shape[1]))
-    return np.full(len(Y), {"logistic": np.log(2), "poisson": 1.0}[name] * Y.shape[1])
+        loss = cp.multiply(s[:, 0], cp.log_sum_exp(F, axis=1) - cp.sum(cp.multiply(Y, F), axis=1))
+        return cp.sum(loss), np.sum(s * xlogy(Y, Y))
+    loss, lacking = {
+        "squared": lambda: (0.5 * cp.square(F - Y), 0.0),
+        "logistic": lambda: (cp.logistic(F) - cp.multiply(Y, F), -entr(Y) - entr(1 - Y)),
+        "huber": lambda: (0.5 * cp.huber(Y - F, delta), 0.0),
+        "poisson": lambda: (cp.exp(F) - cp.multiply(Y, F), xlogy(Y, Y) - Y),
+    }[name]()
+    return cp.sum(cp.multiply(s, loss)), np.sum(s * lacking)

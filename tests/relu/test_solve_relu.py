@@ -8,7 +8,8 @@ import cvxrelu
 import numpy as np
 import pytest
 from cvxrelu.base.native import core
-from cvxrelu.relu.program import prune_lengths, relu_blocks
+from cvxrelu.networks.pruning import prune_lengths
+from cvxrelu.relu.program import relu_blocks
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import cone as reference

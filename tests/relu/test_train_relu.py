@@ -82,6 +82,12 @@ def test_pricing_lowers_the_optimum_of_a_sample():
     np.testing.assert_array_equal(masks.words, solution.patterns.words)
 
 
+def test_many_features_are_told_to_take_gates():
+    X = np.random.default_rng(0).standard_normal((30, 14))
+    with pytest.warns(cvxrelu.ConvergenceWarning, match="14 features a bound over all networks .* gated networks"):
+        cvxrelu.train_relu(X, np.abs(X[:, 0]), 0.5, max_nodes=5, max_rounds=2, random_state=0)
+
+
 def test_a_search_cut_short_has_a_larger_gap_that_still_covers_all_patterns():
     X, y, patterns = planted(40, 5, 50)
     beta = 0.05 * cvxrelu.beta_max(X, y, patterns)

@@ -246,7 +246,7 @@ std::int64_t Arrangement::run(Word* words, double* gates, std::int64_t capacity,
                               Monitor& monitor) {
   require(!stopped_, "the search was stopped in the middle: begin another one");
   stopped_ = true;
-  const auto n_workers = static_cast<std::size_t>(std::max(threads, 1));
+  const auto n_workers = static_cast<std::size_t>(left_ < kBatchPairs ? 1 : std::max(threads, 1));
   workers_.resize(std::max(workers_.size(), n_workers));
   Progress progress(capacity, limit);
   const Index row_words = 2 * words_for(rows_->n), row_gates = 2 * rows_->n_features;

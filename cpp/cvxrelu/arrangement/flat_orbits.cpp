@@ -171,14 +171,11 @@ void FlatOrbits::finish_rank() {
   ++rank_;
 }
 
-std::vector<std::int64_t> FlatOrbits::whitney_numbers() const {
+std::vector<FlatOrbits::Weight> FlatOrbits::whitney_numbers() const {
   require(finished(), "the search has not finished");
-  std::vector<std::int64_t> numbers;
-  std::int64_t last = 0;  // the alternating sum of all vanishes
-  for (const Weight number : numbers_) {
-    numbers.push_back(static_cast<std::int64_t>(number));
-    last = numbers.back() - last;
-  }
+  std::vector<Weight> numbers = numbers_;
+  Weight last = 0;  // the alternating sum of all vanishes
+  for (const Weight number : numbers) last = number - last;
   numbers.push_back(last);
   return numbers;
 }

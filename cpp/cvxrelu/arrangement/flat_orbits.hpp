@@ -34,6 +34,8 @@ struct StabilizerLevel {
 
 class FlatOrbits {
  public:
+  using Weight = unsigned __int128;  // up to n times a Whitney number
+
   /// The rows outlive this. Any elements of one group of symmetries make a chain that gives right numbers.
   FlatOrbits(const ArrangementRows& rows, std::vector<StabilizerLevel> chain);
 
@@ -43,12 +45,11 @@ class FlatOrbits {
   std::size_t orbits() const { return current_.size(); }
   std::size_t done() const { return done_; }
   /// Whitney numbers of all ranks, without their signs, when it has finished.
-  std::vector<std::int64_t> whitney_numbers() const;
+  std::vector<Weight> whitney_numbers() const;
   /// Looks for the covers of the next flats, at most that many, of one rank.
   void advance(std::size_t most, int threads, Monitor& monitor);
 
  private:
-  using Weight = unsigned __int128;
   using Mask = std::vector<Word>;
   struct Hash {
     std::size_t operator()(const Mask& mask) const;

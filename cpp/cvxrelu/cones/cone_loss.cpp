@@ -1,10 +1,10 @@
 #include "cvxrelu/cones/cone_loss.hpp"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 
 #include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/losses/unpenalised.hpp"
 
 namespace cvxrelu {
 
@@ -38,6 +38,9 @@ class SquaredConeLoss final : public ConeLoss {
   }
   Vector velocity(const DualPoint&, const DualPoint& direction) const override { return direction.theta; }
   void settle(DualPoint&, const VectorView&) const override {}
+  void fit_unpenalised(const MatrixView& Z, const VectorView& offset, Vector& gamma) const override {
+    gamma = Z.transpose() * (y_ - offset);
+  }
   double output_size(const DualPoint&) const override { return y_.norm(); }
 
  private:
@@ -72,6 +75,11 @@ class GeneralConeLoss final : public ConeLoss {
     return -curvature(at).cwiseProduct(direction.output);
   }
   void settle(DualPoint& at, const VectorView& fit) const override { at.output = loss_->nearest(at.output, fit); }
+  void fit_unpenalised(const MatrixView& Z, const VectorView& offset, Vector& gamma) const override {
+    Matrix column = gamma;
+    cvxrelu::fit_unpenalised(*loss_, Z, offset, column);
+    gamma = column;
+  }
   double output_size(const DualPoint& at) const override {
     return 1 + curvature(at).cwiseSqrt().cwiseProduct(at.output).norm();
   }
@@ -84,19 +92,6 @@ class GeneralConeLoss final : public ConeLoss {
   std::unique_ptr<Loss> loss_;
 };
 
-constexpr int kMostFreeSteps = 200;
-constexpr int kMostHalvings = 8;
-constexpr double kPerfect = 1e-14;  // residual, relative to the first one, that counts as none
-
-// Newton's direction for the coefficients of Z with these curvatures, 0 where they vanish.
-Vector free_direction(const MatrixView& Z, const Vector& curvature, const Vector& gradient) {
-  Matrix hessian = Z.transpose() * curvature.asDiagonal() * Z;
-  const double trace = hessian.trace();
-  if (!(trace > 0)) return Vector::Zero(Z.cols());
-  hessian.diagonal().array() += 1e-14 * trace;
-  return hessian.ldlt().solve(gradient);
-}
-
 }  // namespace
 
 std::unique_ptr<ConeLoss> make_squared_cone_loss(const VectorView& y) { return std::make_unique<SquaredConeLoss>(y); }
@@ -104,45 +99,6 @@ std::unique_ptr<ConeLoss> make_squared_cone_loss(const VectorView& y) { return s
 std::unique_ptr<ConeLoss> make_cone_loss(std::unique_ptr<Loss> loss) {
   require(loss->targets().cols() == 1, "the ReLU program has one output");
   return std::make_unique<GeneralConeLoss>(std::move(loss));
-}
-
-void fit_unpenalised(const ConeLoss& loss, const MatrixView& Z, const VectorView& offset, Vector& gamma) {
-  if (Z.cols() == 0) return;
-  DualPoint at{Vector(), offset + Z * gamma}, next;
-  at.theta = loss.residual(at.output);
-  const double first = at.theta.norm();
-  double value = loss.value(at.output, at.theta);
-  int idle = 0;  // steps that changed no digit of the loss
-  // Moves as far as the loss does not rise.
-  const auto moved = [&](const Vector& direction) {
-    double length = direction.isZero(0) ? 0 : 1;
-    for (int halving = 0; halving < kMostHalvings && length > 0; ++halving, length /= 2) {
-      next.output = at.output + length * (Z * direction);
-      next.theta = loss.residual(next.output);
-      const double there = loss.value(next.output, next.theta);
-      if (!(there <= value * (1 + 1e-15))) continue;
-      idle = there < value ? 0 : idle + 1;
-      value = there;
-      gamma += length * direction;
-      std::swap(at, next);
-      return true;
-    }
-    return false;
-  };
-  for (int step = 0; step < kMostFreeSteps && idle < 3; ++step) {
-    const Vector gradient = Z.transpose() * at.theta;
-    if (gradient.norm() <= 1e-15 * at.theta.norm() * Z.norm()) return;
-    const Vector root = loss.root_curvature(at);
-    const Vector curvature = root.size() > 0 ? Vector(root.cwiseAbs2()) : Vector::Ones(Z.rows());
-    if (at.theta.norm() <= kPerfect * first) {
-      // A perfect fit; of targets that the loss can only fit at infinity, where it is flat.
-      require(curvature.maxCoeff() > 1e-8 * loss.majoriser(at).maxCoeff(),
-              "the unpenalised columns separate the targets: this loss has no minimum over their coefficients");
-      return;
-    }
-    if (moved(free_direction(Z, curvature, gradient))) continue;
-    if (!moved(free_direction(Z, loss.majoriser(at), gradient))) return;  // rounding is all that is left
-  }
 }
 
 }  // namespace cvxrelu

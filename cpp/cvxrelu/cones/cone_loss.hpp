@@ -54,6 +54,9 @@ class ConeLoss {
   virtual Vector velocity(const DualPoint& at, const DualPoint& direction) const = 0;
   /// Where several outputs have this theta, takes the one nearest to `fit`.
   virtual void settle(DualPoint& at, const VectorView& fit) const = 0;
+  /// Columns Z that the penalty does not know: gamma with Z'r = 0 for the residual r of offset + Z gamma, from the
+  /// gamma given. Throws where the loss falls for ever, since the columns separate the targets.
+  virtual void fit_unpenalised(const MatrixView& Z, const VectorView& offset, Vector& gamma) const = 0;
   /// The size of outputs whose rounding bounds what a gradient can be brought down to.
   virtual double output_size(const DualPoint& at) const = 0;
 };
@@ -63,9 +66,5 @@ std::unique_ptr<ConeLoss> make_squared_cone_loss(const VectorView& y);
 
 /// Any loss with one output, with the weights of the samples.
 std::unique_ptr<ConeLoss> make_cone_loss(std::unique_ptr<Loss> loss);
-
-/// Columns Z that the penalty does not know: gamma with Z'r = 0 for the residual of offset + Z gamma, by Newton's
-/// method from the gamma given. Where the loss falls for ever, since the columns separate the targets, it throws.
-void fit_unpenalised(const ConeLoss& loss, const MatrixView& Z, const VectorView& offset, Vector& gamma);
 
 }  // namespace cvxrelu

@@ -310,7 +310,7 @@ double ConeNewton::restricted_gap(const Vector& fit) {
   if (gamma_.size() > 0) {
     const Vector others = fit - objective_.unpenalised * gamma_;
     Vector best = gamma_;
-    fit_unpenalised(loss_, objective_.unpenalised, others, best);
+    loss_.fit_unpenalised(objective_.unpenalised, others, best);
     output = others + objective_.unpenalised * best;
   }
   const Vector residual = loss_.residual(output);

@@ -25,7 +25,7 @@ ConeProgram::ConeProgram(ConeList& list, std::unique_ptr<ConeLoss> loss, const M
   require(unpenalised_.rows() == n, "the unpenalised columns must have one entry per sample");
   require(ridge >= 0, "the ridge must not be negative");
   gamma_at_zero_ = Vector::Zero(unpenalised_.cols());
-  fit_unpenalised(*loss_, unpenalised_, Vector::Zero(n), gamma_at_zero_);
+  loss_->fit_unpenalised(unpenalised_, Vector::Zero(n), gamma_at_zero_);
   const Vector output = unpenalised_ * gamma_at_zero_;
   residual_at_zero_ = loss_->residual(output);
   at_zero_ = loss_->value(output, residual_at_zero_);
@@ -67,7 +67,7 @@ void ConeProgram::grow(const Pricing& pricing, Index limit, Index& added) {
 Vector ConeProgram::output() {
   Vector output = network_output(list_.X(), at_.blocks);
   if (at_.gamma.size() == 0) return output;
-  fit_unpenalised(*loss_, unpenalised_, output, at_.gamma);
+  loss_->fit_unpenalised(unpenalised_, output, at_.gamma);
   return output + unpenalised_ * at_.gamma;
 }
 

@@ -32,13 +32,14 @@ struct LossNewton::Active {
   }
 };
 
-Matrix LossNewton::direction(const Active& active, const MatrixView& fitted) {
+Matrix LossNewton::direction(const Active& active, const MatrixView& Z, const MatrixView& fitted) {
   constexpr int kMostCg = 200;
   constexpr double kForcing = 0.1;  // relative to the first residual, in the preconditioner's norm
   const MaskedDesign& design = active.design.design();
   const Index m = active.design.size();
   const Vector ridge = Vector::Constant(m, active.ridge), curved = active.rho + ridge;
-  const double mean_curvature = 0.5 * loss_->curvature(fitted, 0).mean();
+  const double curvature_of_sample = loss_->curvature(fitted, 0).mean(), mean_curvature = 0.5 * curvature_of_sample;
+  const double free = curvature_of_sample > 0 ? 1 / curvature_of_sample : 1;  // Z is orthonormal
   Vector data(m);
   for (Index a = 0; a < m; ++a)
     data[a] = mean_curvature * design.trace(active.design.patterns()[static_cast<std::size_t>(a)]) /
@@ -50,27 +51,34 @@ Matrix LossNewton::direction(const Active& active, const MatrixView& fitted) {
   active.design.correlations<double>(loss_->residual(fitted), r);
   r -= active.coef * curved.asDiagonal();
   Matrix x = Matrix::Zero(r.rows(), m), z = active.scaled(r, along, across), s = z;
-  double rz = r.cwiseProduct(z).sum();
+  Matrix r_free = Z.transpose() * loss_->residual(fitted), s_free = free * r_free;
+  double rz = r.cwiseProduct(z).sum() + free * r_free.squaredNorm();
   const double target = kForcing * kForcing * rz;
   for (int iteration = 0; iteration < kMostCg && rz > target; ++iteration, ++n_cg_) {
     design.monitor().poll();
     active.design.fitted<double>(s, image);
-    active.design.correlations<double>(loss_->hessian_product(fitted, image), q);
+    if (Z.cols() > 0) image.noalias() += Z * s_free;
+    const Matrix product = loss_->hessian_product(fitted, image);
+    active.design.correlations<double>(product, q);
     q += active.scaled(s, ridge, curved);
-    const double curvature = s.cwiseProduct(q).sum();
+    const Matrix q_free = Z.transpose() * product;
+    const double curvature = s.cwiseProduct(q).sum() + s_free.cwiseProduct(q_free).sum();
     if (!(curvature > 0)) break;
     const double length = rz / curvature;
     x += length * s;
     r -= length * q;
+    r_free -= length * q_free;
     z = active.scaled(r, along, across);
-    const double next = r.cwiseProduct(z).sum();
+    const double next = r.cwiseProduct(z).sum() + free * r_free.squaredNorm();
     s = z + (next / rz) * s;
+    s_free = free * r_free + (next / rz) * s_free;
     rz = next;
   }
   return x;
 }
 
-bool LossNewton::step(const GroupLassoProblem& penalty, const std::vector<Index>& groups, Matrix& W, Matrix& fitted) {
+bool LossNewton::step(const GroupLassoProblem& penalty, const std::vector<Index>& groups, Matrix& W,
+                      CompletedFit& fit) {
   std::vector<Index> nonzero, patterns;
   for (Index a = 0; a < W.cols(); ++a)
     if (!W.col(a).isZero(0)) {
@@ -81,21 +89,23 @@ bool LossNewton::step(const GroupLassoProblem& penalty, const std::vector<Index>
   Matrix blocks(W.rows(), static_cast<Index>(nonzero.size()));
   for (Index k = 0; k < blocks.cols(); ++k) blocks.col(k) = W.col(nonzero[static_cast<std::size_t>(k)]);
   const Active active(penalty, std::move(patterns), std::move(blocks));
-  const Matrix step = direction(active, fitted);
+  const MatrixView& Z = penalty.unpenalised;
+  const Matrix step = direction(active, Z, fit.outputs);
   ++n_steps_;
 
   // Near the optimum a step mends the gradient where the objective no longer tells.
-  const double most = (1 + 1e-15) * (loss_->value(fitted) + active.penalty(active.coef));
-  Matrix trial(fitted.rows(), fitted.cols());
+  const double most = (1 + 1e-15) * (loss_->value(fit.outputs) + active.penalty(active.coef));
+  CompletedFit trial = fit;
   double t = 1;
   for (int halving = 0; halving < 14; ++halving, t /= 2) {
     Matrix coef = active.coef + t * step;
     for (Index a = 0; a < coef.cols(); ++a)
       if (coef.col(a).dot(active.coef.col(a)) <= 0) coef.col(a).setZero();
-    active.design.fitted<double>(coef, trial);
-    if (loss_->value(trial) + active.penalty(coef) <= most) {
+    active.design.fitted<double>(coef, trial.blocks);
+    trial.complete(*loss_, Z);
+    if (loss_->value(trial.outputs) + active.penalty(coef) <= most) {
       for (Index k = 0; k < coef.cols(); ++k) W.col(nonzero[static_cast<std::size_t>(k)]) = coef.col(k);
-      fitted = trial;
+      fit = std::move(trial);
       return true;
     }
   }

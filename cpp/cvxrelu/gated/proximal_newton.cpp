@@ -1,5 +1,6 @@
 #include "cvxrelu/gated/proximal_newton.hpp"
 
+#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -18,6 +19,13 @@ Matrix columns(const Matrix& from, const std::vector<Index>& which) {
   return out;
 }
 
+// Orthonormal columns with the span of these.
+Matrix basis_of(const Matrix& columns) {
+  if (columns.cols() == 0) return columns;
+  const Eigen::ColPivHouseholderQR<Matrix> qr(columns);
+  return qr.householderQ() * Matrix::Identity(columns.rows(), qr.rank());
+}
+
 // Lets the solver of the quadratic programs be interrupted, and keeps its progress from the user.
 class Quiet final : public Monitor {
  public:
@@ -30,13 +38,12 @@ class Quiet final : public Monitor {
 
 // The penalty alone, as a group lasso with targets and residual of zero: its duality gap is the blocks' part of any.
 struct Penalty {
-  Matrix zero, no_columns;
+  Matrix zero;
   GroupLassoProblem problem;
 
   explicit Penalty(const LossProblem& from)
       : zero(Matrix::Zero(from.design.n_samples(), from.n_outputs())),
-        no_columns(from.design.n_samples(), 0),
-        problem{from.design, zero, from.beta, from.group_weights, from.ridge, no_columns} {}
+        problem{from.design, zero, from.beta, from.group_weights, from.ridge, from.unpenalised} {}
 
   double value(const Matrix& W, const std::vector<Index>& groups) const {
     double sum = 0;
@@ -86,7 +93,8 @@ class ProximalNewton {
         monitor_(monitor),
         quiet_(monitor),
         newton_(problem.loss),
-        at_zero_(problem.objective_at_zero()),
+        fit_(problem.fit_at_zero()),
+        at_zero_(problem.loss.value(fit_.outputs)),
         correlations_(problem.block_size(), problem.design.n_patterns()),
         working_set_(problem.design.n_patterns()) {}
 
@@ -98,7 +106,7 @@ class ProximalNewton {
       iterate.coef = start;
       fit(iterate);
       const std::vector<Index> active = iterate.active();
-      cold = !(problem_.loss.value(fitted_) + first.value(columns(iterate.coef, active), active) <= at_zero_);
+      cold = !(problem_.loss.value(fit_.outputs) + first.value(columns(iterate.coef, active), active) <= at_zero_);
       if (cold) iterate.coef.setZero();
     }
     if (cold && settings_.continuation) approach(betas.front(), iterate);
@@ -118,15 +126,15 @@ class ProximalNewton {
   };
 
   LossProblem at(double beta) const {
-    return {problem_.design, problem_.loss, beta, problem_.group_weights, problem_.ridge};
+    return {problem_.design, problem_.loss, beta, problem_.group_weights, problem_.ridge, problem_.unpenalised};
   }
 
   // Fitted values and residual from the coefficients.
   void fit(const Iterate& iterate) {
     const std::vector<Index> active = iterate.active();
-    fitted_.resize(problem_.design.n_samples(), problem_.n_outputs());
-    RestrictedDesign(problem_.design, active).fitted<double>(columns(iterate.coef, active), fitted_);
-    residual_ = problem_.loss.residual(fitted_);
+    RestrictedDesign(problem_.design, active).fitted<double>(columns(iterate.coef, active), fit_.blocks);
+    fit_.complete(problem_.loss, problem_.unpenalised);
+    residual_ = problem_.loss.residual(fit_.outputs);
   }
 
   void approach(double beta, Iterate& iterate) {
@@ -149,7 +157,7 @@ class ProximalNewton {
     for (Index iteration = 0;; ++iteration) {
       fit(iterate);
       problem.design.correlations(residual_, correlations_);
-      result.gap = total_gap(problem.loss, penalty, iterate, fitted_, residual_, correlations_, nullptr);
+      result.gap = total_gap(problem.loss, penalty, iterate, fit_.outputs, residual_, correlations_, nullptr);
       ++counts_.n_iter;
       result.converged = result.gap.gap <= target;
       const Index n_active = static_cast<Index>(iterate.active().size());
@@ -180,13 +188,15 @@ class ProximalNewton {
     Matrix W = columns(iterate.coef, working_set), correlations(W.rows(), W.cols());
     for (int step = 0; step < kSteps; ++step) {
       design.correlations<double>(residual_, correlations);
-      const double gap = total_gap(problem.loss, penalty, iterate, fitted_, residual_, correlations, &working_set).gap;
+      const double gap =
+          total_gap(problem.loss, penalty, iterate, fit_.outputs, residual_, correlations, &working_set).gap;
       if (gap <= tol) return;
       if (gap > 0.5 * last) forcing *= 0.1;  // the model's gap, with its own dual point, is below this one
       last = gap;
       const Matrix next = minimise_model(problem, words, working_set, W, forcing * gap);
       if (!line_search(problem, penalty, design, next, W)) return;
-      if (!exact && newton_.step(penalty.problem, working_set, W, fitted_)) residual_ = problem.loss.residual(fitted_);
+      if (!exact && newton_.step(penalty.problem, working_set, W, fit_))
+        residual_ = problem.loss.residual(fit_.outputs);
       for (std::size_t a = 0; a < working_set.size(); ++a)
         iterate.coef.col(working_set[a]) = W.col(static_cast<Index>(a));
     }
@@ -203,11 +213,12 @@ class ProximalNewton {
   // Minimises the quadratic model plus penalty over the working set, to a gap of `tol`.
   Matrix minimise_model(const LossProblem& problem, const WordMatrix& words, const std::vector<Index>& groups,
                         const Matrix& W, double tol) {
-    const Vector root = problem.loss.curvature(fitted_, damping_).cwiseSqrt();
+    const Vector root = problem.loss.curvature(fit_.outputs, damping_).cwiseSqrt();
     const Vector inverse = root.unaryExpr([](double h) { return h > 0 ? 1 / h : 0.0; });  // a weight may be zero
     const RowMatrix X = root.asDiagonal() * problem.design.X();
-    const Matrix Y = root.asDiagonal() * fitted_ + inverse.asDiagonal() * residual_;
-    const Matrix no_columns(Y.rows(), 0);
+    const Matrix free = basis_of(root.asDiagonal() * problem.unpenalised);
+    Matrix Y = root.asDiagonal() * fit_.blocks + inverse.asDiagonal() * residual_;
+    if (free.cols() > 0) Y -= free * (free.transpose() * Y);
     Vector omega(words.rows());
     for (Index a = 0; a < omega.size(); ++a) omega[a] = problem.group_weights[groups[static_cast<std::size_t>(a)]];
     const MaskedDesign design(X, words, problem.design.n_threads(), quiet_);
@@ -216,8 +227,7 @@ class ProximalNewton {
     settings.max_iter = 20;
     settings.solver = settings_.solver;
     std::vector<GroupLassoResult> path;
-    solve_group_lasso({design, Y, problem.beta, omega, problem.ridge, no_columns}, {problem.beta}, settings, W, quiet_,
-                      path);
+    solve_group_lasso({design, Y, problem.beta, omega, problem.ridge, free}, {problem.beta}, settings, W, quiet_, path);
     const GroupLassoResult& model = path.front();
     counts_.n_sweeps += model.n_sweeps;
     counts_.n_newton += model.n_newton;
@@ -233,18 +243,20 @@ class ProximalNewton {
   // Moves W towards `next` as far as the objective does not rise.
   bool line_search(const LossProblem& problem, const Penalty& penalty, const RestrictedDesign& design,
                    const Matrix& next, Matrix& W) {
-    Matrix fitted(fitted_.rows(), fitted_.cols());
+    Matrix fitted(fit_.blocks.rows(), fit_.blocks.cols());
     design.fitted<double>(next, fitted);
-    const double before = problem.loss.value(fitted_) + penalty.value(W, design.patterns());
+    const double before = problem.loss.value(fit_.outputs) + penalty.value(W, design.patterns());
     const double rounding = 1e-15 * before;
+    CompletedFit trial = fit_;
     double t = 1;
     for (int halving = 0; halving < 30; ++halving, t /= 2) {
       const Matrix coef = t == 1 ? next : Matrix(W + t * (next - W));
-      const Matrix trial = t == 1 ? fitted : Matrix(fitted_ + t * (fitted - fitted_));
-      if (problem.loss.value(trial) + penalty.value(coef, design.patterns()) <= before + rounding) {
+      trial.blocks = t == 1 ? fitted : Matrix(fit_.blocks + t * (fitted - fit_.blocks));
+      trial.complete(problem.loss, problem.unpenalised);
+      if (problem.loss.value(trial.outputs) + penalty.value(coef, design.patterns()) <= before + rounding) {
         W = coef;
-        fitted_ = trial;
-        residual_ = problem.loss.residual(fitted_);
+        fit_ = std::move(trial);
+        residual_ = problem.loss.residual(fit_.outputs);
         damping_ = halving == 0 ? std::max(kLeastDamping, damping_ / 4) : std::min(1.0, 8 * damping_);
         return true;
       }
@@ -272,8 +284,9 @@ class ProximalNewton {
   Monitor& monitor_;
   Quiet quiet_;
   LossNewton newton_;
+  CompletedFit fit_;  // of the iterate
   double at_zero_;
-  Matrix fitted_, residual_;  // of the iterate
+  Matrix residual_;  // of the iterate
   Matrix correlations_;
   WorkingSet working_set_;
   double damping_ = kFirstDamping;  // raised when a step was too long
@@ -289,10 +302,12 @@ DualityGap duality_gap(const LossProblem& problem, const Matrix& coef, const Mat
   Iterate iterate(penalty.problem);
   iterate.coef = coef;
   const std::vector<Index> active = iterate.active();
-  Matrix fitted(T.rows(), T.cols()), correlations(problem.block_size(), problem.design.n_patterns());
-  RestrictedDesign(problem.design, active).fitted<double>(columns(coef, active), fitted);
+  Matrix correlations(problem.block_size(), problem.design.n_patterns());
+  CompletedFit fit(T.rows(), problem.unpenalised.cols(), T.cols());
+  RestrictedDesign(problem.design, active).fitted<double>(columns(coef, active), fit.blocks);
+  fit.complete(problem.loss, problem.unpenalised);
   problem.design.correlations(T, correlations);
-  return total_gap(problem.loss, penalty, iterate, fitted, T, correlations, nullptr);
+  return total_gap(problem.loss, penalty, iterate, fit.outputs, T, correlations, nullptr);
 }
 
 void solve_with_loss(const LossProblem& problem, const std::vector<double>& betas, const GroupLassoSettings& settings,

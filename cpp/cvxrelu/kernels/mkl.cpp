@@ -1,5 +1,6 @@
 #include "cvxrelu/kernels/mkl.hpp"
 
+#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 
@@ -54,10 +55,10 @@ Vector updated(const Vector& eta, const Vector& kappa, double exponent, bool sim
 
 }  // namespace
 
-MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, double beta, const VectorView& eta_start,
-                           const MklSettings& settings, Monitor& monitor) {
+MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, const MatrixView& unpenalised, double beta,
+                           const VectorView& eta_start, const MklSettings& settings, Monitor& monitor) {
   const Index n = design.n_samples(), p = design.n_patterns(), size = design.n_features() * Y.cols();
-  require(Y.rows() == n, "Y must have one row per sample");
+  require(Y.rows() == n && unpenalised.rows() == n, "Y and unpenalised must have one row per sample");
   require(eta_start.size() == p, "eta must have one entry per pattern");
   require(beta > 0, "beta must be positive");
 
@@ -80,6 +81,14 @@ MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, doub
     }
     alpha = Y;
     solve_lower(symmetric, alpha, design.n_threads(), monitor);
+    if (unpenalised.cols() > 0) {
+      // With K + beta I = L L' the alpha orthogonal to Z is L'^-1 (I - P) L^-1 Y, P onto the span of L^-1 Z.
+      Matrix whitened = unpenalised;
+      solve_lower(symmetric, whitened, design.n_threads(), monitor);
+      const Eigen::HouseholderQR<Matrix> qr(whitened);
+      const Matrix Q = qr.householderQ() * Matrix::Identity(n, unpenalised.cols());
+      alpha -= Q * (Q.transpose() * alpha);
+    }
     symmetric.triangularView<Eigen::Lower>().transpose().solveInPlace(alpha);
     design.correlations(alpha, correlations);
     now.kappa = correlations.colwise().squaredNorm();

@@ -47,7 +47,8 @@ struct MklResult {
   bool positive_definite = true;  // false: K + beta I lost definiteness to rounding, and the iteration ended there
 };
 
-MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, double beta, const VectorView& eta,
-                           const MklSettings& settings, Monitor& monitor);
+/// Y is without its part in the unpenalised columns, whose orthonormal basis (n, q) may have no columns.
+MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, const MatrixView& unpenalised, double beta,
+                           const VectorView& eta, const MklSettings& settings, Monitor& monitor);
 
 }  // namespace cvxrelu

@@ -49,7 +49,10 @@ struct Huber {
     return 0.5 * (clipped - t) * (clipped - t) + (r - clipped) * (clipped - t);
   }
   double residual(double y, double f) const { return std::clamp(y - f, -delta, delta); }
-  double second_derivative(double y, double f) const { return std::abs(y - f) <= delta ? 1 : 0; }
+  // Outputs that `nearest` puts on the border are on this side of it, whatever the rounding of y - delta and y - f.
+  double second_derivative(double y, double f) const {
+    return std::abs(y - f) <= delta + kRounding * (std::abs(y) + delta) ? 1 : 0;
+  }
   double nearest(double y, double f, double wanted) const {
     if (y - f >= delta) return std::min(wanted, y - delta);
     return y - f <= -delta ? std::max(wanted, y + delta) : f;
@@ -91,15 +94,12 @@ class Elementwise final : public Loss {
   Matrix hessian_product(const MatrixView& F, const MatrixView& S) const override {
     return map(F, [&](Index j, Index k) { return scalar_.second_derivative(Y_(j, k), F(j, k)) * S(j, k); });
   }
-  Vector curvature(const MatrixView& F, double damping) const override {
-    return map(F,
-               [&](Index j, Index k) {
-                 const double y = Y_(j, k), f = F(j, k);
-                 return Scalar::kSmooth ? std::max(scalar_.second_derivative(y, f), damping * scalar_.majoriser(y, f))
-                                        : scalar_.majoriser(y, f);
-               })
-        .rowwise()
-        .maxCoeff();
+  Matrix curvatures(const MatrixView& F, double damping) const override {
+    return map(F, [&](Index j, Index k) {
+      const double y = Y_(j, k), f = F(j, k);
+      return Scalar::kSmooth ? std::max(scalar_.second_derivative(y, f), damping * scalar_.majoriser(y, f))
+                             : scalar_.majoriser(y, f);
+    });
   }
   Matrix nearest(const MatrixView& F, const MatrixView& wanted) const override {
     Matrix out = wanted;
@@ -109,6 +109,7 @@ class Elementwise final : public Loss {
     return out;
   }
   bool curvature_is_exact() const override { return Scalar::kSmooth && Y_.cols() == 1; }
+  bool couples_outputs() const override { return false; }
 
  private:
   template <class Entry>
@@ -148,10 +149,10 @@ class Softmax final : public Loss {
   }
   // Gershgorin on diag(p) - pp'; it is below 1/2 everywhere (Boehning, "Multinomial logistic regression algorithm",
   // 1992).
-  Vector curvature(const MatrixView& F, double damping) const override {
+  Matrix curvatures(const MatrixView& F, double damping) const override {
     const Matrix P = laws(F);
     const Vector largest = (2 * P.array() * (1 - P.array())).rowwise().maxCoeff();
-    return weights_.cwiseProduct(largest.cwiseMax(0.5 * damping));
+    return weights_.cwiseProduct(largest.cwiseMax(0.5 * damping)).replicate(1, F.cols());
   }
   Matrix nearest(const MatrixView& F, const MatrixView& wanted) const override {
     Matrix out = wanted;
@@ -160,6 +161,7 @@ class Softmax final : public Loss {
     return out;
   }
   bool curvature_is_exact() const override { return false; }
+  bool couples_outputs() const override { return true; }
 
  private:
   static Matrix laws(const MatrixView& F) {

@@ -41,12 +41,16 @@ class Loss {
   /// quadratic that touches the loss at F and is nowhere below it, so that with damping 1 the model's minimum never
   /// raises the objective. No quadratic is above all of Poisson's loss: its m_j serves between F and the minimum.
   /// Huber's second derivative, which is 0 or 1, is no model of it: h_j = m_j whatever the damping.
-  virtual Vector curvature(const MatrixView& F, double damping) const = 0;
+  Vector curvature(const MatrixView& F, double damping) const { return curvatures(F, damping).rowwise().maxCoeff(); }
+  /// The same for each output by itself, (n, c), or for one that is coupled to others h_j.
+  virtual Matrix curvatures(const MatrixView& F, double damping) const = 0;
   /// Of all outputs with the residual that F has, those nearest to `wanted`: F itself, but where a sample has no weight
   /// or Huber's residual is cut off.
   virtual Matrix nearest(const MatrixView& F, const MatrixView& wanted) const = 0;
   /// Whether `curvature` is the Hessian where damping does not raise it: not for several outputs, and not for Huber.
   virtual bool curvature_is_exact() const = 0;
+  /// Whether it is no sum over the outputs.
+  virtual bool couples_outputs() const = 0;
 
   const Matrix& targets() const { return Y_; }
 

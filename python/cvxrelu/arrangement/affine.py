@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray, WordArray
 from ..base.bits import BoolArray, merge_patterns, unpack_patterns
 from ..base.native import core
+from .characteristic import whitney_numbers, without_infinity
 from .exact_rows import from_rational, primitive
 from .problem import Problem
 from .watch import count_cells
@@ -210,31 +211,3 @@ def basis_columns(rows: list[list[int]]) -> list[int]:
                 factor = row[k] * inverse % _PRIME
                 left[i] = [(x - factor * y) % _PRIME for x, y in zip(row, pivot, strict=True)]
     return columns
-
-
-def whitney_numbers(cells: Any) -> list[int]:
-    """Return (-1)^k times the number of no-broken-circuit sets of size k, for k up to the rank, after a count.
-
-    The search counts all sets of sizes r - 1, r - 3, ..., and of the others those without the first hyperplane h. A set
-    S without h has no broken circuit if and only if S + h has none, so that b_k = c_k + c_(k-1).
-    """
-    rank, sets = cells.rank, cells.counts["sets"]
-    without = [0] * (rank + 1)
-    for k in range(rank):
-        without[k] = sets[k] if (rank - k) % 2 == 0 else sets[k] - (without[k - 1] if k else 0)
-    if rank == 0:
-        return [1]
-    return [(-1) ** k * (without[k] + (without[k - 1] if k else 0)) for k in range(rank + 1)]
-
-
-def without_infinity(numbers: list[int]) -> list[int]:
-    """Return the Whitney numbers of an affine arrangement from those of its cone, by chi_cone(t) = (t - 1) chi(t)."""
-    result = [numbers[0]]
-    for w in numbers[1:-1]:
-        result.append(w + result[-1])
-    return result
-
-
-def n_bounded(cone: list[int]) -> int:
-    """Return how many regions are bounded, |chi(1)|, from the Whitney numbers of the cone."""
-    return abs(sum(without_infinity(cone)))

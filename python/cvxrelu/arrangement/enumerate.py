@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterator
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, WordArray, as_count, as_threads
+from ..base.arrays import as_count, as_threads
 from ..base.callbacks import Callback, as_callback
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_dask
-from .affine import Regions, n_bounded, regions_of, unbounded_patterns, whitney_numbers
-from .cells import ArrangementCertificate, certificate_of, list_cells, pieces, refuse_too_many, single_cell
-from .faces import closed_faces
+from .affine import Regions, regions_of, unbounded_patterns
+from .cells import certificate_of, list_cells, pieces, refuse_too_many, single_cell
+from .characteristic import whitney_numbers, without_infinity
+from .faces import certified_faces, closed_faces
 from .problem import Problem, prepare
 from .watch import count_cells
 
@@ -171,7 +171,7 @@ def enumerate_patterns(
     if closed:
         parts = [(words, gates)]
         cells_only = certificate
-        for words, gates, certificate in _with_faces(problem, cells, cells_only, bool(certify), threads):
+        for words, gates, certificate in certified_faces(problem, cells, cells_only, bool(certify), threads):
             parts.append((words, gates))
             if limit is not None and certificate.n_cells + certificate.n_on_hyperplanes > limit:
                 raise ArrangementTooLargeError(f"X has {found} cells and more patterns, but max_patterns is {limit}")
@@ -260,7 +260,7 @@ def _stream(problem: Problem, closed: bool, chunk: int, certify: bool, threads: 
     yield from pieces(problem, cells, chunk, certify, threads)
     if closed and cells.rank > 0:
         so_far = certificate_of(cells, problem.mode, False)
-        for words, gates, certificate in _with_faces(problem, cells, so_far, certify, threads):
+        for words, gates, certificate in certified_faces(problem, cells, so_far, certify, threads):
             for first in range(0, len(words), chunk):
                 piece = slice(first, first + chunk)
                 yield ActivationPatterns(gates[piece], words[piece], problem.n_samples, certificate=certificate)
@@ -277,29 +277,6 @@ def _stream_regions(problem: Problem, chunk: int, certify: bool, threads: int) -
         n_verified += regions.certificate.n_verified
         so_far = dataclasses.replace(regions.certificate, n_cells=n_cells, n_verified=n_verified)
         yield dataclasses.replace(regions, certificate=so_far)
-
-
-def _with_faces(
-    problem: Problem, cells: Any, certificate: ArrangementCertificate, certify: bool, threads: int
-) -> Iterator[tuple[WordArray, FloatArray, ArrangementCertificate]]:
-    """Yield the patterns on hyperplanes with certificates that count them as well."""
-    missing = 0
-    for words, gates in closed_faces(problem.rows, cells, threads):
-        right = int((problem.patterns_of(gates, threads) == words).all(axis=1).sum()) if certify else 0
-        missing += len(words) - right
-        certificate = dataclasses.replace(
-            certificate,
-            n_verified=certificate.n_verified + right,
-            n_on_hyperplanes=certificate.n_on_hyperplanes + len(words),
-        )
-        yield words, gates, certificate
-    if certify and missing:
-        warnings.warn(
-            f"{missing} of {certificate.n_on_hyperplanes} patterns on hyperplanes have no float64 gate that was "
-            "found: these patterns are right, their gates are only near",
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def _refuse_rounded(closed: bool, mode: str) -> None:
@@ -320,8 +297,8 @@ def count_patterns(
     decimals: int | None = None,
     tol: float | None = None,
     n_threads: int | None = None,
-    bounded: bool = False,
     callback: Callback | None = None,
+    bounded: bool = False,
 ) -> int:
     """Count the patterns of :func:`enumerate_patterns` without storing them.
 
@@ -371,5 +348,5 @@ def count_patterns(
     faces = sum(len(words) for words, _ in closed_faces(problem.rows, cells, threads)) if closed else 0
     count = count_cells(cells, threads, callback)
     if bounded:
-        return n_bounded(whitney_numbers(cells))
+        return abs(sum(without_infinity(whitney_numbers(cells))))
     return count + faces if offsets is None else count // 2

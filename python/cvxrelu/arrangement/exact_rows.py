@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, as_design
+from ..base.arrays import FloatArray, as_design, as_targets
 
 #: Rows may have entries below 2^1000 that are multiples of 2^-1074.
 _TOP, _BOTTOM = 1000, -1074
@@ -114,18 +114,11 @@ def as_cone_rows(A: Any, offsets: Any) -> ExactRows:
         As :func:`as_exact_rows`, and for offsets that are not one for each row.
     """
     rows = _read(A, "A")
-    if np.ndim(offsets) != 1:
-        raise ValueError(f"offsets must have shape ({len(rows)},), not {np.shape(offsets)}")
-    column = offsets.reshape(-1, 1) if isinstance(offsets, np.ndarray) and offsets.ndim == 1 else offsets
-    if not isinstance(column, np.ndarray) and hasattr(column, "__len__") and not hasattr(column, "dtypes"):
-        column = [[b] for b in column]
-    b = _read(column, "offsets")
-    if len(b) != len(rows) or any(len(entry) != 1 for entry in b):
-        raise ValueError(f"offsets must have shape ({len(rows)},), not {np.shape(offsets)}")
+    b = _read_offsets(offsets, len(rows))
     if isinstance(rows, np.ndarray) and isinstance(b, np.ndarray):
         infinity = np.eye(1, rows.shape[1] + 1, rows.shape[1])
-        return ExactRows(np.vstack([np.hstack([rows, -b]), infinity]), 1, True)
-    entries = [[*map(Fraction, row), -Fraction(entry[0])] for row, entry in zip(rows, b, strict=True)]
+        return ExactRows(np.vstack([np.column_stack([rows, -b]), infinity]), 1, True)
+    entries = [[*map(Fraction, row), -Fraction(entry)] for row, entry in zip(rows, b, strict=True)]
     return from_rational([*entries, [Fraction(0)] * len(rows[0]) + [Fraction(1)]], "A")
 
 
@@ -134,9 +127,24 @@ def _read(X: Any, name: str) -> FloatArray | list[list[Fraction]]:
     array = X if isinstance(X, np.ndarray) else _as_array(X)
     if array is None or (array.dtype.kind in "bf" and array.dtype.itemsize <= 8) or _all_held(array):
         return as_design(X if array is None else array, name)
+    if array.ndim == 1 and any(isinstance(row, Sequence) and not isinstance(row, (str, bytes)) for row in array):
+        raise ValueError(f"{name} has rows of different lengths")
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "iufOUS":
         as_design(array, name)  # tells what is wrong
     return [[_fraction(x, f"{name}[{j}, {k}]") for k, x in enumerate(row)] for j, row in enumerate(array)]
+
+
+def _read_offsets(offsets: Any, n: int) -> FloatArray | list[Fraction]:
+    """Return as many offsets as there are rows, as floats as they are, or as fractions."""
+    given = offsets.to_numpy() if hasattr(offsets, "to_numpy") else offsets
+    array = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)
+    if array.shape != (n,):
+        raise ValueError(f"offsets must have shape ({n},), not {array.shape}")
+    if array.dtype.kind == "O" and all(type(x) is float for x in array):
+        array = array.astype(np.float64)
+    if (array.dtype.kind in "bf" and array.dtype.itemsize <= 8) or _all_held(array):
+        return as_targets(array, n, "offsets")
+    return [_fraction(x, f"offsets[{j}]") for j, x in enumerate(array)]
 
 
 def _all_held(array: npt.NDArray[Any]) -> bool:

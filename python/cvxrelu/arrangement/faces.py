@@ -11,6 +11,8 @@ that are not empty. None has to be remembered. Such a flat has more rows than it
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -19,7 +21,9 @@ import numpy as np
 
 from ..base.arrays import FloatArray, WordArray
 from ..base.native import core
+from .cells import ArrangementCertificate
 from .exact_rows import ExactRows
+from .problem import Problem
 from .rational import Table, dot, null_space
 
 #: Patterns of Gaussian vectors that show most flats without positive dependence to be so.
@@ -66,6 +70,29 @@ def closed_faces(rows: ExactRows, cells: Any, threads: int) -> Iterator[tuple[Wo
                 yield words, _onto_face(rows, basis, words, gates, threads)
     if _balanced(rows.select(live)):
         yield _patterns_of(rows, np.zeros((1, d)), 1), np.zeros((1, d))
+
+
+def certified_faces(
+    problem: Problem, cells: Any, certificate: ArrangementCertificate, certify: bool, threads: int
+) -> Iterator[tuple[WordArray, FloatArray, ArrangementCertificate]]:
+    """Yield the patterns on hyperplanes with certificates that count them as well."""
+    missing = 0
+    for words, gates in closed_faces(problem.rows, cells, threads):
+        right = int((problem.patterns_of(gates, threads) == words).all(axis=1).sum()) if certify else 0
+        missing += len(words) - right
+        certificate = dataclasses.replace(
+            certificate,
+            n_verified=certificate.n_verified + right,
+            n_on_hyperplanes=certificate.n_on_hyperplanes + len(words),
+        )
+        yield words, gates, certificate
+    if certify and missing:
+        warnings.warn(
+            f"{missing} of {certificate.n_on_hyperplanes} patterns on hyperplanes have no float64 gate that was "
+            "found: these patterns are right, their gates are only near",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _patterns_of(rows: ExactRows, gates: FloatArray, threads: int) -> WordArray:

@@ -15,18 +15,13 @@ from ..base.bits import pack_mask, unpack_patterns
 from ..base.callbacks import Callback, as_callback
 from ..base.native import core
 from ..patterns.patterns import ActivationPatterns
-from .affine import (
-    Regions,
-    above,
-    basis_columns,
-    regions_of,
-    unbounded_patterns,
-    whitney_numbers,
-    without_infinity,
-)
+from .affine import Regions, above, regions_of, unbounded_patterns
+from .cell import Cell, cell_of
 from .cells import certificate_of, list_cells, refuse_too_many, single_cell
-from .exact_rows import ExactRows, from_rational, primitive
+from .characteristic import Characteristic, whitney_numbers, without_infinity
+from .exact_rows import ExactRows, primitive
 from .problem import Problem, prepare
+from .row_operations import essential_columns, restriction_of, with_infinity
 from .symmetry import RegionOrbits
 from .tope_graph import TopeGraph
 from .watch import count_cells
@@ -34,7 +29,7 @@ from .watch import count_cells
 SignArray = npt.NDArray[np.int8]
 
 
-class Arrangement:
+class Arrangement(Characteristic):
     """Hyperplanes {u : a_j . u = b_j} in R^d, or through the origin.
 
     All results are exact for the numbers given. What is costly is computed when it is first asked for, and kept.
@@ -90,9 +85,7 @@ class Arrangement:
 
     def _made(self, rows: ExactRows, affine: bool) -> Arrangement:
         """Return another arrangement with the same settings."""
-        made = object.__new__(Arrangement)
-        made._set_up(Problem(rows, "exact", 0.0), affine, self._threads, self._callback)
-        return made
+        return arrangement_of(Problem(rows, "exact", 0.0), affine, self._threads, self._callback)
 
     def __repr__(self) -> str:
         kind = "affine" if self._affine else "central"
@@ -153,21 +146,6 @@ class Arrangement:
         """
         numbers = whitney_numbers(self._counted)
         return tuple(without_infinity(numbers) if self._affine else numbers)
-
-    @property
-    def characteristic_polynomial(self) -> tuple[int, ...]:
-        """Coefficients of chi(t) = sum_k w_k t^(d - k), that of t^d first, as ``numpy.polyval`` takes them."""
-        return self.whitney_numbers + (0,) * (self.dimension - self.rank)
-
-    @property
-    def n_regions(self) -> int:
-        """Regions, (-1)^d chi(-1) (Zaslavsky, 1975)."""
-        return sum(map(abs, self.whitney_numbers))
-
-    @property
-    def n_bounded_regions(self) -> int:
-        """Regions that are bounded but for the directions parallel to all hyperplanes."""
-        return abs(sum(self.whitney_numbers))
 
     @functools.cached_property
     def face_vector(self) -> tuple[int, ...]:
@@ -248,6 +226,40 @@ class Arrangement:
         signs[:, zero] = 0
         return signs
 
+    def cell(self, signs: npt.ArrayLike) -> Cell:
+        """Return the vertices, extreme rays and lines of a region, exactly.
+
+        Parameters
+        ----------
+        signs : array_like of shape (n_rows,)
+            A sign vector of :meth:`sign_vectors`, or a pattern, such as a column of ``regions().to_dense()``. Of rows
+            that are zero it does not matter.
+
+        Returns
+        -------
+        Cell
+
+        Raises
+        ------
+        ValueError
+            For signs that no region has.
+
+        Examples
+        --------
+        >>> from cvxrelu import Arrangement
+        >>> lines = Arrangement([[3, 0], [0, 1], [1, 1]], offsets=[1, 0, 2])
+        >>> triangle = lines.cell([1, 1, -1])
+        >>> triangle
+        Cell(3 vertices, 0 rays, 0 lines)
+        >>> triangle.vertices[0]
+        (Fraction(1, 3), Fraction(0, 1))
+        """
+        given = np.asarray(signs)
+        if given.shape != (self.n_rows,):
+            raise ValueError(f"signs must have shape ({self.n_rows},), not {given.shape}")
+        sides = [1 if s > 0 else -1 for s in given.tolist()] + [1] * self._affine
+        return cell_of([primitive(row) for row in self._problem.rows.rational()], sides, self._affine)
+
     def tope_graph(self) -> TopeGraph:
         """Return which regions are neighbours, in the order of :meth:`regions`, and what hyperplane is between them."""
         words = self._words
@@ -324,41 +336,31 @@ class Arrangement:
         signs; those parallel to the hyperplane become zero.
         """
         j = self._row(row)
-        rows = [primitive(entries) for entries in self._problem.rows.rational()]
-        own = rows.pop(j)
-        pivot = max(range(self.dimension), key=lambda k: abs(own[k]))
-        if own[pivot] == 0:
+        if not self._problem.rows.sums[j].any():
             raise ValueError(f"row {row} is zero: it has no hyperplane")
         if self.n_rows == 1 or self.dimension == 1:
             raise ValueError("a restriction needs another row, and a hyperplane that is not a point")
-        sign = 1 if own[pivot] > 0 else -1
-        left = [k for k in range(len(own)) if k != pivot]
-        cut = [[sign * (x[k] * own[pivot] - x[pivot] * own[k]) for k in left] for x in rows]
-        return self._made(from_rational(cut), self._affine)
+        return self._made(restriction_of(self._problem.rows, j, self.dimension), self._affine)
 
     def essentialization(self) -> Arrangement:
         """Return the arrangement in as many coordinates as its rank, of which all others are functions on the rows."""
-        rows = self._problem.rows
-        columns = basis_columns([primitive(entries)[: self.dimension] for entries in rows.rational()[: self.n_rows]])
-        if not columns:
+        rows = essential_columns(self._problem.rows, self._affine)
+        if rows is None:
             raise ValueError("there are no hyperplanes")
-        kept = columns + [self.dimension] * self._affine
-        parts = [part * rows.n_features + k for part in range(rows.parts) for k in kept]
-        kept_rows = ExactRows(np.ascontiguousarray(rows.sums[:, parts]), rows.parts, rows.as_given)
-        return self._made(kept_rows, self._affine)
+        return self._made(rows, self._affine)
 
     def cone(self) -> Arrangement:
         """Return the central arrangement of the rows (a_j, -b_j) and, last, the hyperplane at infinity (0, 1)."""
         rows = self._problem.rows
-        if not self._affine:
-            d, n = self.dimension, self.n_rows
-            sums = np.zeros((n + 1, rows.parts * (d + 1)))
-            for part in range(rows.parts):
-                sums[:n, part * (d + 1) : part * (d + 1) + d] = rows.sums[:, part * d : (part + 1) * d]
-            sums[n, d] = 1.0
-            rows = ExactRows(sums, rows.parts, rows.as_given)
-        return self._made(rows, False)
+        return self._made(rows if self._affine else with_infinity(rows), False)
 
     def _row(self, row: int) -> int:
         index = int(np.arange(self.n_rows)[row])
         return index
+
+
+def arrangement_of(problem: Problem, affine: bool, threads: int, callback: Callback | None) -> Arrangement:
+    """Return the arrangement of prepared rows; of a cone's rows, the last one infinity, if affine."""
+    arrangement = object.__new__(Arrangement)
+    arrangement._set_up(problem, affine, threads, callback)
+    return arrangement

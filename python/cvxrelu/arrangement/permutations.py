@@ -1,8 +1,8 @@
 """Groups of permutations given by generators: a chain of stabilizers, the order, the classes of conjugate elements.
 
-The chain is that of Schreier and Sims (Seress, Permutation Group Algorithms, 2003, chapter 4): base points b_0, b_1, ...
-the groups G_k of all elements that fix the first k of them, and an element of G_k for each point of the orbit of b_k,
-which takes b_k there. Every element is a product of one from each level in exactly one way.
+The chain is that of Schreier and Sims (Seress, Permutation Group Algorithms, 2003, chapter 4): base points b_0, b_1,
+and so on, the groups G_k of all elements that fix the first k of them, and an element of G_k for each point of the
+orbit of b_k, which takes b_k there. Every element is a product of one from each level in exactly one way.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 Permutation = npt.NDArray[np.intp]
+
+#: Elements that are multiplied at once.
+_BATCH = 1 << 14
 
 
 class Level:
@@ -64,50 +67,52 @@ class PermutationGroup:
         return math.prod(len(level.carriers) for level in self.levels)
 
     def classes(self) -> Iterator[tuple[Permutation, int]]:
-        """Yield an element of each class of conjugate elements, and how many there are in it.
+        """Yield an element of each class of conjugate elements, and how many there are in it; a byte for each element.
 
-        Memory is that of all elements, as permutations of the orbits of the base points.
+        Elements are numbered by the digits that their carriers are in the levels, and known by the images of the base
+        points.
         """
-        if not self.levels:
-            yield np.arange(self.degree), 1
-            return
-        generators = self.levels[0].generators
-        points = {level.base for level in self.levels}
-        moved = [p for orbit in _orbits(generators, self.degree) if points & set(orbit) for p in orbit]
-        place = np.full(self.degree, -1)
-        place[moved] = np.arange(len(moved))
-        tables = [np.stack([place[carrier[moved]] for carrier in level.carriers.values()]) for level in self.levels]
-        inverses = [np.argsort(table, axis=1) for table in tables]
-        wheres = [np.full(len(moved), -1) for _ in self.levels]
+        tables = [np.stack(list(level.carriers.values())) for level in self.levels]
+        divisors = [np.argsort(table, axis=1) for table in tables]
+        bases = np.array([level.base for level in self.levels], dtype=np.intp)
+        wheres = [np.full(self.degree, -1) for _ in self.levels]
         for where, level in zip(wheres, self.levels, strict=True):
-            where[place[list(level.carriers)]] = np.arange(len(level.carriers))
-        bases = [int(place[level.base]) for level in self.levels]
+            where[list(level.carriers)] = np.arange(len(level.carriers))
+        sizes = [len(table) for table in tables]
 
-        def number(elements: Permutation) -> Permutation:
-            """Sift elements through the chain: their places in the orbits are the digits."""
-            result = np.zeros(len(elements), dtype=np.intp)
-            for base, where, inverse in zip(bases, wheres, inverses, strict=True):
-                digit = where[elements[:, base]]
-                result = result * len(inverse) + digit
-                elements = np.take_along_axis(inverse[digit], elements, axis=1)
+        def apply(numbers: Permutation, points: Permutation) -> Permutation:
+            """Return the images of points under elements."""
+            images = np.broadcast_to(points, (len(numbers), len(points)))
+            digits = np.unravel_index(numbers, sizes) if sizes else ()
+            for table, digit in zip(reversed(tables), reversed(digits), strict=True):
+                images = table[digit[:, None], images]
+            return images
+
+        def number(images: Permutation) -> Permutation:
+            """Return the elements with these images of the base points."""
+            result = np.zeros(len(images), dtype=np.intp)
+            for k, (where, divisor) in enumerate(zip(wheres, divisors, strict=True)):
+                digit = where[images[:, k]]
+                result = result * len(divisor) + digit
+                images = divisor[digit[:, None], images]
             return result
 
-        small = [(place[g[moved]], np.argsort(place[g[moved]])) for g in generators]
+        generators = self.levels[0].generators if self.levels else []
         seen = np.zeros(self.order, dtype=bool)
         while not seen.all():
-            digits = np.unravel_index(int(seen.argmin()), [len(table) for table in tables])
-            element, first = np.arange(self.degree), np.arange(len(moved))
-            for level, table, digit in zip(self.levels, tables, digits, strict=True):
-                element, first = element[list(level.carriers.values())[digit]], first[table[digit]]
-            seen[seen.argmin()] = True
-            size, front = 1, first[None]
+            front = np.array([seen.argmin()])
+            seen[front] = True
+            element, size = apply(front, np.arange(self.degree))[0], 0
             while len(front):
-                conjugates = np.concatenate([g[front[:, inverse]] for g, inverse in small])
-                numbers, which = np.unique(number(conjugates), return_index=True)
-                new = ~seen[numbers]
-                seen[numbers[new]] = True
-                front = conjugates[which[new]]
                 size += len(front)
+                new = []
+                for part in np.array_split(front, len(front) // _BATCH + 1):
+                    for g in generators:
+                        conjugates = number(g[apply(part, np.argsort(g)[bases])])
+                        fresh = np.unique(conjugates[~seen[conjugates]])
+                        seen[fresh] = True
+                        new.append(fresh)
+                front = np.concatenate(new) if new else front[:0]
             yield element, size
 
 

@@ -10,12 +10,12 @@ from .exact_rows import primitive
 Table = list[list[Fraction]]
 
 
-def dot(a: Sequence[Fraction | int], b: Sequence[Fraction | int]) -> Fraction:
+def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
     """Return the product of two vectors."""
     return sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
 
 
-def null_space(matrix: Sequence[Sequence[Fraction]]) -> list[list[int]]:
+def null_space(matrix: Sequence[Sequence[Fraction | int]]) -> list[list[int]]:
     """Return a basis of the vectors that the rows of `matrix` annihilate, as integers without a common divisor."""
     rows, pivots = reduced(matrix)
     width = len(matrix[0])
@@ -29,17 +29,17 @@ def null_space(matrix: Sequence[Sequence[Fraction]]) -> list[list[int]]:
     return basis
 
 
-def inverse(matrix: Sequence[Sequence[Fraction]]) -> Table | None:
+def inverse(matrix: Sequence[Sequence[Fraction | int]]) -> Table | None:
     """Return the inverse of a square matrix; None if there is none."""
     r = len(matrix)
     rows, pivots = reduced([[*row, *(Fraction(i == k) for k in range(r))] for i, row in enumerate(matrix)])
     return [row[r:] for row in rows] if pivots == list(range(r)) else None
 
 
-def reduced(matrix: Sequence[Sequence[Fraction]]) -> tuple[Table, list[int]]:
+def reduced(matrix: Sequence[Sequence[Fraction | int]]) -> tuple[Table, list[int]]:
     """Return the reduced row echelon form, and the columns of its pivots."""
-    rows, pivots = [list(row) for row in matrix], list[int]()
-    for column in range(len(rows[0])):
+    rows, pivots = [[Fraction(x) for x in row] for row in matrix], list[int]()
+    for column in range(len(rows[0]) if rows else 0):
         top = len(pivots)
         found = next((i for i in range(top, len(rows)) if rows[i][column] != 0), None)
         if found is None:

@@ -14,7 +14,7 @@ a hyperplane contains that. Conjugate symmetries have equally many.
 from __future__ import annotations
 
 import functools
-import operator
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -24,12 +24,13 @@ import numpy.typing as npt
 from ..base.bits import pack_mask
 from ..base.callbacks import Callback, as_callback
 from ..base.native import core
-from .affine import basis_columns, without_infinity
-from .cells import refuse_too_many
+from ..exceptions import ArrangementTooLargeError
+from .cells import pattern_bound, refuse_too_many
+from .characteristic import Characteristic, without_infinity
 from .exact_rows import from_rational, primitive
 from .permutations import Permutation, PermutationGroup
 from .problem import Problem
-from .rational import Table, dot, inverse, null_space, rational_root
+from .rational import Table, inverse, null_space, rational_root, reduced
 from .watch import count_cells
 
 #: Elements of a group whose classes are found: a byte each, and some more for a while.
@@ -39,7 +40,7 @@ _MOST_ELEMENTS = 10**7
 _PIECE = 256
 
 
-class RegionOrbits:
+class RegionOrbits(Characteristic):
     """The regions of an arrangement under a group of symmetries.
 
     Made by :meth:`Arrangement.orbits`. What is costly is computed when it is first asked for, and kept.
@@ -48,6 +49,8 @@ class RegionOrbits:
     ----------
     order : int
         Elements of the group, as permutations of rows and their opposites.
+    dimension : int
+        Of the space.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class RegionOrbits:
     ) -> None:
         as_callback(callback)
         self._problem, self._affine, self._threads, self._callback = problem, affine, threads, callback
+        self.dimension = problem.n_features - affine
         rows = [primitive(row) for row in problem.rows.rational()]
         self._symmetries = _Symmetries(rows)
         n = len(rows) - affine
@@ -74,16 +78,17 @@ class RegionOrbits:
         cells = self._problem.search(False)
         if cells.rank == 0:
             return (1,)
-        refuse_too_many(cells)
         n = self._problem.n_samples
+        if pattern_bound(cells.n_hyperplanes, cells.rank) * n >= 1 << 127:
+            raise ArrangementTooLargeError("there may be too many regions for integers of 128 bits")
         group = PermutationGroup([g[:n] % n for g in self._generators], n)
-        identity = np.arange(n)
         chain = []
-        for level, following in zip(group.levels, [*group.levels[1:], None], strict=True):
-            images = [np.argsort(carrier) for carrier in level.carriers.values()]
-            moving = [] if following is None else following.generators
-            fixed = np.all([g == identity for g in [identity, *moving]], axis=0)
-            chain.append(core.StabilizerLevel(images, pack_mask(fixed)))
+        for k, level in enumerate(group.levels):
+            images = [np.argsort(carrier).tolist() for carrier in level.carriers.values()]
+            fixed = np.ones(n, dtype=bool)
+            for generator in group.levels[k + 1].generators if k + 1 < len(group.levels) else []:
+                fixed &= generator == np.arange(n)
+            chain.append(core.StabilizerLevel(images, pack_mask(fixed).tolist()))
         orbits = core.FlatOrbits(cells, chain)
         while not orbits.finished:
             orbits.advance(_PIECE, self._threads)
@@ -91,16 +96,6 @@ class RegionOrbits:
                 self._callback({"rank": orbits.rank, "flats": orbits.orbits, "done": orbits.done})
         numbers = [(-1) ** k * number for k, number in enumerate(orbits.whitney_numbers)]
         return tuple(without_infinity(numbers) if self._affine else numbers)
-
-    @property
-    def n_regions(self) -> int:
-        """Regions."""
-        return sum(map(abs, self.whitney_numbers))
-
-    @property
-    def n_bounded_regions(self) -> int:
-        """Regions that are bounded but for the directions parallel to all hyperplanes."""
-        return abs(sum(self.whitney_numbers))
 
     @functools.cached_property
     def n_orbits(self) -> int:
@@ -111,6 +106,8 @@ class RegionOrbits:
         ValueError
             For a group of more than ten million elements, and for a symmetry whose fixed subspace is not rational.
         """
+        if len(self.whitney_numbers) == 1:
+            return 1
         if self.order > _MOST_ELEMENTS:
             raise ValueError(f"the group has {self.order} elements: orbits are counted for at most {_MOST_ELEMENTS}")
         fixed = sum(size * self._n_fixed(element) for element, size in self._group.classes())
@@ -134,23 +131,26 @@ class _Symmetries:
     def __init__(self, rows: list[list[int]]) -> None:
         self.n = len(rows)
         self.live = [any(row) for row in rows]
-        columns = basis_columns(rows)
-        self.basis = basis_columns([list(column) for column in zip(*rows, strict=True)])
-        self.rows: Table = [[Fraction(row[k]) for k in columns] for row in rows]
+        columns = reduced(rows)[1]
+        self.basis = reduced(list(zip(*rows, strict=True)))[1]
+        self.rows = np.array([[row[k] for k in columns] for row in rows], dtype=object).reshape(self.n, len(columns))
         self.table = self._coefficients(self.rows)
 
-    def _coefficients(self, rows: Table) -> Table | None:
-        """Return the coefficients of rows in those of the basis; None if these are not independent."""
-        inverted = inverse([rows[b] for b in self.basis])
+    def _coefficients(self, rows: npt.NDArray[np.object_]) -> Table | None:
+        """Return the coefficients of integer rows in those of the basis; None if these are not independent."""
+        inverted = inverse(rows[self.basis].tolist())
         if inverted is None:
             return None
-        columns = list(zip(*inverted, strict=True))
-        return [[dot(row, column) for column in columns] for row in rows]
+        scale = math.lcm(*(x.denominator for row in inverted for x in row))
+        factors = np.array([[int(x * scale) for x in row] for row in inverted], dtype=object)
+        multiples = rows @ factors.reshape(len(inverted), len(inverted))
+        return [[Fraction(x, scale) for x in row] for row in multiples.tolist()]
 
-    def _images(self, element: Permutation) -> Table:
+    def _images(self, element: Permutation) -> npt.NDArray[np.object_]:
         """Return s_j a_g(j)."""
-        n = self.n
-        return [[x if to < n else -x for x in self.rows[to % n]] for to in element[:n].tolist()]
+        images: npt.NDArray[np.object_] = self.rows[element[: self.n] % self.n]
+        images[element[: self.n] >= self.n] *= -1
+        return images
 
     def factors(self, element: Permutation) -> list[Fraction] | None:
         """Return the c_j, up to a factor for each component of the matroid; None if the element is no symmetry."""
@@ -187,7 +187,7 @@ class _Symmetries:
             cycle = [start]
             while element[cycle[-1]] % n != start:
                 cycle.append(int(element[cycle[-1]]) % n)
-            scale = rational_root(functools.reduce(operator.mul, (factors[j] for j in cycle)), len(cycle))
+            scale = rational_root(math.prod((factors[j] for j in cycle), start=Fraction(1)), len(cycle))
             if scale is None:
                 raise ValueError(
                     "a symmetry fixes a subspace that is not rational: orbits are counted where, after scaling, the "
@@ -195,9 +195,9 @@ class _Symmetries:
                 )
             for j in cycle:
                 factors[j] /= scale
-        equations = [[x - factors[b] * y for x, y in zip(self.rows[b], images[b], strict=True)] for b in self.basis]
-        directions = null_space(equations)
-        rows = [primitive([dot(row, direction) for direction in directions]) for row in self.rows]
+        equations = [(self.rows[b] - factors[b] * images[b]).tolist() for b in self.basis]
+        directions = np.array(null_space(equations), dtype=object).reshape(-1, len(self.basis))
+        rows = [primitive(row) for row in (self.rows @ directions.T).tolist()]
         return None if any(live and not any(row) for live, row in zip(self.live, rows, strict=True)) else rows
 
 

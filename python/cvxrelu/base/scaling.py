@@ -49,10 +49,10 @@ def require_held(value: float, scale: float, name: str, what: str) -> float:
 
 
 def as_dtype(values: FloatArray, dtype: type[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """Return coefficients in the type of the results; ValueError where it does not hold them."""
-    with np.errstate(over="ignore"):
+    """Return coefficients in the type of the results; ValueError where it does not hold them to its precision."""
+    with np.errstate(over="ignore", under="ignore"):
         result = values.astype(dtype)
-    if not np.isfinite(result).all():
+    if values.any() and not np.finfo(dtype).tiny <= np.abs(result).max() < np.inf:
         raise ValueError(
             f"{np.dtype(dtype).name} does not hold the coefficients: scale X or y"
             + ("" if dtype == np.float64 else ", or pass them in float64")
@@ -111,9 +111,14 @@ class ScaledProblem:
             kind = "small" if self.beta < least else "large"
             raise ValueError(f"beta = {beta:.3g} is too {kind} beside X and y: their ratio is not within float64")
         self.at_zero = 0.5 * float(np.vdot(self.y, self.y))
-        if self.at_zero > 0 and not least <= self.objective(self.at_zero) <= most:
+        self._require_objective()
+
+    def _require_objective(self) -> None:
+        """Refuse targets for which float64 does not hold the objective of the zero network."""
+        limits = np.finfo(np.float64)
+        if self.at_zero > 0 and not limits.tiny <= self.objective(self.at_zero) <= limits.max:
             kind = "small" if self.y_order < 0 else "large"
-            raise ValueError(f"y is too {kind}: the objective of the zero network, ||y||^2 / 2, is not within float64")
+            raise ValueError(f"y is too {kind}: the objective of the zero network is not within float64")
 
     def blocks(self, blocks: FloatArray) -> FloatArray:
         """Return blocks of the scaled problem in the user's units."""

@@ -84,7 +84,8 @@ def read_column(column: Series[Any], wanted: Wanted, reading: Reading) -> tuple[
         _refuse(text, np.isnan(values) & ~allowed, f", which is not a date ({kind} with four digits of the year)")
         return kind, values
     fine = matches(text, number_pattern(reading.decimal, kind))
-    _refuse(text, ~fine & ~allowed, ", which is not a number", reading)
+    what = ", which is not a rational number" if kind == "exact" else ", which is not a number"
+    _refuse(text, ~fine & ~allowed, what, reading)
     numbers = text[fine].str.replace(reading.decimal, ".")
     if kind == "exact":
         return kind, numbers.map(Fraction).to_numpy(dtype=object)
@@ -168,4 +169,6 @@ def _refuse(column: Series[Any], bad: npt.NDArray[np.bool_], what: str, reading:
     if reading is not None and re.fullmatch(number_pattern(_OTHER[reading.decimal]), cell, flags=re.IGNORECASE):
         mark, other = {".": "point", ",": "comma"}[reading.decimal], _OTHER[reading.decimal]
         what = f": the numbers of this table have a decimal {mark}, unless you say --decimal {other}"
+    elif reading is not None and matches(column.iloc[cells[:1]], number_pattern(reading.decimal, "exact")).all():
+        what = ": only `enumerate --exact` takes fractions"
     raise BadColumn(column, f"has {cell!r}{what}" if cell else "is empty", cells)

@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from ..estimators.trusted import SKOPS_TRUSTED_TYPES
+from ..estimators import SKOPS_TRUSTED
 from ._cells import MOST_LEVELS, Wanted
 from ._tables import Table, is_skops
 
@@ -21,7 +21,7 @@ _FORMAT = "cvxrelu.model"
 
 _VERSION = 2  # 1 was an archive of arrays
 
-_TRUSTED = (*SKOPS_TRUSTED_TYPES, "numpy.dtype")  # the latter of scikit-learn's transformers
+_TRUSTED = [*SKOPS_TRUSTED, "numpy.dtype"]  # the latter of scikit-learn's transformers
 
 
 def pipeline_of(network: Any, kinds: dict[str, str], *, gaps: bool) -> Pipeline:
@@ -97,7 +97,7 @@ class TableModel:
         if not is_skops(path):
             raise ValueError(f"{path} is not a {_FORMAT} file, which `train --out` writes")
         try:
-            content = skops.io.load(path, trusted=list(_TRUSTED))
+            content = skops.io.load(path, trusted=_TRUSTED)
             written = content.pop("format"), content.pop("version")
             model = cls(**content)
         except Exception as error:  # what skops raises for damaged files is said nowhere

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,15 +52,16 @@ def add_ignore(command: argparse.ArgumentParser) -> None:
     )
 
 
-def feature_names(table: Table, options: list[str], **used: str | None) -> tuple[str, ...]:
-    """Return the columns that are neither used as target or weight nor ignored; at least one."""
+def feature_names(table: Table, options: list[str], roles: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Return the columns that are neither ignored nor have a role of their own, such as the target; at least one."""
     ignored = table.listed(options, "--ignore")
-    for use, name in used.items():
+    for role, name in roles.items():
         if name in ignored:
-            raise ValueError(f"--ignore: {name!r} is the {use}")
-    names = tuple(name for name in table.names if name not in used.values() and name not in ignored)
+            raise ValueError(f"--ignore: {name!r} is the {role}")
+    names = tuple(name for name in table.names if name not in roles.values() and name not in ignored)
     if not names:
-        raise ValueError(f"{table.path} has no columns" + " beside the target" * ("target" in used))
+        taken = " and the ".join(role for role, name in roles.items() if name is not None)
+        raise ValueError(f"{table.path} has no columns" + (f" beside the {taken}" if taken else ""))
     return names
 
 

@@ -43,6 +43,7 @@ class Progress:
         self.shown = sys.stderr.isatty() and not quiet
         self.start = self.last = time.perf_counter()
         self.width = 0
+        self.far = ""
         self._done = threading.Event()
 
     def __call__(self, state: dict[str, Any]) -> bool:
@@ -54,6 +55,10 @@ class Progress:
                 f"iteration {state['iteration']}, relative gap {state['relative_gap']:.1e}, {state['active']} active"
             )
         return False
+
+    def searched(self, state: dict[str, Any]) -> None:
+        """Take note of how far a search for cells is, which `doing` is said of."""
+        self.far = f", {state['n_cells']} cells, {state['share']:.0%} searched"
 
     def __enter__(self) -> Self:
         if self.doing and self.shown:
@@ -72,7 +77,7 @@ class Progress:
 
     def _tick(self) -> None:
         while not self._done.wait(1.0):
-            self._show(f"{self.doing}: {time.perf_counter() - self.start:.0f} s")
+            self._show(f"{self.doing}{self.far}: {time.perf_counter() - self.start:.0f} s")
 
     def _show(self, line: str) -> None:
         if self.shown:

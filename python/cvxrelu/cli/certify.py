@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     network = load_network(arguments.network, arguments.bias)
     table = read_table(arguments.file, arguments.decimal)
     target = table.column(arguments.target, "--target")
-    names = _options.feature_names(table, arguments.ignore, target=target)
+    names = _options.feature_names(table, arguments.ignore, {"target": target})
     if len(names) != network.n_features:
         raise ValueError(
             f"{arguments.network} takes {network.n_features} features, but {table.path} has {len(names)} columns "

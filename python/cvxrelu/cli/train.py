@@ -132,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     table = read_table(arguments.file, arguments.decimal, arguments.dates)
     target = table.column(arguments.target, "--target")
     weight = None if arguments.weight is None else table.column(arguments.weight, "--weight")
-    names = _options.feature_names(table, arguments.ignore, target=target, weight=weight)
+    names = _options.feature_names(table, arguments.ignore, {"target": target, "weight": weight})
     texts = table.listed(arguments.text, "--text")
     kind = None if arguments.encode else "number"
     wanted = {name: Wanted("text" if name in texts else kind, arguments.encode, fresh=True) for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,7 +35,30 @@ __all__ = [
     "ReLURegressorCV",
 ]
 
+#: Types to trust when skops loads a fitted estimator: ``skops.io.load(file, trusted=cvxrelu.SKOPS_TRUSTED)``. They hold
+#: arrays and numbers.
+SKOPS_TRUSTED = [
+    *(f"cvxrelu.{name}" for name in __all__),
+    "cvxrelu.ActivationPatterns",
+    "cvxrelu.GatedPath",
+    "cvxrelu.GatedSolution",
+    "cvxrelu.MKLHistory",
+    "cvxrelu.MKLSolution",
+    "cvxrelu.Network",
+    "cvxrelu.ReLUSolution",
+    "cvxrelu.estimators.certificate.TrainingCertificate",
+    "cvxrelu.estimators.training.GatedFit",
+]
+
 _MODULES = {"GatedReLU": "gated", "MKL": "mkl", "NTK": "ntk", "NormalScores": "normal_scores", "ReLU": "relu"}
+
+
+def are_available() -> bool:
+    """Say whether scikit-learn is there, without importing it."""
+    try:
+        return importlib.util.find_spec("sklearn") is not None
+    except ImportError:
+        return False
 
 
 def __getattr__(name: str) -> Any:

@@ -17,15 +17,16 @@ from ..gated.losses import Squared
 from ..gated.pose import pose
 from ..gated.problem import GatedData, Penalty, Stopping
 from ..gated.program import Program
+from ..gated.solution import unpenalised_values
 from ..gated.solve import warn_of_gaps
 from ..kernels.gates import require_evaluation
 from ..kernels.mkl import MKLSettings, learn_weights
 from ..kernels.mkl_solution import MKLSolution, masked_values
-from ..networks.network import Network, network_from_blocks
+from ..networks.network import Network
 from ..patterns.sampling import sample_of_design
 from .callbacks import FitTasks
 from .certificate import certificate_of
-from .fitting import ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, generator_of
+from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, generator_of
 from .merging import MergedSamples
 
 _GATES = """\
@@ -60,6 +61,7 @@ _PENALTIES = """\
 _REST = """\
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.
+{intercept}
     tol : float, default 1e-6
         Relative duality gap (gap over objective at zero) at which training stops.
     n_threads : int, optional
@@ -111,10 +113,15 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
     gates: str | npt.ArrayLike
     at: str
     fit_bias: bool
+    fit_intercept: bool
     tol: float
     n_threads: int | None
     random_state: Any
     callback: Callback | None
+
+    @property
+    def _unpenalised(self) -> str | None:
+        return "intercept" if self.fit_intercept else None
 
     def _posed(
         self, X: FloatArray, y: FloatArray, weights: FloatArray | None, rng: np.random.Generator
@@ -125,7 +132,7 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
         patterns = sample_of_design(X, n_gates, self.gates, rng, threads)
         require_evaluation(self.at, patterns)
         data = GatedData(X, y, patterns, weights, threads, own_patterns=True)
-        return data, pose(data, Penalty(), Squared())
+        return data, pose(data, Penalty(unpenalised=self._unpenalised), Squared())
 
     def _solve(
         self,
@@ -178,11 +185,13 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
         self.dual_gap_ = solution.gap
         self.n_active_ = int(solution.active.size)
         self.n_iter_ = solution.n_iter
-        active = solution.active
-        self.network_ = network_from_blocks(solution.patterns.gates[active], solution.coef[active], bias=self.fit_bias)
+        # The solution's features are those of its network, of which the last may be the ones.
+        self.network_ = dataclasses.replace(self.solution_.to_network(), bias=self.fit_bias)
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
-        values: npt.NDArray[np.floating[Any]] = self.solution_.predict(X, at=self.at, n_threads=self.n_threads)
+        values: npt.NDArray[np.floating[Any]] = self.solution_.predict(
+            X, at=self.at, unpenalised=self._unpenalised, n_threads=self.n_threads
+        )
         return values
 
     def _predicting_network(self) -> Network:
@@ -204,6 +213,7 @@ class _MKL(_MKLBase):
         max_iter: int = 10,
         finish: bool = True,
         fit_bias: bool = True,
+        fit_intercept: bool = False,
         tol: float = 1e-6,
         n_threads: int | None = None,
         random_state: Any = None,
@@ -218,6 +228,7 @@ class _MKL(_MKLBase):
         self.max_iter = max_iter
         self.finish = finish
         self.fit_bias = fit_bias
+        self.fit_intercept = fit_intercept
         self.tol = tol
         self.n_threads = n_threads
         self.random_state = random_state
@@ -239,6 +250,7 @@ class _MKLCV(_MKLBase):
         beta_ratios: npt.ArrayLike | None = None,
         n_folds: int = 5,
         fit_bias: bool = True,
+        fit_intercept: bool = False,
         tol: float = 1e-6,
         n_threads: int | None = None,
         random_state: Any = None,
@@ -250,6 +262,7 @@ class _MKLCV(_MKLBase):
         self.beta_ratios = beta_ratios
         self.n_folds = n_folds
         self.fit_bias = fit_bias
+        self.fit_intercept = fit_intercept
         self.tol = tol
         self.n_threads = n_threads
         self.random_state = random_state
@@ -293,6 +306,7 @@ class _MKLCV(_MKLBase):
         errors = []
         for point in path:
             values = masked_values(data.patterns, point.coef, X[train], X[test], self.at, self.n_threads)
+            values = values + unpenalised_values(point.unpenalised_coef, self._unpenalised, len(values))
             errors.append((scale * (y[test] - values) ** 2).sum())
         return np.array(errors)
 
@@ -307,7 +321,7 @@ class MKLRegressor(RegressionMixin, _MKL):
     ----------
 {_GATES}
 {_PENALTY.format(beta_ratio="1e-3")}
-{_REST.format(folds="")}
+{_REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=True))}
 
     Attributes
     ----------
@@ -323,6 +337,41 @@ class MKLRegressor(RegressionMixin, _MKL):
     True
     """
 
+    def __init__(
+        self,
+        *,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        at: str = "cell-average",
+        beta: float | None = None,
+        beta_ratio: float | None = None,
+        init: str | npt.ArrayLike = "ntk",
+        max_iter: int = 10,
+        finish: bool = True,
+        fit_bias: bool = True,
+        fit_intercept: bool = True,
+        tol: float = 1e-6,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        callback: Callback | None = None,
+    ) -> None:
+        super().__init__(
+            n_gates=n_gates,
+            gates=gates,
+            at=at,
+            beta=beta,
+            beta_ratio=beta_ratio,
+            init=init,
+            max_iter=max_iter,
+            finish=finish,
+            fit_bias=fit_bias,
+            fit_intercept=fit_intercept,
+            tol=tol,
+            n_threads=n_threads,
+            random_state=random_state,
+            callback=callback,
+        )
+
 
 class MKLClassifier(ClassificationMixin, _MKL):
     __doc__ = f"""Classification with the optimal mixture of masking kernels, by regression on -1 and +1.
@@ -334,7 +383,7 @@ class MKLClassifier(ClassificationMixin, _MKL):
     ----------
 {_GATES}
 {_PENALTY.format(beta_ratio="3e-2")}
-{_REST.format(folds="")}
+{_REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=False))}
 
     Attributes
     ----------
@@ -355,13 +404,42 @@ class MKLRegressorCV(RegressionMixin, _MKLCV):
     ----------
 {_GATES}
 {_PENALTIES}
-{_REST.format(folds=" and of the folds")}
+{_REST.format(folds=" and of the folds", intercept=INTERCEPT.format(fit_intercept=True))}
 
     Attributes
     ----------
 {_ERRORS}
 {_FITTED}
     """
+
+    def __init__(
+        self,
+        *,
+        n_gates: int = 500,
+        gates: str | npt.ArrayLike = "mixed",
+        at: str = "cell-average",
+        beta_ratios: npt.ArrayLike | None = None,
+        n_folds: int = 5,
+        fit_bias: bool = True,
+        fit_intercept: bool = True,
+        tol: float = 1e-6,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        callback: Callback | None = None,
+    ) -> None:
+        super().__init__(
+            n_gates=n_gates,
+            gates=gates,
+            at=at,
+            beta_ratios=beta_ratios,
+            n_folds=n_folds,
+            fit_bias=fit_bias,
+            fit_intercept=fit_intercept,
+            tol=tol,
+            n_threads=n_threads,
+            random_state=random_state,
+            callback=callback,
+        )
 
 
 class MKLClassifierCV(ClassificationMixin, _MKLCV):
@@ -373,7 +451,7 @@ class MKLClassifierCV(ClassificationMixin, _MKLCV):
     ----------
 {_GATES}
 {_PENALTIES}
-{_REST.format(folds=" and of the folds")}
+{_REST.format(folds=" and of the folds", intercept=INTERCEPT.format(fit_intercept=False))}
 
     Attributes
     ----------

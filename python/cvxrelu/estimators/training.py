@@ -112,7 +112,10 @@ class GatedProblem:
         return as_scalar(ratio, "beta_ratio", strict=True) * (self.beta_max or 1.0)
 
     def network_of(
-        self, active: npt.NDArray[np.int64], blocks: npt.NDArray[np.floating[Any]], intercept: FloatArray | None
+        self,
+        active: npt.NDArray[np.int64],
+        blocks: npt.NDArray[np.floating[Any]],
+        intercept: npt.NDArray[np.floating[Any]] | None,
     ) -> Network:
         """Return blocks behind the gates of the active patterns as a network, beside the coefficient of the ones."""
         network = network_from_blocks(self.program.patterns.gates[active], blocks, bias=self.bias)

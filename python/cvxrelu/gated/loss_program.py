@@ -16,6 +16,8 @@ class LossProgram(ExactProgram):
     """As its base, but that weights of the samples stay with the loss; powers of two leave X, weights, perhaps y."""
 
     def __init__(self, data: GatedData, penalty: Penalty, loss: Loss) -> None:
+        self._scalable = loss.scalable
+        self._taken: FloatArray | float = 0.0  # by the basis of the unpenalised columns
         super().__init__(GatedData(data.X, data.y, data.patterns, None, data.threads, data.dtype), penalty)
         self.loss = loss.name
         if loss.scalable:
@@ -29,13 +31,32 @@ class LossProgram(ExactProgram):
         self.ridge = penalty.ridge / self.X_scale / self.X_scale / weight_scale
         self.objective_scale = weight_scale * self.y_scale * self.y_scale
         self.dual_scale = weight_scale * self.y_scale
+        null = self.span.basis @ self._best_amounts(np.zeros_like(self.targets))
+        self._null = core.loss_residual(*self._loss, np.asfortranarray(null))
+
+    def _project_out(self, extra: FloatArray) -> None:
+        """As of its base for targets that can be shifted, such as Huber's; others stay as they are."""
+        given = self.targets, self.y_scale
+        super()._project_out(extra)
+        if self._scalable:
+            self._taken = self.span.basis.T @ self._unprojected
+        else:
+            self.targets, self.y_scale = given
 
     def _gradient(self) -> FloatArray:
-        gradient: FloatArray = core.loss_residual(*self._loss, np.zeros_like(self.targets))[0]
+        gradient: FloatArray = self._null[0]
         return gradient
 
     def _at_zero(self) -> float:
-        return float(core.loss_residual(*self._loss, np.zeros_like(self.targets))[1])
+        return float(self._null[1])
+
+    def _amounts(self, fitted: FloatArray) -> FloatArray:
+        return self._best_amounts(fitted) + self._taken
+
+    def _best_amounts(self, fitted: FloatArray) -> FloatArray:
+        """Return the coefficients of the basis of the unpenalised columns with the least loss."""
+        amounts: FloatArray = core.fit_unpenalised(*self._loss, self.span.basis, fitted)
+        return amounts
 
     def _path(self, betas: list[float], start: FloatArray, stopping: Stopping) -> tuple[list[Point], bool]:
         points, interrupted = core.solve_with_loss(
@@ -45,6 +66,7 @@ class LossProgram(ExactProgram):
             betas,
             group_weights=self.omega,
             ridge=self.ridge,
+            unpenalised=self.span.basis,
             start=start,
             **self._settings(stopping),
         )
@@ -58,6 +80,7 @@ class LossProgram(ExactProgram):
             beta,
             group_weights=self.omega,
             ridge=self.ridge,
+            unpenalised=self.span.basis,
             coef=coef,
             dual=dual,
             n_threads=self.threads,

@@ -30,8 +30,8 @@ class Loss(ABC):
     task : {"regression", "classification", "both"}
         Which estimators have it.
     quadratic : bool
-        Whether it is ``1/2 (y - f)^2``: sample weights are then folded into the rows, and unpenalised columns, the
-        nuclear norm and rows that are elsewhere are available.
+        Whether it is ``1/2 (y - f)^2``: sample weights are then folded into the rows, and the nuclear norm and
+        rows that are elsewhere are available.
     scalable : bool
         Whether powers of two may be taken out of the targets.
     multi_output : bool

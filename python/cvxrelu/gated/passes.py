@@ -26,7 +26,7 @@ from ..base.callbacks import Callback, Stop
 from ..base.columns import blocks_of, columns_of
 from ..base.digests import digest_of
 from ..base.native import core
-from ..base.scaling import as_dtype
+from ..base.scaling import as_dtype, row_lengths
 from ..rows.passes import RowBlock
 from ..rows.rows import Parts, Rows
 from .checkpoint import PathCheckpoint
@@ -34,7 +34,8 @@ from .combination import best_combination
 from .gram_model import GramModel
 from .problem import GatedData, Penalty, Stopping
 from .program import Start, checked_start
-from .rounding import rounded
+from .rounding import gradients_beside, rounded
+from .row_means import RowMeans
 from .solution import GatedSolution
 from .subsample_model import SubsampleModel
 from .sums import (
@@ -89,8 +90,8 @@ class PassesProgram:
     """The program over blocks of rows, in the sense of :func:`cvxrelu.solve_gated`."""
 
     def __init__(self, data: GatedData, penalty: Penalty, *, subsample_size: int | None = None) -> None:
-        if penalty.unpenalised is not None:
-            raise ValueError("unpenalised columns are not available for rows in chunks: append them to X instead")
+        if not (penalty.unpenalised is None or penalty.has_intercept):
+            raise ValueError('rows in chunks take unpenalised="intercept" alone: append other columns to X instead')
         assert isinstance(data.X, Rows)
         self.rows = data.X
         self.patterns = data.patterns
@@ -113,10 +114,12 @@ class PassesProgram:
         self.history: list[Iterate] = []
         # Of each solution of a path whose dual point is in blocks: what that is made of.
         self.duals: list[tuple[SparseBlocks, float] | None] = []
+        self.means = RowMeans(self.blocks, self.rows.n_threads) if penalty.has_intercept else None
         none = np.zeros(0, dtype=np.int64)
         zero = self._pass(SparseBlocks(none, np.zeros((0, 0), order="F")))
         # How long a block is, is known only now: the targets may lie elsewhere.
-        self.zero = dataclasses.replace(zero, coef=SparseBlocks(none, np.zeros((len(zero.correlations), 0), order="F")))
+        empty = np.zeros((len(zero.correlations), 0), order="F")
+        self.zero = dataclasses.replace(zero, coef=dataclasses.replace(zero.coef, blocks=empty))
 
     @property
     def at_zero(self) -> float:
@@ -128,11 +131,30 @@ class PassesProgram:
         return int(self.zero.correlations.shape[0]) // self.rows.shape[1]
 
     def _pass(self, coef: SparseBlocks) -> Iterate:
-        correlations, scalars = self.blocks.sum(gradients, coef, self.rows.n_threads)
-        return Iterate(coef, correlations, *(float(value) for value in scalars))
+        coef = self._completed(coef)
+        return self._iterate(coef, *self.blocks.sum(gradients, coef, self.rows.n_threads))
+
+    def _pass_beside(self, coef: SparseBlocks, other: SparseBlocks, scale: float) -> tuple[Iterate, float]:
+        coef = self._completed(coef)
+        *sums, apart = self.blocks.sum(gradients_beside, coef, other, scale, self.rows.n_threads)
+        correlations, scalars, rest = sums
+        return self._iterate(coef, correlations, scalars, rest), float(apart)
+
+    def _completed(self, coef: SparseBlocks) -> SparseBlocks:
+        return coef if self.means is None else self.means.complete(coef)
+
+    def _iterate(self, coef: SparseBlocks, correlations: FloatArray, scalars: FloatArray, rest: FloatArray) -> Iterate:
+        rr, yr, yy, size = (float(value) for value in scalars)
+        if size > 0 and not np.finfo(float).tiny <= 0.5 * yy < np.inf:
+            kind = "small" if yy < 1 else "large"
+            raise ValueError(f"y and weights are too {kind}: the objective at zero is not within float64")
+        if self.means is not None:
+            at_zero = self.zero.yy if coef.active.size else None
+            return self.means.iterate(coef, correlations, scalars[:3], rest, at_zero)
+        return Iterate(coef, correlations, rr, yr, yy)
 
     def beta_max(self) -> float:
-        return float((np.linalg.norm(self.zero.correlations, axis=0) / self.omega).max())
+        return float((row_lengths(self.zero.correlations.T) / self.omega).max())
 
     def bound(self, point: Iterate, beta: float) -> Bound:
         """Objective and duality gap of an iterate."""
@@ -149,6 +171,17 @@ class PassesProgram:
     def dual(self, point: Iterate, scale: float) -> Any:
         """Return the dual point: an array, or a dask array that is computed when it is wanted."""
         return self._dual(point.coef, scale)
+
+    def unpenalised_coef(self, point: Iterate) -> FloatArray | None:
+        """Return the intercept as the coefficient of a column of ones."""
+        if point.coef.intercept is None:
+            return None
+        intercept: FloatArray = point.coef.intercept.sum(axis=0)
+        return intercept if self.one_output else intercept[None]
+
+    @property
+    def unpenalised_map(self) -> FloatArray | None:
+        return None if self.means is None else np.eye(self.rows.shape[1] + 1)[:, -1:]
 
     def _dual(self, coef: SparseBlocks, scale: float) -> Any:
         rows = self.rows.assemble(self.blocks, dual_rows, coef, scale, self.rows.n_threads)
@@ -254,13 +287,14 @@ class PassesProgram:
         run.point, run.bound = best
         dual_coef = run.point.coef
         if self.dtype == np.float32:
-            threshold, threads = beta * self.omega, self.rows.n_threads
-            run.point, run.bound = rounded(run.point, run.bound, self.blocks, threshold, self.ridge, threads)
+            threshold = beta * self.omega
+            run.point, run.bound = rounded(run.point, run.bound, threshold, self.ridge, self._pass_beside)
         return self._solution(run, dual_coef), run.point
 
     def _progress(self, run: _Run) -> dict[str, Any]:
         support, blocks = self._user_blocks(run.point.coef)
-        return {
+        intercept = self.unpenalised_coef(run.point)
+        return ({} if intercept is None else {"unpenalised_coef": intercept}) | {
             "beta": run.beta,
             "iteration": run.n_iter,
             "objective": run.bound.objective,
@@ -331,7 +365,10 @@ class PassesProgram:
         old = np.zeros(0, dtype=np.int64) if self.gram is None else self.gram.groups
         added = np.setdiff1d(groups, old)
         if added.size:
-            (columns,) = self.blocks.sum(gram_columns, np.concatenate([old, added]), added.size)
+            every = np.concatenate([old, added])
+            (columns,) = self.blocks.sum(gram_columns, every, added.size)
+            if self.means is not None:
+                columns = self.means.centred(columns, every, added)
             self.gram = GramModel(added, columns) if self.gram is None else self.gram.extended(added, columns)
         assert self.gram is not None
         return self.gram
@@ -352,9 +389,13 @@ class PassesProgram:
     def _take_subsample(self, share: float) -> None:
         """Bring a share of the rows here; it is the same rows for the same share."""
         parts = self.blocks.collect(subsample, share)
-        X, Y, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        X, Y, ones, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         self.share = share
-        self.model = SubsampleModel(X, Y, masks, X.shape[0] / self.rows.shape[0], self.patterns.gates, self.threads)
+        free, intercept = None, self.unpenalised_coef(self.zero)
+        if intercept is not None:
+            Y, free = Y - ones * intercept, ones
+        sampled = X.shape[0] / self.rows.shape[0]
+        self.model = SubsampleModel((X, Y, masks), sampled, self.patterns.gates, self.threads, free)
 
     def _centre(self, run: _Run) -> tuple[FloatArray, FloatArray]:
         return best_combination(self.history, run.beta * self.omega, self.ridge)
@@ -393,10 +434,11 @@ class PassesProgram:
             n_cg=n_cg,
             n_direct=n_direct,
             solver="auto",
-            unpenalised_coef=None,
+            unpenalised_coef=self.unpenalised_coef(run.point),
             patterns=self.patterns,
             inner_solvers=tuple(run.inner_solvers),
             n_subsampled=0 if self.model is None else self.model.n_rows,
+            unpenalised_map=self.unpenalised_map,
         )
 
     def _user_blocks(self, coef: SparseBlocks) -> tuple[Groups, FloatArray]:

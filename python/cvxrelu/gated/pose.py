@@ -31,10 +31,8 @@ def pose(data: GatedData, penalty: Penalty, loss: Loss) -> Program:
             raise ValueError(f'block_norm="nuclear" needs loss="squared", not {loss.name!r}')
         program = NuclearProgram(data, penalty)
     elif not loss.quadratic:
-        if penalty.unpenalised is not None:
-            raise ValueError(f'unpenalised columns need loss="squared", not {loss.name!r}')
         program = LossProgram(data, penalty, loss)
-    elif penalty.unpenalised is None and subsample_suffices(data.patterns):
+    elif (penalty.unpenalised is None or penalty.has_intercept) and subsample_suffices(data.patterns):
         program = SubsampledProgram(data, penalty)
     else:
         program = ExactProgram(data, penalty)

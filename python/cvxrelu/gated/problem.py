@@ -97,6 +97,11 @@ class Penalty:
             raise ValueError(f'block_norm must be "frobenius" or "nuclear", not {self.block_norm!r}')
         as_scalar(self.ridge, "ridge")
 
+    @property
+    def has_intercept(self) -> bool:
+        """Whether the one unpenalised column is that of ones, asked for by its name."""
+        return isinstance(self.unpenalised, str) and self.unpenalised == "intercept"
+
     def omega(self, n_patterns: int) -> FloatArray:
         """Return the weights of the blocks."""
         if self.group_weights is None:

@@ -21,6 +21,9 @@ from .sums import Iterate, SparseBlocks
 
 Start = GatedSolution | npt.ArrayLike | None
 
+_LEAST_RIDGE = (
+    1e-22  # relative to ||X||^2: a dual point that rounding takes out of its constraints costs (eps c)^2 / ridge
+)
 _LEAST_PENALTY = 1e-30  # relative to ||X|| ||y||; products with it must stay within the range of float32
 
 
@@ -51,6 +54,15 @@ class Program(Protocol):
 
     def dual(self, point: Iterate, scale: float) -> Any:
         """Return a multiple of the residual of an iterate, as a dual point."""
+        ...
+
+    def unpenalised_coef(self, point: Iterate) -> FloatArray | None:
+        """Return the coefficients of the unpenalised columns beside those of an iterate; None where there are none."""
+        ...
+
+    @property
+    def unpenalised_map(self) -> FloatArray | None:
+        """Unpenalised columns in terms of samples and ones, as in :class:`GatedSolution`."""
         ...
 
 
@@ -97,10 +109,6 @@ class ExactProgram:
             design, targets = self.root * design, self.root * targets
         self.design, self.X_scale = rescaled(design)
         self.targets, self.y_scale = rescaled(np.asfortranarray(targets))
-        self.beta_scale = self.X_scale * self.y_scale
-        self.objective_scale = self.y_scale * self.y_scale  # may be infinite or 0: see _require_held
-        self.dual_scale = self.y_scale
-        self.ridge = penalty.ridge / self.X_scale / self.X_scale
         self.span = Span(np.zeros((design.shape[0], 0)))
         self.columns: Span | None = None
         self.unpenalised_map: FloatArray | None = None
@@ -108,17 +116,22 @@ class ExactProgram:
             extra = as_unpenalised(penalty.unpenalised, design.shape[0])
             self._project_out(extra)
             self.unpenalised_map = _map_from(data.X, extra)
+        self.beta_scale = self.X_scale * self.y_scale
+        self.objective_scale = self.y_scale * self.y_scale  # may be infinite or 0: see _require_held
+        self.dual_scale = self.y_scale
+        self.ridge = penalty.ridge / self.X_scale / self.X_scale
 
     def _project_out(self, extra: FloatArray) -> None:
         """Take the part in the span of unpenalised columns out of the targets."""
         # A basis first and then its weights: weights round columns that are alike, such as ones and times, to copies.
         self.columns = Span(extra)
         self.span = Span(self.columns.basis if self.root is None else self.root * self.columns.basis)
-        self._unprojected = self.targets
         rest = self.span.without(self.targets)
         # What rounding leaves of targets in the span of the columns is nothing to fit.
         rounding = 16 * np.finfo(float).eps * np.linalg.norm(self.targets, axis=0)
-        self.targets = np.asfortranarray(np.where(np.linalg.norm(rest, axis=0) > rounding, rest, 0.0))
+        rest = np.where(np.linalg.norm(rest, axis=0) > rounding, rest, 0.0)
+        given, (self.targets, scale) = self.targets, rescaled(np.asfortranarray(rest))
+        self._unprojected, self.y_scale = given / scale, self.y_scale * scale
 
     @property
     def at_zero(self) -> float:
@@ -133,8 +146,11 @@ class ExactProgram:
         """Refuse problems whose results float64 does not hold in the user's units."""
         require_held(self._at_zero(), self.objective_scale, "y and weights", "the objective at zero")
         require_held(1.0, self.beta_scale, "X, y and weights", "beta_max")
+        require_held(self.y_scale, 1 / self.X_scale, "ratios of y to X", "a coefficient")
         if not np.isfinite(self.ridge):
             raise ValueError("ridge is too large beside X: their ratio is not within float64")
+        if 0 < self.ridge < _LEAST_RIDGE * _norm(self.design) ** 2:
+            raise ValueError("ridge is too small beside X: rounding alone costs more than it, leave it out")
 
     def path(self, betas: FloatArray, start: Start, stopping: Stopping) -> tuple[list[GatedSolution], bool]:
         self._require_held()
@@ -162,8 +178,14 @@ class ExactProgram:
 
     def dual(self, point: Iterate, scale: float) -> FloatArray:
         """Return the dual point of an iterate."""
-        columns = np.asfortranarray(self.X_scale / self.y_scale * point.coef.blocks)
-        return self._user_dual(scale * self._residual(columns, point.coef.active))
+        return self._user_dual(scale * self._residual(self._core_blocks(point.coef), point.coef.active))
+
+    def unpenalised_coef(self, point: Iterate) -> FloatArray | None:
+        """Return the best coefficients of the unpenalised columns beside those of an iterate."""
+        return self._unpenalised_coef(self._core_blocks(point.coef), point.coef.active)
+
+    def _core_blocks(self, coef: SparseBlocks) -> FloatArray:
+        return np.asfortranarray(self.X_scale / self.y_scale * coef.blocks)
 
     def _fitted(self, columns: FloatArray, active: npt.NDArray[np.int64]) -> FloatArray:
         words, n_outputs = self.patterns.words[active], self.targets.shape[1]
@@ -229,7 +251,7 @@ class ExactProgram:
         def scaled(progress: dict[str, Any]) -> bool | None:
             told = progress | {key: factor * progress[key] for key, factor in factors.items()}
             columns = progress["blocks"]
-            told["blocks"] = self._of_outputs(self._user_blocks(columns))
+            told["blocks"] = self.user_coef(columns)
             if self.columns is not None:
                 told["unpenalised_coef"] = self._unpenalised_coef(np.asfortranarray(columns), progress["support"])
             return callback(told)
@@ -242,9 +264,9 @@ class ExactProgram:
         coef = checked_start(start, self.patterns, None if self.one_output else self.targets.shape[1])
         return columns_of(coef * (self.X_scale / self.y_scale))
 
-    def _user_blocks(self, columns: FloatArray) -> FloatArray:
-        """From the core's columns to blocks (k, d, c) in the user's units."""
-        return (self.y_scale / self.X_scale) * blocks_of(columns, self.targets.shape[1])
+    def user_coef(self, columns: FloatArray) -> FloatArray:
+        """From the core's columns to blocks (k, d[, c]) in the user's units."""
+        return self._of_outputs((self.y_scale / self.X_scale) * blocks_of(columns, self.targets.shape[1]))
 
     def _user_dual(self, dual: FloatArray) -> FloatArray:
         return self._of_outputs(self.dual_scale * (dual if self.root is None else self.root * dual))
@@ -253,12 +275,13 @@ class ExactProgram:
         """Return an array whose last axis are the outputs, without that axis where there is one as a vector."""
         return values[..., 0] if self.one_output else values
 
-    def _unpenalised_coef(self, columns: FloatArray, active: npt.NDArray[np.int64]) -> FloatArray:
+    def _unpenalised_coef(self, columns: FloatArray, active: npt.NDArray[np.int64]) -> FloatArray | None:
         """Return the best coefficients of the unpenalised columns beside the core's columns of blocks.
 
         In float64: an offset of the targets may be large beside what the blocks fit.
         """
-        assert self.columns is not None
+        if self.columns is None:
+            return None
         words = self.patterns.words[active]
         fitted = core.masked_fitted(self.design, words, columns, self.targets.shape[1], self.threads)
         with np.errstate(over="ignore"):
@@ -293,11 +316,11 @@ class ExactProgram:
     def _solution(self, point: Point, beta: float, stopping: Stopping) -> GatedSolution:
         if self.dtype == np.float32:
             point = self._rounded(point, stopping.tol)
-        blocks = as_dtype(self._user_blocks(point.blocks), self.dtype)
+        blocks = as_dtype(self.user_coef(point.blocks), self.dtype)
         return GatedSolution(
             beta=beta,
             active=point.active,
-            blocks=np.ascontiguousarray(self._of_outputs(blocks)),
+            blocks=np.ascontiguousarray(blocks),
             objective=point.objective * self.objective_scale,
             gap=point.gap * self.objective_scale,
             relative_gap=point.relative_gap,
@@ -309,7 +332,7 @@ class ExactProgram:
             n_cg=point.n_cg,
             n_direct=point.n_direct,
             solver=stopping.solver,
-            unpenalised_coef=None if self.columns is None else self._unpenalised_coef(point.blocks, point.active),
+            unpenalised_coef=self._unpenalised_coef(point.blocks, point.active),
             patterns=self.patterns,
             loss=self.loss,
             inner_solvers=point.inner_solvers,

@@ -7,22 +7,27 @@ the rounding only, and one more pass measures it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..base.arrays import FloatArray
 from ..base.scaling import as_dtype
 from ..rows.passes import RowBlock
-from ..rows.rows import Parts
 from .sums import Bound, Iterate, SparseBlocks, gradients, group_lasso_bound, residual
 
 
 def rounded(
-    point: Iterate, bound: Bound, blocks: Parts[RowBlock], threshold: FloatArray, ridge: float, n_threads: int
+    point: Iterate,
+    bound: Bound,
+    threshold: FloatArray,
+    ridge: float,
+    beside: Callable[[SparseBlocks, SparseBlocks, float], tuple[Iterate, float]],
 ) -> tuple[Iterate, Bound]:
     """Return an iterate with its coefficients in float32, and its bound by the dual point of before.
 
-    `bound` is that of `point`, `threshold` is beta omega_i. The scale that is returned is that of the residual of
-    `point`.
+    `bound` is that of `point`, `threshold` is beta omega_i, and `beside` makes the pass of :func:`gradients_beside`.
+    The scale that is returned is that of the residual of `point`.
     """
     values = as_dtype(point.coef.blocks, np.float32).astype(np.float64)
     coef = SparseBlocks(point.coef.active, np.asfortranarray(values))
@@ -30,15 +35,13 @@ def rounded(
     correlations = np.asfortranarray(bound.scale * point.correlations)
     part = group_lasso_bound(Iterate(coef, correlations, 0.0, 0.0, 0.0), threshold, ridge)
     scale = bound.scale * part.scale
-    sums, scalars = blocks.sum(_gradients_beside, coef, point.coef, scale, n_threads)
-    rr, yr, yy, apart = (float(value) for value in scalars)
-    return Iterate(coef, sums, rr, yr, yy), Bound(0.5 * rr + part.objective, 0.5 * apart + part.gap, scale)
+    rounded_point, apart = beside(coef, point.coef, scale)
+    return rounded_point, Bound(0.5 * rounded_point.rr + part.objective, 0.5 * apart + part.gap, scale)
 
 
-def _gradients_beside(
+def gradients_beside(
     block: RowBlock, coef: SparseBlocks, other: SparseBlocks, scale: float, n_threads: int
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return what `gradients` does, and ||R - scale R'||^2 for the residual R' of other coefficients."""
-    correlations, scalars = gradients(block, coef, n_threads)
     apart = residual(block, coef, n_threads) - scale * residual(block, other, n_threads)
-    return correlations, np.append(scalars, np.vdot(apart, apart))
+    return *gradients(block, coef, n_threads), np.array(np.vdot(apart, apart))

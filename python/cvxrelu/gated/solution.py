@@ -133,11 +133,7 @@ class GatedSolution:
             gates = patterns.activations(design[rows]).astype(np.float64)
             # Open blocks are added up first: no sample meets a closed one, whose product might overflow.
             values[rows] = np.einsum("md,md...->m...", design[rows], np.tensordot(gates, self.blocks, 1))
-        if self.unpenalised_coef is not None:
-            if unpenalised is None:
-                raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
-            extra = as_unpenalised(unpenalised, len(design), self.unpenalised_coef.shape[0], "Z")
-            values = values + extra @ self.unpenalised_coef
+        values = values + unpenalised_values(self.unpenalised_coef, unpenalised, len(design))
         return np.asarray(values, dtype=self.blocks.dtype)
 
     def to_network(self) -> Network:
@@ -155,25 +151,43 @@ class GatedSolution:
             Where an unpenalised column is neither: a network knows nothing but the features of a sample.
         """
         network = network_from_blocks(self.patterns.gates[self.active], self.blocks)
-        if self.unpenalised_coef is None:
-            return network
-        if self.unpenalised_map is None:
-            raise ValueError(
-                "an unpenalised column is neither constant nor a column of X: a network, which knows nothing but the "
-                "features of a sample, cannot compute it"
-            )
-        *skip, bias = self.unpenalised_map
-        return dataclasses.replace(
-            network,
-            skip=np.array(skip) @ self.unpenalised_coef if np.any(skip) else None,
-            output_bias=bias @ self.unpenalised_coef if bias.any() else None,
-        )
+        return with_unpenalised(network, self.unpenalised_map, self.unpenalised_coef)
 
     def __repr__(self) -> str:
         return (
             f"GatedSolution(beta={self.beta:.4g}, objective={self.objective:.8g}, "
             f"relative_gap={self.relative_gap:.1e}, {self.active.size} of {len(self.patterns)} patterns active)"
         )
+
+
+def unpenalised_values(
+    coef: npt.NDArray[np.floating[Any]] | None, columns: npt.ArrayLike | str | None, n_samples: int
+) -> FloatArray:
+    """Return what the unpenalised columns of samples Z add to a solution's values."""
+    if coef is None:
+        return np.zeros(())
+    if columns is None:
+        raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
+    return np.asarray(as_unpenalised(columns, n_samples, coef.shape[0], "Z") @ coef)
+
+
+def with_unpenalised(
+    network: Network, mapped: FloatArray | None, coef: npt.NDArray[np.floating[Any]] | None
+) -> Network:
+    """Return a network with unpenalised columns, [X, 1] `mapped`, as its output bias and its skip."""
+    if coef is None:
+        return network
+    if mapped is None:
+        raise ValueError(
+            "an unpenalised column is neither constant nor a column of X: a network, which knows nothing but the "
+            "features of a sample, cannot compute it"
+        )
+    *skip, bias = mapped
+    return dataclasses.replace(
+        network,
+        skip=np.array(skip) @ coef if np.any(skip) else None,
+        output_bias=bias @ coef if bias.any() else None,
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

@@ -39,6 +39,7 @@ def beta_max(
 
     Here r is minus the gradient of the loss at zero: y for "squared", y - 1/2 for "logistic" (y the probability of the
     positive class), y - 1/c for "softmax", y cut off at +-delta for "huber", y - 1 for "poisson"; times the weights.
+    With unpenalised columns it is the gradient at the null model, which is fitted on them alone.
 
     Parameters
     ----------
@@ -109,8 +110,9 @@ def solve_gated(
     ridge : float, default 0
         Factor of the additional squared penalty (elastic net).
     unpenalised : array_like of shape (n_samples, q) or "intercept", optional
-        Columns fitted beside the network without penalty, such as ones for an intercept or X for a linear skip. For
-        the squared loss only.
+        Columns Z fitted beside the network without penalty, such as X for a linear skip; "intercept" is a column of
+        ones, and the only one for rows in chunks. The dual point t then has Z't = 0. Where the columns separate the
+        targets, a loss that is never zero has no minimum, and ValueError says so.
     block_norm : {"frobenius", "nuclear"}
         Norm of a block with several outputs. Under "nuclear" the program has the minimum of the network above with
         vectors w2_j and as many neurons as help, its weight decay; under "frobenius" that of a network whose gates each
@@ -150,9 +152,10 @@ def solve_gated(
         Threads; by default what OpenMP would take. The same number gives the same bits.
     callback : callable, optional
         Called after every pass with a dict of beta, iteration, objective, gap, relative_gap, active, and the blocks at
-        present that are not zero: ``support``, their indices, and ``blocks``. Returning True stops with the best
-        certified solution so far. The problem is the one that was posed, whatever the callback writes into: it hears
-        copies, and arrays (not rows that are elsewhere) are copied first.
+        present that are not zero: ``support``, their indices, and ``blocks``; with unpenalised columns also
+        ``unpenalised_coef``. Returning True stops with the best certified solution so far. The problem is the one that
+        was posed, whatever the callback writes into: it hears copies, and arrays (not rows that are elsewhere) are
+        copied first.
 
     Returns
     -------

@@ -34,17 +34,28 @@ class SubsampleModel:
 
     Parameters
     ----------
-    X, Y : ndarray of shape (n_S, n_features) and (n_S, n_outputs)
-        Sampled rows with the weights folded in.
-    masks : ndarray of shape (n_S, ceil(n_patterns / 8)), uint8
-        Their masks, packed along patterns.
+    rows : (X, Y, masks)
+        Sampled rows (n_S, n_features) with the weights folded in, their targets (n_S, n_outputs), and their masks
+        (n_S, ceil(n_patterns / 8)), uint8, packed along patterns.
     share : float
         n_S / n.
+    gates : ndarray of shape (n_patterns, n_features)
+        Gates of the patterns.
+    threads : int
+        Threads.
+    ones : ndarray of shape (n_S, 1), optional
+        The column of an intercept on the sampled rows; without there is none.
     """
 
     def __init__(
-        self, X: FloatArray, Y: FloatArray, masks: npt.NDArray[np.uint8], share: float, gates: FloatArray, threads: int
+        self,
+        rows: tuple[FloatArray, FloatArray, npt.NDArray[np.uint8]],
+        share: float,
+        gates: FloatArray,
+        threads: int,
+        ones: FloatArray | None = None,
     ) -> None:
+        X, Y, masks = rows
         self.n_rows = X.shape[0]
         self.share = share
         self._gates = gates
@@ -54,6 +65,7 @@ class SubsampleModel:
         padding = -self.n_rows % 64
         self._X = np.vstack([X, np.zeros((padding, d))])
         self._Y = np.asfortranarray(np.vstack([Y, np.zeros((padding, Y.shape[1]))]))
+        self._free = None if ones is None else np.vstack([ones, np.zeros((padding, 1))])
         octets = np.zeros((p, self._X.shape[0] // 8), dtype=np.uint8)
         for column, byte in enumerate(masks.T):
             bits = np.unpackbits(byte[:, None], axis=1, bitorder="little")[:, : p - 8 * column]
@@ -80,9 +92,12 @@ class SubsampleModel:
         groups = np.arange(len(self._words)) if groups is None else groups
         X, Y, words = self._X, self._Y, np.ascontiguousarray(self._words[groups])
         n_outputs, d = Y.shape[1], X.shape[1]
-        start = blocks_of(centre, n_outputs)
+        start, free = blocks_of(centre, n_outputs), self._free
         if gradient is not None:
             residual = Y - core.masked_fitted(X, words, np.asfortranarray(centre), n_outputs, self._threads)
+            if free is not None:
+                residual = residual - free * ((free.T @ residual) / (free.T @ free))
+                free = np.vstack([free, np.zeros((groups.size * d, 1))])
             sampled = core.masked_correlations(X, words, np.asfortranarray(residual), self._threads)
             shift = blocks_of(self.share * gradient - sampled, n_outputs)
             X = np.vstack([X, np.tile(self._unit * np.eye(d), (groups.size, 1))])
@@ -93,7 +108,7 @@ class SubsampleModel:
         # Not the kind that takes a subsample, of this one, where rows are many.
         data = GatedData(X, Y, patterns, None, self._threads, own_patterns=True)
         omega = penalty.omega(len(self._words))[groups]
-        program = ExactProgram(data, Penalty(omega, self.share * penalty.ridge))
+        program = ExactProgram(data, Penalty(omega, self.share * penalty.ridge, unpenalised=free))
         tol = max(self.share * gap / at_zero, 1e-13) if at_zero > 0 else 1.0
         (solution,), _ = program.path(np.array([self.share * beta]), start, Stopping(tol))
         return SparseBlocks(groups[solution.active], columns_of(solution.blocks)), solution

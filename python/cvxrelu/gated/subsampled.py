@@ -34,9 +34,10 @@ class SubsampledProgram(ExactProgram):
     def _path(self, betas: list[float], start: FloatArray, stopping: Stopping) -> tuple[list[Point], bool]:
         if stopping.solver != "auto":
             return super()._path(betas, start, stopping)
-        rows = ArrayRows(self.design, self.patterns.words, self.threads)
+        rows = ArrayRows(self.design, self.patterns.words, self.threads, self.root)
         data = GatedData(rows, self.targets, self.patterns, None, self.threads, own_patterns=True)
-        program = PassesProgram(data, Penalty(self.omega, self.ridge))
+        intercept = None if self.columns is None else "intercept"
+        program = PassesProgram(data, Penalty(self.omega, self.ridge, unpenalised=intercept))
         blocks = blocks_of(start, self.targets.shape[1]) if start.size else None
         callback = stopping.callback
         if callback is not None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray
 from ..base.digests import digest_of
 from ..base.native import core
-from ..base.scaling import row_lengths
+from ..base.scaling import binary_order, row_lengths, shifted
 from ..rows.passes import RowBlock, uniform_of_rows
 
 _SLAB_BYTES = 1 << 24  # of the explicit matrix of some patterns
@@ -22,10 +22,14 @@ _SLAB_BYTES = 1 << 24  # of the explicit matrix of some patterns
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SparseBlocks:
-    """Coefficients as their non-zero blocks: column a of `blocks` (d c, m) is vec(W_i) for i = active[a]."""
+    """Coefficients as their non-zero blocks: column a of `blocks` (d c, m) is vec(W_i) for i = active[a].
+
+    `intercept` (2, c) is added to the outputs, where the program has one: the mean of the targets, and the rest.
+    """
 
     active: npt.NDArray[np.int64]
     blocks: FloatArray
+    intercept: FloatArray | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,13 +70,23 @@ class Bound:
 
 
 def group_lasso_bound(point: Iterate, threshold: FloatArray, ridge: float) -> Bound:
-    """Objective and gap of the group lasso, a sum of non-negative terms; `threshold` is beta omega_i."""
-    coef = point.coef
-    return Bound(
-        *core.group_lasso_bound(
-            point.correlations, coef.active.tolist(), coef.blocks, point.rr, point.yr, threshold=threshold, ridge=ridge
-        )
+    """Objective and gap of the group lasso, a sum of non-negative terms; `threshold` is beta omega_i.
+
+    Powers of two are taken out of what is squared, 2^a of correlations and 2^b of residuals: blocks are 2^(2 b - a),
+    ridges 2^(2 (a - b)) and objectives 2^(2 b) times as large.
+    """
+    a = binary_order(point.correlations)
+    b = binary_order(np.sqrt([point.rr, abs(point.yr)]))
+    objective, gap, scale = core.group_lasso_bound(
+        shifted(point.correlations, -a),
+        point.coef.active.tolist(),
+        shifted(point.coef.blocks, a - 2 * b),
+        shifted(point.rr, -2 * b),
+        shifted(point.yr, -2 * b),
+        threshold=shifted(threshold, -a),
+        ridge=shifted(ridge, 2 * (b - a)),
     )
+    return Bound(shifted(objective, 2 * b), shifted(gap, 2 * b), scale)
 
 
 def simplex_bound(point: Iterate, beta: float) -> Bound:
@@ -82,30 +96,41 @@ def simplex_bound(point: Iterate, beta: float) -> Bound:
     """
     active, blocks = point.coef.active, point.coef.blocks
     norms = row_lengths(blocks.T)
-    largest = float(np.linalg.norm(point.correlations, axis=0).max())
+    largest = float(row_lengths(point.correlations.T).max())
     fit = np.einsum("km,km->m", blocks, point.correlations[:, active]) if active.size else norms
     total = float(norms.sum())
-    scale = point.yr / (point.rr + largest**2 / beta) if point.rr > 0 else 1.0
+    # Roots of what is as large as the objective, whatever the units of X and y.
+    root = float(np.sqrt(beta))
+    size, correlation = root * total, largest / root
+    scale = point.yr / (point.rr + correlation**2) if point.rr > 0 else 1.0
     gap = 0.5 * point.rr * (1 - scale) ** 2 + scale * float(np.maximum(largest * norms - fit, 0).sum())
-    excess = total - scale * largest / beta
-    gap += 0.5 * (beta * excess) * excess
-    return Bound(0.5 * point.rr + 0.5 * (beta * total) * total, gap, scale)
+    gap += 0.5 * (size - scale * correlation) ** 2
+    return Bound(0.5 * point.rr + 0.5 * size**2, gap, scale)
 
 
 def residual(block: RowBlock, coef: SparseBlocks, n_threads: int) -> FloatArray:
-    """Return Y - sum_i D_i X W_i, with the roots of the weights."""
+    """Return Y - sum_i D_i X W_i less the intercept, with the roots of the weights."""
+    targets = block.Y
+    for part in () if coef.intercept is None else coef.intercept:
+        targets = np.asarray(targets - block.ones * part, order="F")
     if coef.active.size == 0:
-        return block.Y
+        return targets
     words = np.ascontiguousarray(block.words[coef.active])
     fitted = core.masked_fitted(block.X, words, coef.blocks, block.Y.shape[1], n_threads)
-    return np.asarray(block.Y - fitted, order="F")
+    return np.asarray(targets - fitted, order="F")
 
 
-def gradients(block: RowBlock, coef: SparseBlocks, n_threads: int) -> tuple[FloatArray, FloatArray]:
-    """Return vec(X' D_i R) for every pattern, (d c, p), and the scalars ||R||^2, <Y, R>, ||Y||^2."""
+def gradients(block: RowBlock, coef: SparseBlocks, n_threads: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return vec(X' D_i R) for every pattern, (d c, p), scalars, and the sums of R (c,).
+
+    The scalars are ||R||^2, <Y, R>, ||Y||^2 and sum |Y|. The sums are beside a column of ones, which has the roots of the
+    weights.
+    """
     R = residual(block, coef, n_threads)
     correlations = core.masked_correlations(block.X, block.words, R, n_threads)
-    return correlations, np.array([np.vdot(R, R), np.vdot(block.Y, R), np.vdot(block.Y, block.Y)])
+    Y = block.Y
+    scalars = np.array([np.vdot(R, R), np.vdot(Y, R), np.vdot(Y, Y), np.abs(Y).sum()])
+    return correlations, scalars, block.ones[:, 0] @ R
 
 
 def dual_rows(block: RowBlock, coef: SparseBlocks, scale: float, n_threads: int) -> FloatArray:
@@ -135,12 +160,12 @@ def gram_columns(block: RowBlock, groups: npt.NDArray[np.int64], n_added: int) -
     return (total,)
 
 
-def subsample(block: RowBlock, share: float) -> tuple[FloatArray, FloatArray, npt.NDArray[np.uint8]]:
-    """Return X, Y and masks of a pseudo-random share of the rows; smaller shares are subsets of larger ones.
+def subsample(block: RowBlock, share: float) -> tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.uint8]]:
+    """Return X, Y, ones and masks of a pseudo-random share of the rows; smaller shares are subsets of larger ones.
 
     Masks are packed along patterns: (k, ceil(p / 8)).
     """
     rows = np.flatnonzero(uniform_of_rows(block.first, block.X.shape[0]) < share)
     octets = block.words.astype("<u8", copy=False).view(np.uint8)
     bits = (octets[:, rows // 8] >> (rows % 8).astype(np.uint8)) & np.uint8(1)
-    return block.X[rows], block.Y[rows], np.packbits(bits, axis=0, bitorder="little").T
+    return block.X[rows], block.Y[rows], block.ones[rows], np.packbits(bits, axis=0, bitorder="little").T

@@ -14,7 +14,7 @@ from ..exceptions import ConvergenceWarning
 from ..gated.losses import Squared
 from ..gated.pose import pose
 from ..gated.problem import GatedData, Penalty
-from ..gated.program import Program
+from ..gated.program import ExactProgram, Program
 from ..patterns.patterns import ActivationPatterns
 from .kernels import ntk_weights
 from .mkl_program import MKLProgram
@@ -30,6 +30,7 @@ def solve_mkl(
     *,
     form: str = "beta",
     sample_weight: npt.ArrayLike | None = None,
+    unpenalised: npt.ArrayLike | str | None = None,
     init: str | npt.ArrayLike = "ntk",
     max_iter: int = 10,
     relaxation: float = 0.75,
@@ -68,6 +69,8 @@ def solve_mkl(
         The program.
     sample_weight : array_like of shape (n_samples,), optional
         Weights of the samples in the square loss; k counts as k copies.
+    unpenalised : array_like of shape (n_samples, q) or "intercept", optional
+        Columns Z without penalty, as in :func:`solve_gated`: both programs are also minimised over Z c that y loses.
     init : {"ntk", "uniform"} or array_like of shape (n_patterns,)
         Weights to start from: P[h in K_i] for h ~ N(0, I) (for drawn patterns the shares of the draws), all equal
         with the sum 1, or given. A weight of zero stays zero in the reweighting, not in the solution.
@@ -129,7 +132,7 @@ def solve_mkl(
     settings = MKLSettings(form, init, max_iter, relaxation, finish, tol, callback)
     beta = as_scalar(beta, "beta", strict=True)
     data = GatedData.checked(X, y, patterns, sample_weight, n_threads)
-    solution, stopped = learn_weights(data, pose(data, Penalty(), Squared()), beta, settings)
+    solution, stopped = learn_weights(data, pose(data, Penalty(unpenalised=unpenalised), Squared()), beta, settings)
     if not (solution.converged or stopped):
         warnings.warn(
             f"the duality gap is {solution.relative_gap:.1e} relative to the objective at zero, above tol={tol:.1e}: "
@@ -166,15 +169,14 @@ class MKLSettings:
 
 def learn_weights(data: GatedData, gated: Program, beta: float, settings: MKLSettings) -> tuple[MKLSolution, bool]:
     """Learn the weights of a gated program's kernels; also say whether the callback asked to stop."""
-    in_memory = isinstance(data.X, np.ndarray)
-    if not (in_memory or settings.finish):
+    if not (isinstance(gated, ExactProgram) or settings.finish):
         raise ValueError("finish=False asks for reweighting alone, which needs the kernels of all rows in memory")
     program = MKLProgram(data, gated, beta, settings.form, settings.tol)
     coef, stopped = None, False
-    if settings.max_iter > 0 and in_memory:  # the kernels of rows elsewhere have too many entries
+    if settings.max_iter > 0 and isinstance(gated, ExactProgram):  # the kernels of rows elsewhere have too many entries
         eta = _initial_weights(settings.init, data)
         how = Reweighting(eta, not isinstance(settings.init, str), settings.max_iter, settings.relaxation)
-        coef, program.history, stopped = reweight(data, beta, settings.form, how, settings.tol, settings.callback)
+        coef, program.history, stopped = reweight(gated, beta, settings.form, how, settings.tol, settings.callback)
     solution = program.at(coef)
     if settings.finish and not stopped:
         solution, stopped = program.finish(solution, settings.callback)

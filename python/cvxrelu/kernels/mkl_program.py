@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.callbacks import Callback, Stop, shifted_callback
+from ..base.scaling import row_lengths
 from ..gated.problem import GatedData, Stopping
 from ..gated.program import Program
 from ..gated.sums import group_lasso_bound, simplex_bound
@@ -40,9 +41,17 @@ class MKLProgram:
             bound = group_lasso_bound(point, np.full(len(self.data.patterns), self.beta), 0.0)
         else:
             bound = simplex_bound(point, self.beta)
-        return self._solution(coef, bound.objective, bound.gap, self.program.dual(point, bound.scale))
+        extra = self.program.unpenalised_coef(point)
+        return self._solution(coef, bound.objective, bound.gap, self.program.dual(point, bound.scale), extra)
 
-    def _solution(self, coef: npt.NDArray[np.floating[Any]], objective: float, gap: float, dual: Any) -> MKLSolution:
+    def _solution(
+        self,
+        coef: npt.NDArray[np.floating[Any]],
+        objective: float,
+        gap: float,
+        dual: Any,
+        extra: npt.NDArray[np.floating[Any]] | None,
+    ) -> MKLSolution:
         eta = block_norms(coef)
         if self.form == "simplex":
             total = eta.sum()
@@ -62,6 +71,8 @@ class MKLProgram:
             history=self.history,
             X=self.X,
             patterns=self.data.patterns,
+            unpenalised_coef=extra,
+            unpenalised_map=self.program.unpenalised_map,
         )
 
     def finish(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
@@ -81,7 +92,8 @@ class MKLProgram:
         (group,), _ = self.program.path(np.array([beta]), start, stopping)
         if self.form == "simplex":
             return self.at(group.coef), stop.stopped
-        return self._solution(group.coef, group.objective, group.gap, group.dual), stop.stopped
+        solution = self._solution(group.coef, group.objective, group.gap, group.dual, group.unpenalised_coef)
+        return solution, stop.stopped
 
     def _simplex_solution(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
         """Find the penalty b with b = beta S(b), S the sum of norms at the solution of the group lasso.
@@ -125,7 +137,7 @@ class MKLProgram:
         if not self.history:
             return None
         # At any multiple of the dual point: only the sizes beside each other count.
-        sizes = np.linalg.norm(self.program.iterate(start.coef).correlations, axis=0)
+        sizes = row_lengths(self.program.iterate(start.coef).correlations.T)
         coef = start.coef.copy()
         coef[sizes < 0.95 * sizes.max()] = 0
         return coef

@@ -12,6 +12,7 @@ from ..base.arrays import FloatArray, as_design, as_threads
 from ..base.columns import columns_of
 from ..base.native import core
 from ..base.scaling import row_lengths
+from ..gated.solution import unpenalised_values, with_unpenalised
 from ..networks.network import Network, network_from_blocks
 from ..patterns.patterns import ActivationPatterns
 from ..rows.predict import predict_rows
@@ -73,6 +74,10 @@ class MKLSolution:
         The training samples, which :meth:`kernel` needs.
     patterns : ActivationPatterns
         The patterns that were given.
+    unpenalised_coef : ndarray of shape (q,) or (q, n_outputs), or None
+        Coefficients of the unpenalised columns.
+    unpenalised_map : ndarray of shape (n_features + 1, q), or None
+        Those columns in terms of samples and ones, as in :class:`GatedSolution`.
     """
 
     eta: FloatArray
@@ -87,6 +92,8 @@ class MKLSolution:
     history: MKLHistory
     X: Any
     patterns: ActivationPatterns
+    unpenalised_coef: npt.NDArray[np.floating[Any]] | None = None
+    unpenalised_map: FloatArray | None = None
 
     @property
     def dual_objective(self) -> float:
@@ -121,7 +128,14 @@ class MKLSolution:
             return self.beta
         return self.beta / total if total > 0 else float("inf")
 
-    def predict(self, Z: npt.ArrayLike, *, at: str = "representative", n_threads: int | None = None) -> Any:
+    def predict(
+        self,
+        Z: npt.ArrayLike,
+        *,
+        at: str = "representative",
+        unpenalised: npt.ArrayLike | str | None = None,
+        n_threads: int | None = None,
+    ) -> Any:
         """Evaluate sum_i m_i(z) z' w_i.
 
         Parameters
@@ -131,6 +145,9 @@ class MKLSolution:
         at : {"representative", "cell-average", "refined"}
             What stands for the mask m_i of pattern i at z, see :func:`masking_kernel`. "representative" is the gated
             network itself.
+        unpenalised : array_like of shape (m, q) or "intercept", optional
+            Their unpenalised columns, if the solution has some. Not for rows in chunks or dask collections, for which
+            they are computed as by the network that :meth:`to_network` returns.
         n_threads : int, optional
             Threads; by default what OpenMP would take.
 
@@ -142,7 +159,8 @@ class MKLSolution:
         if is_rows(Z) and at == "representative":
             return predict_rows(Z, self.to_network())
         design = as_design(Z, "Z", self.patterns.n_features)
-        return masked_values(self.patterns, self.coef, self.X, design, at, n_threads)
+        values = masked_values(self.patterns, self.coef, self.X, design, at, n_threads)
+        return values + unpenalised_values(self.unpenalised_coef, unpenalised, len(design)).astype(values.dtype)
 
     def kernel(
         self,
@@ -169,6 +187,8 @@ class MKLSolution:
     def to_network(self, *, at: str = "representative") -> Network:
         """Return the gated network with the same values as ``predict`` at every point.
 
+        Unpenalised columns become its output bias or its skip, as by :meth:`GatedSolution.to_network`.
+
         Parameters
         ----------
         at : {"representative", "cell-average"}
@@ -186,7 +206,8 @@ class MKLSolution:
         nowhere = np.empty((0, self.patterns.n_features))
         gates, pattern, shares = evaluation_gates(self.patterns, nonzero, at, nowhere, nowhere)
         blocks = np.asarray(self.coef[pattern], dtype=np.float64)
-        return network_from_blocks(gates, blocks * shares.reshape(-1, *[1] * (blocks.ndim - 1)))
+        network = network_from_blocks(gates, blocks * shares.reshape(-1, *[1] * (blocks.ndim - 1)))
+        return with_unpenalised(network, self.unpenalised_map, self.unpenalised_coef)
 
     def __repr__(self) -> str:
         return (

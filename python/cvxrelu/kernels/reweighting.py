@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from ..base.arrays import FloatArray
 from ..base.callbacks import Callback, shifted_callback
-from ..base.columns import blocks_of
 from ..base.native import core
-from ..base.scaling import as_dtype, require_held, rescaled
-from ..gated.problem import GatedData
+from ..base.scaling import as_dtype, require_held
+from ..gated.program import ExactProgram
 from .closed_form import require_memory
 from .mkl_solution import MKLHistory
 
@@ -32,32 +31,28 @@ class Reweighting:
 
 
 def reweight(
-    data: GatedData, beta: float, form: str, how: Reweighting, tol: float, callback: Callback | None
+    program: ExactProgram, beta: float, form: str, how: Reweighting, tol: float, callback: Callback | None
 ) -> tuple[npt.NDArray[np.floating[Any]], MKLHistory, bool]:
     """Return the coefficients of the best weights, what the iterations did, and whether the callback asked to stop."""
-    assert isinstance(data.X, np.ndarray)
-    require_memory(data.X.shape[0], data.X.shape[0], 2)
-    design, targets = data.X, data.y.reshape(data.y.shape[0], -1)
-    if data.sample_weight is not None:  # weights are scaled rows; the masks stay those of X
-        root = np.sqrt(data.sample_weight)[:, None]
-        design, targets = root * design, root * targets
-    # Powers of two are taken out: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
-    design, a = rescaled(design)
-    targets, b = rescaled(np.asfortranarray(targets))
+    n = program.design.shape[0]
+    require_memory(n, n, 2)
+    # In the units of the program: with X = a X', y = b y' the kernels are a^2 K', and w = (b / a) w'.
+    a, b = program.X_scale, program.y_scale
     require_held(1.0, b * b, "y and weights", "the objective at zero")
     require_held(1.0, a * (a if form == "simplex" else b), "X, y and weights", "the penalty of such data")
     simplex = form == "simplex"
     out = core.reweight_kernels(
-        design,
-        data.patterns.words,
-        targets,
+        program.design,
+        program.patterns.words,
+        program.targets,
+        program.span.basis,
         beta / (a * a) if simplex else beta / (a * b),
         how.eta / how.eta.sum() if simplex else how.eta * (a / b if how.in_units else 1.0),
         tol=tol,
         max_iter=how.max_iter,
         simplex=simplex,
         relaxation=how.relaxation,
-        n_threads=data.threads,
+        n_threads=program.threads,
         callback=shifted_callback(callback, 0, b * b),
     )
     if not out["positive_definite"]:
@@ -65,6 +60,5 @@ def reweight(
             f"beta = {beta:.3g} is too small: K(eta) + beta I is not positive definite in floating point; "
             "raise beta, or give max_iter=0 to leave the kernels out"
         )
-    blocks = (b / a) * blocks_of(out["coef"], targets.shape[1])
-    coef: FloatArray = np.ascontiguousarray(blocks[..., 0] if data.y.ndim == 1 else blocks)
-    return as_dtype(coef, data.dtype), MKLHistory(*(b * b * out["history"])), bool(out["stopped"])
+    coef = np.ascontiguousarray(program.user_coef(out["coef"]))
+    return as_dtype(coef, program.dtype), MKLHistory(*(b * b * out["history"])), bool(out["stopped"])

@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.archives import read_archive, write_archive
-from ..base.arrays import FloatArray, as_design, as_real, as_scalar, as_targets, as_threads, result_dtype
+from ..base.arrays import FloatArray, append_ones, as_design, as_real, as_scalar, as_targets, as_threads, result_dtype
+from ..base.bits import unpack_patterns
 from ..base.native import core
-from ..base.scaling import row_lengths
 from ..rows.predict import predict_rows
 from ..rows.rows import is_rows
+from .blocks import layers_of_blocks
+from .explanation import Explanation, explain
 from .export import Layers, layers, to_onnx, to_sklearn, to_torch
+from .pruning import joined_everywhere, pruned_on
 
 _FORMAT = "cvxrelu.network"
 
@@ -127,6 +130,88 @@ class Network:
         if self.output_bias is not None:
             output += self.output_bias
         return output.astype(dtype, copy=False)
+
+    def _active(self, Z: FloatArray, threads: int) -> npt.NDArray[np.bool_]:
+        """Return which neurons are active at samples, with their ones, (n_samples, n_neurons); decided exactly."""
+        if not self.n_neurons:
+            return np.zeros((Z.shape[0], 0), dtype=bool)
+        words, _ = core.pack_patterns(Z, self.W1 if self.gates is None else self.gates, threads)
+        return unpack_patterns(words, Z.shape[0])
+
+    def explain(self, x: npt.ArrayLike, *, n_threads: int | None = None) -> Explanation:
+        """Return the linear map that the network is around a point, exactly.
+
+        Parameters
+        ----------
+        x : array_like of shape (n_features,) or (m, n_features)
+            A point, or several.
+        n_threads : int, optional
+            Threads; by default what OpenMP would take.
+
+        Returns
+        -------
+        Explanation
+            Active neurons, slopes and contributions of the features, intercept, and how far the map holds.
+
+        Raises
+        ------
+        ValueError
+            For another number of features, or entries that are not finite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cvxrelu import Network
+        >>> network = Network(np.array([[1.0, 0.0], [0.0, -1.0]]), np.array([2.0, 3.0]), output_bias=0.5)
+        >>> found = network.explain([1.0, 4.0])
+        >>> found.contributions.tolist(), found.intercept.tolist(), network.predict([[1.0, 4.0]]).tolist()
+        ([2.0, 0.0], 0.5, [2.5])
+        """
+        given = as_real(x, "x")
+        X = as_design(np.atleast_2d(given), "x", self.n_features)
+        found = explain(self, X, self._active(append_ones(X) if self.bias else X, as_threads(n_threads)))
+        if given.ndim == 2:
+            return found
+        return Explanation(**{field.name: getattr(found, field.name)[0] for field in dataclasses.fields(found)})
+
+    def prune(self, X: npt.ArrayLike | None = None, *, n_threads: int | None = None) -> Network:
+        """Return a network with fewer neurons that predicts the same, with no more weight decay.
+
+        Neurons of a ReLU network whose weights are positive multiples of each other become one, as do the neurons
+        behind equal half-spaces of a gated network (with c outputs up to c); those without effect go. That changes no
+        prediction at any point beyond rounding, and is the least width unless weights come in opposite pairs.
+
+        With samples it changes no prediction on these, and others as it may. Neurons that are active on the same
+        samples become one, and then neurons go for whose outputs a combination of others makes up, while that does not
+        raise the weight decay: at most as many are left as there are samples times outputs, as many as an optimum needs
+        (Pilanci and Ergen, 2020).
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features), optional
+            Samples.
+        n_threads : int, optional
+            Threads; by default what OpenMP would take.
+
+        Returns
+        -------
+        Network
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cvxrelu import Network
+        >>> Network(np.array([[1.0, 2.0], [2.0, 4.0], [0.0, 1.0]]), np.array([1.0, 0.5, 0.0])).prune()
+        Network(1 ReLU neurons, 2 features)
+        """
+        columns = self.w2 if self.w2.ndim == 2 else self.w2[:, None]
+        layers = joined_everywhere((self.W1, columns, self.gates), self.bias)
+        if X is not None:
+            design = as_design(X, "X", self.n_features)
+            layers = pruned_on(layers, append_ones(design) if self.bias else design, as_threads(n_threads))
+        W1, w2, gates = layers
+        w2 = w2.reshape(W1.shape[0], *self.w2.shape[1:])
+        return dataclasses.replace(self, W1=W1, w2=w2, gates=gates)
 
     def _layers(self) -> Layers:
         return layers(self)
@@ -294,21 +379,8 @@ def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bo
         A gated network, with at most one neuron for each block and one output, and otherwise at most
         min(n_features, n_outputs) for each block.
     """
-    blocks, gates = as_real(blocks, "blocks"), as_real(gates, "gates")
-    if blocks.ndim not in (2, 3) or gates.shape != blocks.shape[:2]:
-        raise ValueError(f"blocks of shape {blocks.shape} do not fit gates of shape {gates.shape}")
-    active = np.flatnonzero(blocks.any(axis=tuple(range(1, blocks.ndim))))
-    blocks, gates = blocks[active], gates[active]
-    if blocks.shape[2:] in ((), (1,)):
-        root = np.sqrt(row_lengths(blocks.reshape(gates.shape)))
-        return Network(
-            blocks.reshape(gates.shape) / root[:, None], root.reshape(root.size, *blocks.shape[2:]), gates, bias
-        )
-    left, s, right = np.linalg.svd(blocks, full_matrices=False)
-    negligible = np.finfo(np.float64).eps * max(blocks.shape[1:])
-    block, triple = np.nonzero(s > negligible * s.max(axis=1, initial=0.0, keepdims=True))
-    root = np.sqrt(s[block, triple])[:, None]
-    return Network(root * left[block, :, triple], root * right[block, triple], gates[block], bias)
+    W1, w2, gates = layers_of_blocks(as_real(gates, "gates"), as_real(blocks, "blocks"))
+    return Network(W1, w2, gates, bias)
 
 
 def gated_blocks(network: Network) -> FloatArray:

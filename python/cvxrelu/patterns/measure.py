@@ -77,8 +77,12 @@ def measure_cells(
     if method == "sample" or rank > 3:
         return _sampled(X, patterns, draws, as_generator(random_state), threads)
     if rank < 2:
-        probabilities = np.full(len(patterns), 0.5**rank)
-        errors = np.zeros(len(patterns))
+        # Two half-lines, or all of the space; what is not one of them has no part of the line, and all its measure in
+        # the error.
+        words = pack_mask(coordinates[:, 0] >= 0 if rank else np.ones(len(X), dtype=bool))
+        flip = pack_mask(X.any(axis=1))
+        one = [(patterns.words == side).all(axis=1) for side in (words, words ^ flip)]
+        probabilities, errors = 0.5**rank * (one[0] | one[1]), np.zeros(len(patterns))
     else:
         probabilities, errors = core.cone_measure(coordinates, patterns.words, threads)
     return ConeMeasure(probabilities, errors + moved, "exact", 0)

@@ -13,7 +13,7 @@ from ..base.arrays import FloatArray, as_design
 from ..base.native import core
 from ..patterns.checks import as_patterns
 from ..patterns.patterns import ActivationPatterns
-from ._display import Display
+from ._display import Display, turned_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -191,12 +191,6 @@ class ArrangementDisplay(Display):
         ax.set_title(f"{len(normals)} hyperplanes, {len(self.patterns)} cells", fontsize="medium")
         return self
 
-    def _frame(self) -> FloatArray:
-        """Right, up and towards the viewer."""
-        elevation, azimuth = np.deg2rad(self.view)
-        ce, se, ca, sa = np.cos(elevation), np.sin(elevation), np.cos(azimuth), np.sin(azimuth)
-        return np.array([[-sa, ca, 0], [-se * ca, -se * sa, ce], [ce * ca, ce * sa, se]])
-
     def _vectors(self, a: FloatArray, b: FloatArray) -> FloatArray:
         """Return the vectors u that are drawn at (a, b)."""
         if self.projection == "cones":
@@ -204,7 +198,7 @@ class ArrangementDisplay(Display):
         if self.projection == "plane":
             return np.column_stack([a, b, np.ones_like(a)])
         depth = np.sqrt(np.maximum(1 - a**2 - b**2, 0))
-        return np.ascontiguousarray(np.column_stack([a, b, depth]) @ self._frame())
+        return np.ascontiguousarray(np.column_stack([a, b, depth]) @ turned_frame(self.view))
 
     def _trace(self, normal: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the curve normal . u = 0."""
@@ -220,11 +214,11 @@ class ArrangementDisplay(Display):
             return x, y
         first = np.cross(normal, np.eye(3)[np.argmin(np.abs(normal))])
         first /= np.linalg.norm(first)
-        toward = self._frame()[2]
+        toward = turned_frame(self.view)[2]
         second = np.cross(normal, first)
         start = np.arctan2(toward @ second, toward @ first)  # the nearest point; half a turn around it is seen
         turn = start + np.linspace(-np.pi / 2, np.pi / 2, 181)
-        x, y = self._frame()[:2] @ (np.outer(first, np.cos(turn)) + np.outer(second, np.sin(turn)))
+        x, y = turned_frame(self.view)[:2] @ (np.outer(first, np.cos(turn)) + np.outer(second, np.sin(turn)))
         return x, y
 
     def _cells_at(self, vectors: FloatArray) -> npt.NDArray[np.intp]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..base.arrays import FloatArray
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
@@ -34,6 +38,13 @@ def new_axes(count: int, **settings: Any) -> list[Axes]:
         raise ImportError("plots need matplotlib: pip install 'cvxrelu[plot]'") from error
     _, axes = pyplot.subplots(1, count, squeeze=False, **settings)
     return list(axes[0])
+
+
+def turned_frame(view: tuple[float, float]) -> FloatArray:
+    """Return right, up and towards the viewer, who looks from an elevation and an azimuth, in degrees."""
+    elevation, azimuth = np.deg2rad(view)
+    ce, se, ca, sa = np.cos(elevation), np.sin(elevation), np.cos(azimuth), np.sin(azimuth)
+    return np.array([[-sa, ca, 0], [-se * ca, -se * sa, ce], [ce * ca, ce * sa, se]])
 
 
 def tangent_name(solution: MKLSolution) -> str:

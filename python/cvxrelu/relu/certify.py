@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import as_count, as_design, as_scalar, as_targets, as_threads
+from ..base.arrays import append_ones, as_count, as_design, as_scalar, as_targets, as_threads
 from ..base.scaling import binary_order, shifted
+from ..gated.losses import as_loss
 from ..networks.network import Network
 from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
 from ..rows.open import as_rows
 from ..rows.rows import is_rows
 from .certify_rows import certify_by_sums, gathered, has_one_output, may_be_gathered
-from .layers import as_columns, as_relu_layers, outputs_of
+from .layers import as_columns, as_relu_layers, as_relu_network, has_linear_part, outputs_of, with_linear_part
 from .pricer import Pricer, as_pricing
 from .problem import pose_relu
 from .program import evaluate
@@ -57,8 +58,9 @@ def certify(
     over directions for up to twelve features and over samples beyond; if that ends early, the bound is weaker, not
     wrong, and `outlook` says what more would cost. With several outputs ``||a_j||^2`` is the decay of a neuron's
     second layer, and the
-    constraint is ``||t' (X u)_+|| <= beta``; its maximum is bounded output by output in the principal axes of t, which
-    is not exact in general: the gap of the best network need not then be zero.
+    constraint is ``||t' (X u)_+|| <= beta``. For up to eight features its maximum is found by a subdivision of the
+    directions into simplices; beyond, or where that ends early, it is bounded output by output in the principal axes of
+    t, which is not exact in general: the gap of the best network need not then be zero.
 
     Parameters
     ----------
@@ -66,9 +68,11 @@ def certify(
         Samples; without the ones column where `network` is a :class:`Network` with a bias.
     y : array_like of shape (n_samples,) or (n_samples, n_outputs)
         Targets.
-    network : Network, (W1, w2), or torch.nn.Sequential(Linear, ReLU, Linear)
-        A ReLU network, W1 of shape (n_neurons, n_features), w2 of shape (n_neurons,) or (n_neurons, n_outputs). Torch
-        layers must not have biases: for a bias append a column of ones to `X`.
+    network : Network, (W1, w2), torch.nn.Sequential(Linear, ReLU, Linear), MLPRegressor or MLPClassifier
+        A ReLU network, W1 of shape (n_neurons, n_features), w2 of shape (n_neurons,) or (n_neurons, n_outputs). Biases
+        of a hidden layer are weights of a column of ones, and in the penalty as other weights are. Output bias and skip
+        are outside: the bound is then over all networks that have them, too. Of a classifier the outputs are what
+        comes before its sigmoid or softmax: pass ``loss="logistic"`` or ``"softmax"``.
     beta : float
         Penalty, at least 0. With 0 nothing but 0 is known to be a lower bound, and that is what is returned.
     sample_weight : array_like of shape (n_samples,), optional
@@ -76,7 +80,7 @@ def certify(
     unpenalised : array_like of shape (n_samples, q) or "intercept", optional
         Columns Z that are added to the outputs of all networks as ``Z c``, without a penalty on c.
     unpenalised_coef : array_like of shape (q,), optional
-        Those of the network; by default the best ones for it.
+        Those of the network; by default the best ones for it. Of output bias and skip they are its own.
     loss : {"squared", "logistic", "softmax", "huber", "poisson"}
         As in :func:`solve_relu`; "softmax" for one-hot rows y of (n_samples, n_classes).
     delta : float, default 1.0
@@ -128,20 +132,24 @@ def certify(
     >>> cvxrelu.certify(X, y, (np.eye(2), np.ones(2)), beta=0.1).scope
     'all patterns'
     """
+    network = as_relu_network(network)
     if is_rows(X):
         rows = as_rows(X, n_threads)
         # Bounds that are sums over rows first; where they leave a gap and the rows fit, these are priced like others.
-        by_sums = dual is None and sample_weight is None and pricing == "auto" and has_one_output(y)
+        penalised = unpenalised is None and not has_linear_part(network)
+        plain = dual is None and sample_weight is None and penalised and as_loss(loss, delta).quadratic
+        by_sums = plain and pricing == "auto" and has_one_output(y)
         summed = certify_by_sums(rows, y, network, beta, patterns, tol) if by_sums else None
         if summed is not None and (summed.relative_gap <= tol or not may_be_gathered(rows)):
             return summed
         X, y, dual, sample_weight, patterns = gathered(rows, y, dual, sample_weight, patterns, by_sums)
     design = as_design(X)
-    W1, W2, bias = as_relu_layers(network, design.shape[1], several=True)
+    W1, W2, bias = as_relu_layers(network, design.shape[1], several=True, linear=True)
+    if W1.shape[1] != design.shape[1] + bias:
+        raise ValueError(f"the network takes {W1.shape[1] - bias} features, but X has {design.shape[1]}")
+    unpenalised, unpenalised_coef = with_linear_part(network, design, unpenalised, unpenalised_coef)
     if bias:
-        design = np.ascontiguousarray(np.hstack([design, np.ones((design.shape[0], 1))]))
-    if W1.shape[1] != design.shape[1]:
-        raise ValueError(f"the network takes {W1.shape[1] - bias} features, but X has {design.shape[1] - bias}")
+        design = append_ones(design)
     shape = np.shape(y)
     targets = as_columns(as_targets(y, design.shape[0]))
     if targets.shape[1] != W2.shape[1]:

@@ -40,8 +40,8 @@ def gathered(
         if summed:
             raise ValueError("the network's values on these rows are so large that float64 does not hold their sums")
         raise ValueError(
-            "several outputs, dual, sample_weight and pricing are not for so many rows in chunks: what bounds the "
-            "networks there is the residual of this one, by sums over the rows"
+            "several outputs, other losses, dual, sample_weight, unpenalised columns and pricing are not for so many "
+            "rows in chunks: what bounds the networks there is the residual of this one, by sums over the rows"
         )
     X = np.concatenate(rows.chunks.collect(_rows_of))
     y, dual, sample_weight = (a.compute() if is_dask(a) else a for a in (y, dual, sample_weight))

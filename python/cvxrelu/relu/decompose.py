@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..base.arrays import FloatArray, as_design, as_threads
 from ..base.native import core
+from ..base.scaling import as_dtype, rescaled, row_lengths
 from ..gated.solution import GatedSolution
 from ..patterns.checks import checked_patterns
 from .solution import ReLUSolution
@@ -75,7 +76,9 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
             f"{design.shape}"
         )
     checked_patterns(patterns, design, as_threads(None), "the patterns of gated_solution")
-    blocks = gated_solution.blocks.astype(np.float64)
+    # Cones do not change with the units of X, and blocks are decomposed in any.
+    design, _ = rescaled(design)
+    blocks, unit = rescaled(gated_solution.blocks.astype(np.float64))
     if blocks.ndim != 2:
         raise ValueError(f"gated_solution must have one output, not {blocks.shape[2]}")
     if gated_solution.unpenalised_coef is not None:
@@ -105,15 +108,15 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
     owner = np.tile(active, 2)
     keep = values.any(axis=1)
     values, second, owner = values[keep], second[keep], owner[keep]
-    added = np.linalg.norm(values, axis=1).sum() - np.linalg.norm(blocks, axis=1).sum()
-    increase = gated_solution.beta * max(float(added), 0.0)
+    added = row_lengths(values).sum() - row_lengths(blocks).sum()
+    increase = gated_solution.beta * (unit * max(float(added), 0.0))
     at_zero = gated_solution.gap / gated_solution.relative_gap if gated_solution.relative_gap > 0 else None
     gap = gated_solution.gap + increase
     return ReLUSolution(
         beta=gated_solution.beta,
         active=owner,
         signs=second,
-        blocks=values.astype(gated_solution.blocks.dtype),
+        blocks=as_dtype(unit * values, gated_solution.blocks.dtype.type),
         objective=gated_solution.objective + increase,
         gap=gap,
         relative_gap=gap / at_zero if at_zero else gap / max(gated_solution.objective, np.finfo(float).tiny),

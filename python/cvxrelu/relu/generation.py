@@ -22,6 +22,8 @@ from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
 from ..patterns.sampling import sample_patterns
 from .checkpoint import GenerationCheckpoint
+from .joint import JointTraining
+from .layers import has_several_outputs
 from .pricer import DIRECTIONS_FOR_A_NODE, DualNorm, Pricer, as_pricing
 from .program import ReLUProgram
 from .solution import ReLUSolution
@@ -60,12 +62,16 @@ def train_relu(
     searched, by enumeration where there are few enough and by a tree elsewhere, as in :func:`certify`, which ends in
     violated patterns that they missed or in a certificate.
 
+    With several outputs the neurons are trained together, directions of new ones are those with
+    ``||R' (X u)_+|| > beta``, and for up to eight features the search subdivides them into simplices, which is exact;
+    beyond, the bound is that of :func:`certify` and may leave a gap.
+
     Parameters
     ----------
     X : array_like of shape (n_samples, n_features)
         Data matrix. For a bias append a column of ones.
-    y : array_like of shape (n_samples,)
-        Targets.
+    y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets. Neurons serve all outputs, as in :func:`solve_relu`.
     beta : float
         Penalty, positive.
     sample_weight : array_like of shape (n_samples,), optional
@@ -116,7 +122,7 @@ def train_relu(
     Returns
     -------
     ReLUSolution
-        A network of at most n_samples neurons, with `scope` "all patterns" unless it was stopped early or asked for
+        A network of at most n_samples neurons for one output, with `scope` "all patterns" unless it was stopped early or asked for
         less.
 
     Raises
@@ -155,6 +161,30 @@ def train_relu(
         raise ValueError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
     callback = as_callback(callback)
     X, y, sample_weight, unpenalised = out_of_reach(callback, X, y, sample_weight, unpenalised)
+    if has_several_outputs(y):
+        if checkpoint is not None:
+            raise ValueError("checkpoint is for one output: networks with several are trained in one go")
+        training = JointTraining(
+            X,
+            y,
+            beta,
+            sample_weight=sample_weight,
+            unpenalised=unpenalised,
+            loss=loss,
+            delta=delta,
+            n_threads=n_threads,
+            max_nodes=as_count(max_nodes, "max_nodes"),
+            pricing=as_pricing(pricing),
+            max_seconds=np.inf if max_seconds is None else as_scalar(max_seconds, "max_seconds"),
+        )
+        starts = as_generator(random_state).standard_normal((as_count(n_starts, "n_starts"), training.n_features))
+        if patterns is not None:
+            starts = np.vstack([starts, checked_patterns(patterns, training.design, training.threads).gates])
+        if warm_start is not None:
+            training.start(warm_start)
+        tol, everywhere = as_scalar(tol, "tol", strict=True), certificate == "all patterns"
+        training.run(tol, as_count(max_rounds, "max_rounds"), starts, callback, everywhere=everywhere)
+        return training.solution(tol)
     generation = _Generation(
         ReLUProgram(
             X,
@@ -190,7 +220,7 @@ def train_relu(
         outlook = f" ({generation.norm.outlook})" if generation.norm is not None and generation.norm.outlook else ""
         warnings.warn(
             f"the duality gap over {solution.scope} is {solution.relative_gap:.1e} relative to the objective at zero, "
-            f"above tol={generation.tol:.1e}: raise max_nodes, max_rounds or max_seconds, or tol{outlook}",
+            f"above tol={generation.tol:.1e}: {_advice(solution.scope, solution.patterns.n_features)}{outlook}",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -202,6 +232,16 @@ def train_relu(
             stacklevel=2,
         )
     return solution
+
+
+def _advice(scope: str, n_features: int) -> str:
+    if scope == "all patterns" and n_features > core.MOST_DIRECTION_FEATURES:
+        return (
+            f"with {n_features} features a bound over all networks is mostly out of reach; gated networks "
+            "(GatedReLURegressor, GatedReLUClassifier, solve_gated) are certified with any number, and "
+            'certificate="given patterns" asks for a bound over the patterns found'
+        )
+    return "raise max_nodes, max_rounds or max_seconds, or tol"
 
 
 _FIRST_ACCURACY = 1e-3  # relative gaps over the list, from the first rounds on

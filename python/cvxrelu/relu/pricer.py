@@ -17,6 +17,7 @@ from ..base.bounds import masked_norm_bound, sums_of_rows
 from ..base.native import core
 from ..base.scaling import binary_order, shifted
 from ..patterns.patterns import ActivationPatterns
+from .output_tree import MOST_FEATURES, OutputTree
 
 _CELLS_IN_A_CHUNK = 1 << 14
 
@@ -36,6 +37,9 @@ _MOST_VIOLATED = 50  # patterns that one search returns
 _COLUMN_ACCURACY = 1e-3  # of the bound for one of several outputs
 
 _WALKS_FOR_A_LEVEL = 40  # that tell about how large that maximum is
+
+_MOST_TURNS = 30  # of the outputs' direction in a climb
+_TURNED = 1e-7  # of the value, below which a turn was the last
 
 _ACCURACY = 1e-9  # of bounds that nothing is said about
 
@@ -88,15 +92,84 @@ class Pricer:
     ) -> DualNorm:
         """Bound max_u ||T' (X u)_+|| for T with a column for each output, over all u or over given patterns.
 
-        In orthogonal coordinates of the outputs the square is at most the sum of the maxima of the squares; with the
-        right singular vectors of T all but one of them may vanish, and then it is equal. In general it is above:
-        within one cone the maximum is that of a convex quadratic, which is as hard as testing copositivity.
+        Within one cone the maximum is that of a convex quadratic, which is as hard as testing copositivity. For a few
+        features the cones are subdivided until the bound is exact. Where that ends early, or is not for so many
+        features, there is another bound: in orthogonal coordinates of the outputs the square is at most the sum of the
+        maxima of the squares; with the right singular vectors of T all but one of them may vanish, and then it is
+        equal.
         """
         if theta.shape[1] == 1:
             column = np.ascontiguousarray(theta[:, 0])
             if patterns is not None:
                 return self.over_list(column, level, patterns)
             return self.over_all(column, level, accuracy=accuracy)
+        tree = None
+        if self.outputs_are_subdivided():
+            _, tree = self._over_simplices(theta, level, patterns, _Aim(accuracy, False))
+            if tree.exact:
+                return tree
+        axes = self._over_axes(theta, patterns)
+        return axes if tree is None else dataclasses.replace(tree, bound=min(tree.bound, axes.bound))
+
+    def outputs_are_subdivided(self) -> bool:
+        """Say whether the directions of several outputs are searched, and not only bounded output by output."""
+        return self.method in ("auto", "subdivision") and self.design.shape[1] <= MOST_FEATURES
+
+    def directions_above(
+        self, theta: FloatArray, level: float, patterns: ActivationPatterns | None
+    ) -> tuple[FloatArray, DualNorm]:
+        """Look for unit vectors with ||T' (X u)_+|| above the level, and bound it where there are none."""
+        return self._over_simplices(theta, level, patterns, _Aim(_ACCURACY, True))
+
+    def climbed(self, theta: FloatArray, starts: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return unit vectors where ||T' (X u)_+|| is large, near the starts, and how large it is there.
+
+        With the outputs' direction T' (X u)_+ held, a walk from cell to cell maximises their component along it; then
+        that direction follows.
+        """
+        scaled, _, order = self._outputs_of_order_one(theta, 0.0)
+        ends = np.zeros((len(starts), starts.shape[1]))
+        values = np.zeros(len(starts))
+        for k, start in enumerate(starts):
+            point = start
+            for _ in range(_MOST_TURNS):
+                outputs = np.maximum(self.design @ point, 0) @ scaled
+                size = float(np.linalg.norm(outputs))
+                if self._seconds_left() <= 0 or size == 0:
+                    break
+                column = np.ascontiguousarray(scaled @ (outputs / size))
+                _, points, norms, _ = core.walk_cells(self.design, column, point[None, :], 0.0, [1])
+                if not len(points):
+                    break
+                point = points[:1].reshape(-1)
+                ends[k], values[k], before = point, norms[0], values[k]
+                if norms[0] <= before * (1 + _TURNED):
+                    break
+        return ends, shifted(values, order)
+
+    def _outputs_of_order_one(self, theta: FloatArray, level: float) -> tuple[FloatArray, float, int]:
+        _, level, order = self._of_order_one(np.linalg.norm(theta, axis=1), level)
+        return shifted(theta, self.order - order), level, order
+
+    def _over_simplices(
+        self, theta: FloatArray, level: float, patterns: ActivationPatterns | None, aim: _Aim
+    ) -> tuple[FloatArray, DualNorm]:
+        """Return unit vectors above the level, and the bound."""
+        nothing = patterns is not None and not len(patterns)
+        if nothing or not theta.any() or not self.design.any():
+            return np.zeros((0, self.design.shape[1])), DualNorm(0.0, True, "closed form")
+        theta, level, order = self._outputs_of_order_one(theta, level)
+        found = OutputTree(self.design, theta, patterns).search(
+            level, aim.accuracy, self.max_nodes, self.deadline, until_found=aim.until_violated
+        )
+        excess = found.bound / max(level, found.value) - 1
+        outlook = "" if found.complete else f"{found.n_nodes} nodes brought the bound to {excess:.1e} above the level"
+        way = "subdivision" if patterns is None else "given patterns"
+        bound = _from_order_one(found.bound, order)
+        return found.points, DualNorm(bound, found.complete, way, found.n_nodes, outlook=outlook)
+
+    def _over_axes(self, theta: FloatArray, patterns: ActivationPatterns | None) -> DualNorm:
+        """Bound it by the maxima for the columns of T in its principal axes."""
         _, lengths, right = np.linalg.svd(theta, full_matrices=False)
         parts = []
         for vector in right[lengths > 0]:

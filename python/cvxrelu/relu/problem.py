@@ -35,6 +35,7 @@ class SquaredProblem(ScaledProblem):
     """
 
     loss: Loss = Squared()
+    _amounts: FloatArray | None = None  # of the basis of the unpenalised columns, that were taken out of the targets
 
     def __init__(
         self,
@@ -74,7 +75,6 @@ class SquaredProblem(ScaledProblem):
         self.basis: FloatArray = np.zeros((n, 0), order="F")
         self.triangle: FloatArray = np.zeros((0, 0))
         self.unpenalised: FloatArray | None = None
-        self._amounts: FloatArray | None = None  # of the basis, that were taken out of the targets
         if unpenalised is None:
             return
         self.unpenalised = as_unpenalised(unpenalised, n)
@@ -134,6 +134,10 @@ class SquaredProblem(ScaledProblem):
         """Return the loss."""
         residual = self.y - outputs
         return 0.5 * float(np.vdot(residual, residual))
+
+    def curved(self, outputs: FloatArray, directions: FloatArray) -> FloatArray:
+        """Return the Hessian of the loss at its best offset times directions (..., n_samples, n_outputs)."""
+        return np.asarray(directions - self.basis @ (self.basis.T @ directions))
 
     def divergence(self, outputs: FloatArray, theta: FloatArray) -> float:
         """Return loss(f) + loss*(-t) + <f, t>, which is the loss's part of a duality gap."""
@@ -198,6 +202,7 @@ class LossProblem(SquaredProblem):
             raise ValueError(f"beta = {beta:.3g} is too {kind} beside X and y: their ratio is not within float64")
         self._take(unpenalised)
         self._begin()
+        self._require_objective()
 
     @property
     def _core_loss(self) -> tuple[FloatArray, FloatArray, str, float]:
@@ -213,15 +218,8 @@ class LossProblem(SquaredProblem):
         return shifted((self.root * dual.T).T, -self.dual_order), self.dual_order
 
     def best_coefficients(self, outputs: FloatArray) -> FloatArray:
-        gamma: FloatArray = core.fit_unpenalised(
-            np.ascontiguousarray(self.y).reshape(-1),
-            self.weights,
-            self.loss.core_name,
-            self.loss.delta,
-            self.basis,
-            np.ascontiguousarray(outputs).reshape(-1),
-        )
-        return gamma.reshape(-1, *self.y.shape[1:])
+        gamma = core.fit_unpenalised(*self._core_loss, self.basis, _columns(outputs))
+        return np.asarray(gamma).reshape(-1, *self.y.shape[1:])
 
     def residual(self, outputs: FloatArray) -> FloatArray:
         residual, _ = core.loss_residual(*self._core_loss, _columns(outputs))
@@ -229,6 +227,12 @@ class LossProblem(SquaredProblem):
 
     def value(self, outputs: FloatArray) -> float:
         return float(core.loss_residual(*self._core_loss, _columns(outputs))[1])
+
+    def curved(self, outputs: FloatArray, directions: FloatArray) -> FloatArray:
+        at = _columns(outputs)
+        each = directions.reshape(-1, *at.shape)
+        products = [core.loss_hessian_product(*self._core_loss, at, np.asfortranarray(one)) for one in each]
+        return np.reshape(products, directions.shape)
 
     def divergence(self, outputs: FloatArray, theta: FloatArray) -> float:
         return float(core.loss_divergence(*self._core_loss, _columns(outputs), _columns(theta)))

@@ -22,6 +22,7 @@ from ..base.callbacks import Callback
 from ..base.native import core
 from ..base.scaling import row_lengths, shifted
 from ..networks.network import Network
+from ..networks.pruning import prune_lengths
 from ..patterns.patterns import ActivationPatterns
 from .layers import as_columns, as_relu_layers, as_target
 from .problem import SquaredProblem, pose_relu
@@ -200,7 +201,7 @@ class ReLUProgram:
         blocks, signs, active = self.blocks()
         theta: FloatArray = self.point["dual"] if dual is None else dual
         excess = (self.point["own_excess"], self.point["other_excess"]) if self.ridge > 0 else (0.0, 0.0)
-        values = self._as_returned(blocks)
+        values = returned_blocks(self.problem, blocks, self.dtype)
         rounded = self.problem.scaled_blocks(values.astype(np.float64))
         gamma = self.point["unpenalised"]
         lengths = row_lengths(rounded)
@@ -232,17 +233,20 @@ class ReLUProgram:
             unpenalised_coef=self.problem.coefficients(gamma),
         )
 
-    def _as_returned(self, blocks: FloatArray) -> npt.NDArray[np.floating[Any]]:
-        """Return blocks in the user's units, in the type of the data; raise where that does not hold them."""
-        values = self.problem.blocks(blocks)
-        largest = float(np.abs(values).max(initial=0.0))
-        limits = np.finfo(self.dtype)
-        if blocks.any() and not float(limits.tiny) <= largest <= float(limits.max):
-            raise ValueError(
-                f"the weights of the network are not within the range of {np.dtype(self.dtype).name}: "
-                "y and X are too far apart, scale one of them"
-            )
-        return np.ascontiguousarray(values.astype(self.dtype))
+
+def returned_blocks(
+    problem: SquaredProblem, blocks: FloatArray, dtype: type[np.floating[Any]]
+) -> npt.NDArray[np.floating[Any]]:
+    """Return blocks in the user's units, in the type of the data; raise where that does not hold them."""
+    values = problem.blocks(blocks)
+    largest = float(np.abs(values).max(initial=0.0))
+    limits = np.finfo(dtype)
+    if blocks.any() and not float(limits.tiny) <= largest <= float(limits.max):
+        raise ValueError(
+            f"the weights of the network are not within the range of {np.dtype(dtype).name}: "
+            "y and X are too far apart, scale one of them"
+        )
+    return np.ascontiguousarray(values.astype(dtype))
 
 
 def evaluate(
@@ -278,7 +282,9 @@ def relu_blocks(X: FloatArray, network: Any, n_threads: int) -> tuple[FloatArray
     Neurons of one sign that share a pattern may be added up: the function on `X` stays and the penalty does not grow.
     """
     if isinstance(network, ReLUSolution):
-        blocks, signs = network.blocks.astype(np.float64), network.signs
+        if network.signs.ndim != 1:
+            raise ValueError(f"warm_start has {network.signs.shape[1]} outputs, but y has one")
+        blocks, signs = network.blocks.astype(np.float64), network.signs.astype(np.int64)
         if blocks.shape[1] != X.shape[1]:
             raise ValueError(f"warm_start has {blocks.shape[1]} features, but X has {X.shape[1]}")
         words = network.patterns.words[network.active]
@@ -293,42 +299,3 @@ def relu_blocks(X: FloatArray, network: Any, n_threads: int) -> tuple[FloatArray
     blocks, signs = blocks[keep], np.where(w2[keep] > 0, 1, -1).astype(np.int64)
     words, _ = core.pack_patterns(X, blocks, n_threads)
     return blocks, signs, words
-
-
-def prune_lengths(outputs: FloatArray, lengths: FloatArray) -> FloatArray:
-    """Return lengths with at most rank(outputs) non-zeros that give the same combination and no larger sum.
-
-    `outputs` has a column for each neuron, its output per unit length. A null combination moves the lengths until
-    one is zero, in the direction in which their sum falls fastest; at an optimum the sum cannot change.
-    """
-    lengths = lengths.copy()
-    if lengths.size < outputs.shape[0]:
-        outputs = np.asarray(np.linalg.qr(outputs, mode="r"), dtype=np.float64)  # has the same null combinations
-    _, values, right = np.linalg.svd(outputs, full_matrices=outputs.shape[0] < lengths.size)
-    null = right[int((values > 1e-12 * values.max(initial=0.0)).sum()) :].T.copy()
-    null = _vanishing_on(null, lengths <= 0)
-    while null.shape[1]:
-        falling = null @ null.sum(axis=0)
-        direction = -falling if np.abs(falling).max() > 1e-9 else null[:, 0]
-        if not (direction < 0).any():
-            direction = -direction
-        shrinking = np.flatnonzero(direction < 0)
-        ratios = lengths[shrinking] / -direction[shrinking]
-        lengths = np.maximum(lengths + ratios.min() * direction, 0)
-        lengths[shrinking[ratios.argmin()]] = 0
-        lengths[lengths <= 1e-15 * lengths.max()] = 0
-        null = _vanishing_on(null, (lengths == 0) & null.any(axis=1))
-    return lengths
-
-
-def _vanishing_on(basis: FloatArray, rows: npt.NDArray[np.bool_]) -> FloatArray:
-    """Return an orthonormal basis of the part of a column space, given by one, that is zero on some rows."""
-    for row in np.flatnonzero(rows):
-        size = float(np.linalg.norm(basis[row]))
-        if basis.shape[1] and size > 1e-12:
-            # The reflection that turns the row into a multiple of its first entry; that column leaves.
-            mirror = basis[row].copy()
-            mirror[0] += np.copysign(size, mirror[0])
-            basis = (basis - np.outer(basis @ mirror, 2 / (mirror @ mirror) * mirror))[:, 1:]
-        basis[row] = 0
-    return basis

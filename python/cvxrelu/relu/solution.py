@@ -9,8 +9,9 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, IntArray, as_design, as_unpenalised
+from ..base.arrays import FloatArray, IntArray, as_design
 from ..base.scaling import row_lengths
+from ..gated.solution import unpenalised_values
 from ..networks.network import Network
 from ..patterns.patterns import ActivationPatterns
 
@@ -25,8 +26,8 @@ class ReLUSolution:
         Penalty.
     active : ndarray of shape (n_neurons,), int64
         Index of the pattern of every neuron.
-    signs : ndarray of shape (n_neurons,), int64
-        Sign of its second layer, 1 or -1.
+    signs : ndarray of shape (n_neurons,), int64, or (n_neurons, n_outputs)
+        Sign of its second layer, 1 or -1; with several outputs the direction of its second layer, a unit vector.
     blocks : ndarray of shape (n_neurons, n_features)
         Its product of layers u: the network is ``f(x) = sum_k signs[k] (x . blocks[k])_+``.
     objective : float
@@ -35,8 +36,9 @@ class ReLUSolution:
         ``objective - dual_objective``, computed as a sum of non-negative terms.
     relative_gap : float
         The gap relative to the objective of the zero network.
-    dual : ndarray of shape (n_samples,)
-        The dual point t that proves it: ``|t . (X u)_+| <= beta`` for every unit vector u within the scope.
+    dual : ndarray of the shape of y
+        The dual point t that proves it: ``|t . (X u)_+| <= beta`` for every unit vector u within the scope, with
+        several outputs ``||t' (X u)_+|| <= beta``.
     scope : {"given patterns", "all patterns"}
         Which networks the certificate is about.
     converged : bool
@@ -49,15 +51,15 @@ class ReLUSolution:
         How the dual point was found to be feasible: over the list, or in which of three ways over all patterns.
     dual_objective : float
         No network within the scope has an objective below it: the value of the dual point, or 0.
-    loss : {"squared", "logistic", "huber", "poisson"}
+    loss : {"squared", "logistic", "softmax", "huber", "poisson"}
         The loss: with another one than the squared loss, values are log-odds or logarithms of means.
-    unpenalised_coef : ndarray of shape (q,) or None
+    unpenalised_coef : ndarray of shape (q,) or (q, n_outputs), or None
         Coefficients of the unpenalised columns, in float64 for float32 data too.
     """
 
     beta: float
     active: IntArray
-    signs: IntArray
+    signs: IntArray | FloatArray
     blocks: npt.NDArray[np.floating[Any]]
     objective: float
     gap: float
@@ -94,17 +96,13 @@ class ReLUSolution:
 
         Returns
         -------
-        ndarray of shape (m,)
+        ndarray of shape (m,) or (m, n_outputs)
             ``sum_k signs[k] (z . blocks[k])_+``, and what the unpenalised columns add: with the logistic loss
             log-odds, with the Poisson loss logarithms of means.
         """
         design = as_design(Z, "Z", self.patterns.n_features)
         values: FloatArray = np.maximum(design @ self.blocks.T.astype(np.float64), 0) @ self.signs.astype(np.float64)
-        if self.unpenalised_coef is not None:
-            if unpenalised is None:
-                raise ValueError("this solution has unpenalised columns: predict needs those of Z too")
-            extra = as_unpenalised(unpenalised, len(design), self.unpenalised_coef.shape[0], "Z")
-            values = values + extra @ self.unpenalised_coef
+        values = values + unpenalised_values(self.unpenalised_coef, unpenalised, len(design))
         return values.astype(self.blocks.dtype, copy=False)
 
     def to_network(self) -> Network:
@@ -173,11 +171,11 @@ class ReLUPath(Sequence[ReLUSolution]):
         return f"ReLUPath({len(self)} penalties from {self.betas[0]:.4g} to {self.betas[-1]:.4g})"
 
 
-def balanced_layers(blocks: FloatArray, signs: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return (W1, w2) with ``w1_j |w2_j| = u_j`` and ``||w1_j|| = |w2_j|``."""
+def balanced_layers(blocks: FloatArray, signs: IntArray | FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return (W1, w2) with ``w1_j ||w2_j|| = u_j`` and ``||w1_j|| = ||w2_j||``."""
     root = np.sqrt(row_lengths(blocks))
     keep = root > 0
-    return blocks[keep] / root[keep, None], root[keep] * signs[keep]
+    return blocks[keep] / root[keep, None], (root[keep] * signs[keep].astype(np.float64).T).T
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

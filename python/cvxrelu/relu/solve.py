@@ -12,6 +12,8 @@ from ..exceptions import ConvergenceWarning
 from ..networks.network import Network
 from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
+from .joint import JointTraining
+from .layers import has_several_outputs
 from .program import ReLUProgram
 from .solution import ReLUSolution
 
@@ -48,12 +50,18 @@ def solve_relu(
     a working set of them is solved by a semismooth Newton augmented Lagrangian method [2]_. The gap is that of the
     actual network, so an inexact constraint cannot flatter it.
 
+    With several outputs the penalty of a cone is the least ``sum_k ||v_k|| ||g_k||`` over ``U = sum_k v_k g_k'`` with
+    all v_k in the cone: weight decay of neurons that serve all outputs. It is not known in closed form. Neurons
+    ``(v_k, g_k)`` are trained together by Newton steps, and new ones are looked for where
+    ``||R' (X u)_+|| > beta`` for the residual R and a unit vector u in one of the cones, which are subdivided into
+    simplices until none is left [3]_; so the gap is certified as for one output.
+
     Parameters
     ----------
     X : array_like of shape (n_samples, n_features)
         Data matrix. For a bias append a column of ones.
-    y : array_like of shape (n_samples,)
-        Targets.
+    y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets; several outputs for up to eight features.
     patterns : ActivationPatterns
         Patterns of `X`.
     beta : float
@@ -65,9 +73,10 @@ def solve_relu(
     ridge : float, default 0.0
         Coefficient of a further penalty ``ridge/2 sum_i (||v_i||^2 + ||w_i||^2)``. It counts a pattern's neurons of one
         sign as one: of networks with any number of neurons, which may share it out, it asks for nothing.
-    loss : {"squared", "logistic", "huber", "poisson"}
+    loss : {"squared", "logistic", "softmax", "huber", "poisson"}
         Loss of a sample with the value f of the network: "squared" ``1/2 (f - y)^2``; "logistic"
         ``log(1 + exp(-y f))`` for labels y of -1 and +1, or the divergence from a probability y between 0 and 1;
+        "softmax" the divergence of softmax(f) from one-hot rows y, of shape (n_samples, n_classes);
         "huber" the squared loss up to ``|f - y| = delta`` and linear beyond; "poisson" half the deviance,
         ``exp(f) - y f + y log y - y``, for counts.
     delta : float, default 1.0
@@ -114,6 +123,8 @@ def solve_relu(
        optimization formulations for two-layer networks." ICML 2020.
     .. [2] Li, X., Sun, D., and Toh, K.-C. "A highly efficient semismooth Newton augmented Lagrangian method for
        solving lasso problems." SIAM Journal on Optimization 28, 2018.
+    .. [3] Bundfuss, S., and Duer, M. "Algorithmic copositivity detection by simplicial partition." Linear Algebra and
+       its Applications 428, 2008.
 
     Examples
     --------
@@ -127,6 +138,25 @@ def solve_relu(
     """
     callback = as_callback(callback)
     X, y, sample_weight, unpenalised = out_of_reach(callback, X, y, sample_weight, unpenalised)
+    if has_several_outputs(y):
+        if group_weights is not None or as_scalar(ridge, "ridge") > 0:
+            raise ValueError("group_weights and ridge are for one output: neurons of several share their cones")
+        training = JointTraining(
+            X,
+            y,
+            beta,
+            patterns,
+            sample_weight=sample_weight,
+            loss=loss,
+            delta=delta,
+            unpenalised=unpenalised,
+            n_threads=n_threads,
+        )
+        if warm_start is not None:
+            training.start(warm_start)
+        tol = as_scalar(tol, "tol", strict=True)
+        training.run(tol, as_count(max_iter, "max_iter"), training.design[:0], callback)
+        return training.solution(tol)
     program = ReLUProgram(
         X,
         y,

@@ -24,14 +24,18 @@ class ArrayRows(Rows):
         Validated rows.
     words : ndarray of shape (n_patterns, ceil(n_samples / 64))
         Packed patterns.
+    n_threads : int
+        Threads.
+    folded : ndarray of shape (n_samples, 1), optional
+        Roots of the weights that are in `X` and in the targets to come.
     """
 
-    def __init__(self, X: FloatArray, words: WordArray, n_threads: int) -> None:
+    def __init__(self, X: FloatArray, words: WordArray, n_threads: int, folded: FloatArray | None = None) -> None:
         self.shape = (X.shape[0], X.shape[1])
         self.dtype = X.dtype
         self.n_threads = self.n_parallel = n_threads
         self.overhead = 0.0
-        self._X, self._words = X, words
+        self._X, self._words, self._folded = X, words, folded
         self._step = max(64, BLOCK_BYTES // (8 * X.shape[1]) // 64 * 64)
 
     @property
@@ -43,7 +47,7 @@ class ArrayRows(Rows):
         return (slice(first, min(first + self._step, n)) for first in range(0, n, self._step))
 
     def with_ones(self) -> ArrayRows:
-        return ArrayRows(np.hstack([self._X, np.ones((self.shape[0], 1))]), self._words, self.n_threads)
+        return ArrayRows(np.hstack([self._X, np.ones((self.shape[0], 1))]), self._words, self.n_threads, self._folded)
 
     def masked(self, y: FloatArray, sample_weight: None, gates: FloatArray) -> Parts[RowBlock]:
         targets = y.reshape(self.shape[0], -1)
@@ -51,7 +55,8 @@ class ArrayRows(Rows):
         def blocks() -> Iterator[RowBlock]:
             for rows in self._slices():
                 words = np.ascontiguousarray(self._words[:, rows.start // 64 : -(-rows.stop // 64)])
-                yield RowBlock(self._X[rows], np.asfortranarray(targets[rows]), words, rows.start, None)
+                folded = None if self._folded is None else self._folded[rows]
+                yield RowBlock(self._X[rows], np.asfortranarray(targets[rows]), words, rows.start, None, folded)
 
         return LocalParts(blocks)
 

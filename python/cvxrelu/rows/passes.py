@@ -41,6 +41,8 @@ class RowBlock:
         Index of the first of them among all rows.
     root : ndarray of shape (m, 1), or None
         Roots of the sample weights.
+    folded : ndarray of shape (m, 1), or None
+        Roots of weights that were in `X` and `Y` before, and are no weights of this program.
     """
 
     X: FloatArray
@@ -48,6 +50,13 @@ class RowBlock:
     words: WordArray
     first: int
     root: FloatArray | None
+    folded: FloatArray | None = None
+
+    @property
+    def ones(self) -> FloatArray:
+        """The column of ones, (m, 1), with the roots of the weights."""
+        root = self.folded if self.root is None else self.root
+        return np.ones((self.X.shape[0], 1)) if root is None else root
 
 
 def checked_chunk(

@@ -3,6 +3,7 @@
 
 #include "cvxrelu/arrangement/arrangement.hpp"
 #include "cvxrelu/arrangement/cone_measure.hpp"
+#include "cvxrelu/arrangement/flat_orbits.hpp"
 #include "cvxrelu/arrangement/solid_angle.hpp"
 #include "cvxrelu/arrangement/tope_graph.hpp"
 #include "cvxrelu/base/errors.hpp"

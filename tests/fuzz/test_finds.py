@@ -1,0 +1,116 @@
+"""What the fuzzer found, each with the right value; and its first cases."""
+
+import cvxrelu as c
+import numpy as np
+import pytest
+from reference import relu_losses
+
+from .cases import CASES
+from .run import run
+
+R = np.random.default_rng
+
+
+@pytest.mark.parametrize("seed", range(3 * len(CASES)))
+def test_first_cases(seed):
+    outcome = run(seed)
+    assert outcome.kind != "find", outcome.text
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_huber_relu_with_every_target_beyond_delta(weighted):
+    # y - (y - delta) is above delta in floating point, so that the loss was flat in every sample and no step was taken.
+    X = np.array([[1, -1, 0], [-2, 1, 0], [1, -2, 2], [2, -1, 1], [-1, -2, -2], [1, 2, -2], [-1, 0, 0], [-1, -1, -1.0]])
+    y, P = np.ones(8), c.enumerate_patterns(X)
+    settings = {"delta": 0.3, "weights": np.array([1, 3, 2, 2, 3, 0, 2, 2.0]) if weighted else None}
+    right = relu_losses.optimum("huber", X, y, P.to_dense(), 0.3, **settings)
+    solution = c.solve_relu(X, y, P, 0.3, loss="huber", delta=0.3, sample_weight=settings["weights"])
+    assert solution.converged
+    assert solution.objective == pytest.approx(right, rel=1e-6)
+
+
+@pytest.mark.parametrize("delta", [0.7, 0.1, 1e-2])
+def test_huber_relu_at_any_delta(delta):
+    X = R(1).standard_normal((15, 2))
+    y, P = np.abs(X[:, 0]) + 3, c.sample_patterns(X, 8, random_state=0)
+    beta = 0.1 * c.relu_beta_max(X, y, P, loss="huber", delta=delta)
+    right = relu_losses.optimum("huber", X, y, P.to_dense(), beta, delta=delta)
+    solution = c.solve_relu(X, y, P, beta, loss="huber", delta=delta)
+    assert solution.converged
+    assert solution.objective == pytest.approx(right, rel=1e-6)
+
+
+def test_cells_that_are_thinner_than_rounding_are_not_half_the_space():
+    X = np.array([[4267051.52698438, -5422813.564187842, 16706652.700307064], [0, 0, 0]])
+    X[1] = [4.267051526984372e-10, -5.422813564187849e-10, 1.6706652700307045e-09]
+    with pytest.warns(UserWarning, match="numerical rank 1"):
+        measure = c.cone_measure(X)
+    assert measure.probabilities.sum() == pytest.approx(1, abs=measure.errors.sum())
+    assert sorted(np.round(measure.probabilities, 12)) == [0, 0, 0.5, 0.5]
+
+
+def problem(x=1.0, y=1.0):
+    X = R(0).standard_normal((20, 3))
+    return x * X, y * np.abs(X[:, 0]), c.sample_patterns(X, 15, random_state=0)
+
+
+@pytest.mark.parametrize(("x", "y"), [(1e300, 1e-11), (1e200, 1e-150), (1e-180, 1e140)])
+def test_coefficients_that_float64_does_not_hold_are_refused(x, y):
+    X, y, P = problem(x, y)
+    with pytest.raises(ValueError, match="coefficient"):
+        c.solve_gated(X, y, P, 0.1 * c.beta_max(X, y, P))
+
+
+def test_coefficients_of_numbers_below_the_range_of_float32_are_refused_in_it():
+    X, y, P = problem(1e10, 1e-33)
+    beta = 0.1 * c.beta_max(X, y, P)
+    assert c.solve_gated(X, y, P, beta).converged
+    with pytest.raises(ValueError, match="float32 does not hold"):
+        c.solve_gated(X.astype(np.float32), y.astype(np.float32), P, beta)
+
+
+@pytest.mark.parametrize("y_scale", [1e-200, 1e170])
+def test_chunks_refuse_what_memory_refuses(y_scale):
+    X, y, P = problem(y=y_scale)
+    for rows in (X, c.RowChunks(X)):
+        with pytest.raises(ValueError, match="the objective at zero is not within float64"):
+            c.solve_gated(rows, y, P, 0.1 * c.beta_max(X, y, P))
+
+
+@pytest.mark.parametrize("y_scale", [1e-200, 1e170])
+def test_huber_relu_refuses_what_the_squared_loss_refuses(y_scale):
+    X, y, P = problem(y=y_scale)
+    for settings in ({}, {"loss": "huber", "delta": y_scale}):
+        with pytest.raises(ValueError, match="the objective of the zero network is not within float64"):
+            c.solve_relu(X, y, P, 0.1 * c.beta_max(X, y, P), **settings)
+
+
+@pytest.mark.parametrize("form", ["beta", "simplex"])
+@pytest.mark.parametrize(("x", "y"), [(1e-30, 1e-140), (1e90, 1e120), (1e160, 1e-100), (1e-150, 1e60)])
+def test_kernels_are_learned_in_any_units(form, x, y):
+    X, target, P = problem()
+    one = c.solve_mkl(X, target, P, 2.0, form=form)
+    beta = 2.0 * x * y if form == "beta" else 2.0 * x * x
+    if not 1e-300 < beta < 1e300:
+        return
+    other = c.solve_mkl(x * X, y * target, P, beta, form=form)
+    np.testing.assert_allclose(other.objective / y / y, one.objective, rtol=3e-6)
+    sizes = [np.linalg.norm((x * X / x).T @ (mask * other.dual / y)) for mask in P.to_dense().T]
+    if form == "beta":
+        assert max(sizes) <= 2.0 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("x", [1e200, 1e-200])
+def test_decompositions_in_any_units(x):
+    X, y, P = problem()
+    solution = c.solve_gated(x * X, y, P, 0.1 * c.beta_max(x * X, y, P))
+    network = c.decompose(x * X, solution)
+    np.testing.assert_allclose(network.predict(x * X), solution.predict(x * X), atol=1e-9)
+    assert np.isfinite(network.objective)
+
+
+def test_a_ridge_that_rounding_outweighs_is_refused():
+    X, y, P = problem(1e150)
+    with pytest.raises(ValueError, match="ridge is too small beside X"):
+        c.solve_gated(X, y, P, 1e149, ridge=1e270)
+    assert c.solve_gated(X, y, P, 1e149, ridge=1e290).converged
