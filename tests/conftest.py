@@ -1,7 +1,7 @@
 """What every test relies on: Hypothesis's profile, and that Ctrl-C is heard; a cluster for those that need one.
 
-The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further, few is for builds that are slow.
-With CVXRELU_REQUIRE_EXTRAS=1, as in CI, a package of the extras that is missing fails the tests that need it, which skip
+The same examples in every run by default; CVXRELU_HYPOTHESIS=explore looks further, few is for slow builds.
+With CVXRELU_REQUIRE_EXTRAS=1, as in CI, a package of the extras that is missing fails the tests that need it; they skip
 otherwise.
 """
 

@@ -1,4 +1,4 @@
-"""ReLU networks with several outputs: bounds by subdivision, neurons trained together, certificates over all networks."""
+"""ReLU networks with several outputs: bounds by subdivision, joint training, certificates over all networks."""
 
 import cvxrelu
 import numpy as np

@@ -123,8 +123,8 @@ def residual(block: RowBlock, coef: SparseBlocks, n_threads: int) -> FloatArray:
 def gradients(block: RowBlock, coef: SparseBlocks, n_threads: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return vec(X' D_i R) for every pattern, (d c, p), scalars, and the sums of R (c,).
 
-    The scalars are ||R||^2, <Y, R>, ||Y||^2 and sum |Y|. The sums are beside a column of ones, which has the roots of the
-    weights.
+    The scalars are ||R||^2, <Y, R>, ||Y||^2 and sum |Y|. The sums are beside a column of ones, which has the roots of
+    the weights.
     """
     R = residual(block, coef, n_threads)
     correlations = core.masked_correlations(block.X, block.words, R, n_threads)

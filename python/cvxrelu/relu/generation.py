@@ -122,8 +122,8 @@ def train_relu(
     Returns
     -------
     ReLUSolution
-        A network of at most n_samples neurons for one output, with `scope` "all patterns" unless it was stopped early or asked for
-        less.
+        A network of at most n_samples neurons for one output, with `scope` "all patterns" unless it was stopped early
+        or asked for less.
 
     Raises
     ------
