@@ -103,7 +103,7 @@ def test_regions_of_affine_hyperplanes(tmp_path, capsys):
 def test_numbers_as_they_are_written(tmp_path, capsys):
     path = tmp_path / "rows.csv"
     path.write_text("a,b,c\n1/3,1/7,2/5\n2/3,3/7,1/11\n1,4/7,27/55\n0,0,1\n")
-    assert "only `enumerate --exact` takes fractions" in complaint(capsys, "enumerate", path)
+    assert complaint(capsys, "enumerate", path, lines=5).count("only `enumerate --exact` takes fractions") == 3
     report = printed(capsys, "enumerate", path, "--exact", "--json")
     assert report["n_patterns"] == 12 and report["complete"]
     count = printed(capsys, "enumerate", path, "--exact", "--count", "--json", "--bias")

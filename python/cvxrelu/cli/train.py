@@ -246,6 +246,7 @@ def _report(problem: _Problem, network: Any, seconds: float, n_train: int, n_tes
 def _scores(train: _Problem, test: _Problem, model: TableModel, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return how good the network is on rows held out, and with `--compare` how good others are."""
     from sklearn import linear_model, metrics, neural_network
+    from sklearn.utils.validation import has_fit_parameter
 
     regression = train.task == "regression"
     score = metrics.r2_score if regression else metrics.accuracy_score
@@ -260,7 +261,8 @@ def _scores(train: _Problem, test: _Problem, model: TableModel, arguments: argpa
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             scores["ridge"] = of(_fitted(train, ridge(alphas=np.geomspace(1e-4, 1e6, 41)), arguments))
-            scores["mlp"] = of(_fitted(train, mlp(max_iter=2000, random_state=arguments.seed % 2**32), arguments))
+            if train.weights is None or has_fit_parameter(mlp, "sample_weight"):  # scikit-learn 1.7 on
+                scores["mlp"] = of(_fitted(train, mlp(max_iter=2000, random_state=arguments.seed % 2**32), arguments))
     return scores
 
 
@@ -288,6 +290,7 @@ def _as_text(report: dict[str, Any]) -> str:
         rows.append((f"test {scores['measure']}", f"{scores['network']:.4f}  this network"))
         if "ridge" in scores:
             rows.append(("", f"{scores['ridge']:.4f}  ridge regression (penalty by leave-one-out)"))
+        if "mlp" in scores:
             rows.append(("", f"{scores['mlp']:.4f}  scikit-learn's MLP (one seed, 100 neurons)"))
     if "model" in report:
         rows.append(("written", report["model"]))
