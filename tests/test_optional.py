@@ -94,9 +94,13 @@ assert seen and not hasattr(GatedReLURegressor, "set_callbacks")
     assert result.returncode == 0, result.stderr
 
 
-def test_the_command_line_says_that_scikit_learn_is_missing():
-    code = "from cvxrelu.cli import main; sys.exit(main(['--gates', '100', '--threads', '1']))"
-    result = run(code, *EVERYTHING)
+def test_the_command_line_says_what_is_missing():
+    code = "from cvxrelu.cli import main; sys.exit(main({}))"
+    result = run(code.format(["--gates", "100", "--threads", "1"]), "pandas", "skops", "matplotlib")
     assert result.returncode == 0, result.stderr
-    assert "not installed: scikit-learn" in result.stdout
     assert "ridge regression" in result.stdout
+    needs = "cvxrelu.GatedReLURegressor needs scikit-learn: pip install 'cvxrelu[sklearn]'"
+    pandas = "No module named 'pandas' (pip install 'cvxrelu[cli]')"
+    for arguments, said in (([], needs), (["enumerate", "points.npy"], pandas)):
+        result = run(code.format(arguments), *EVERYTHING)
+        assert (result.returncode, result.stderr) == (1, f"cvxrelu: {said}\n")

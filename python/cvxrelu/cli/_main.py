@@ -12,32 +12,39 @@ import numpy as np
 
 from .. import __version__
 from . import certify, enumerate, predict, train
+from ._options import Help
 from ._output import one_line
 from ._status import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from ._tables import BadTable
 
 _DESCRIPTION = """\
 Trains gated ReLU networks to a certified global optimum.
 
-Without a command: trains on a data set that comes with the package, and says how good the network is. Takes seconds,
-downloads nothing."""
+Without a command: trains on a data set that comes with the package, and says
+how good the network is. Takes seconds, downloads nothing."""
 
 _EPILOG = """\
-Tables are CSV files with a header (commas, semicolons or tabs), .npy files of a matrix, whose columns are named 0, 1,
-... (-1 is the last), or .npz files whose arrays are columns; columns of a matrix X there are X0, X1, ...
+Tables are CSV files with a header (commas, semicolons or tabs; points or commas
+in decimal numbers), the first sheet of an Excel file, Parquet, .npy files of a
+matrix, whose columns are named 0, 1, ... (-1 is the last), or .npz files whose
+arrays are columns; columns of a matrix X there are X0, X1, ... They need
+pip install 'cvxrelu[cli]'.
 
 examples:
   python -m cvxrelu
-  python -m cvxrelu train houses.csv --target price --out houses.npz
-  python -m cvxrelu train iris.csv --target species --ignore id
-  python -m cvxrelu predict houses.npz new.csv --out prices.csv
+  python -m cvxrelu train houses.csv --target price --out houses.skops
+  python -m cvxrelu train iris.csv --target species --ignore id --loss logistic
+  python -m cvxrelu train sales.xlsx --target n --loss poisson --cv 5 --encode
+  python -m cvxrelu predict houses.skops new.csv --out prices.csv
   python -m cvxrelu enumerate points.csv --count
   python -m cvxrelu certify network.npz points.csv --target y --beta 0.1
 
 exit status:
   0  done
-  1  a file or a value that cannot be used; one line on stderr says why
+  1  a file or a value that cannot be used; stderr says why
   2  a command line that cannot be understood
-  3  stopped before --tol was reached; everything was written, with the gap that was reached
+  3  stopped before --tol was reached; everything was written, with the gap
+     that was reached
   130  interrupted"""
 
 
@@ -58,8 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FloatingPointError as error:
         print(f"cvxrelu: numbers of the table are too large or too small to compute with ({error})", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except (ValueError, OSError, MemoryError) as error:
-        print(f"cvxrelu: {one_line(error)}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        print(f"cvxrelu: {one_line(error)} (pip install 'cvxrelu[cli]')", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except (ValueError, OSError, MemoryError, ImportError) as error:
+        print(f"cvxrelu: {error if isinstance(error, BadTable) else one_line(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
 
 
@@ -69,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m cvxrelu",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     whole.add_argument("--version", action="version", version=f"cvxrelu {__version__}")
     train.add_options(whole)

@@ -4,11 +4,39 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import Any
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from ._tables import Table, TableError
+if TYPE_CHECKING:
+    from ._tables import Table
+
+WIDTH = 80  # of all help
 
 _LARGEST_COUNT = 10**12
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help of one width, whatever the terminal's."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=WIDTH)
+
+
+def new_command(commands: Any, name: str, summary: str, description: str) -> argparse.ArgumentParser:
+    """Add a command to the parser."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=textwrap.fill(description, WIDTH), formatter_class=Help
+    )
+    return command
+
+
+def add_table(command: argparse.ArgumentParser, what: str = "") -> None:
+    """Add the file of a table, and how to read it."""
+    command.add_argument("file", metavar="TABLE", help=f"CSV, Excel, Parquet, .npy or .npz{what}")
+    command.add_argument(
+        "--decimal", choices=(".", ","), metavar="MARK", help="point or comma in numbers, where the file does not tell"
+    )
 
 
 def add_common(command: argparse.ArgumentParser) -> None:
@@ -24,14 +52,16 @@ def add_ignore(command: argparse.ArgumentParser) -> None:
     )
 
 
-def feature_names(table: Table, options: list[str], target: str | None = None, role: str = "target") -> tuple[str, ...]:
-    """Return the columns that are neither ignored nor the target, or what else has a role of its own; at least one."""
-    ignored = [table.column(name, "--ignore") for option in options for name in option.split(",")]
-    if target is not None and target in ignored:
-        raise TableError(f"--ignore: {target!r} is the {role}")
-    names = tuple(name for name in table.names if name != target and name not in ignored)
+def feature_names(table: Table, options: list[str], roles: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Return the columns that are neither ignored nor have a role of their own, such as the target; at least one."""
+    ignored = table.listed(options, "--ignore")
+    for role, name in roles.items():
+        if name in ignored:
+            raise ValueError(f"--ignore: {name!r} is the {role}")
+    names = tuple(name for name in table.names if name not in roles.values() and name not in ignored)
     if not names:
-        raise TableError(f"{table.path} has no columns" + (f" beside the {role}" if target is not None else ""))
+        taken = " and the ".join(role for role, name in roles.items() if name is not None)
+        raise ValueError(f"{table.path} has no columns" + (f" beside the {taken}" if taken else ""))
     return names
 
 

@@ -1,332 +1,234 @@
-"""Tables from the user's files, with complaints that say where: text tables and files of arrays."""
+"""Tables from the user's files, by pandas, with complaints that say where."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import math
+import io
 import os
-from collections.abc import Sequence
-from fractions import Fraction
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.archives import Array, load_arrays
-from ..base.arrays import FloatArray
+from ..base.archives import load_arrays
+from ._cells import Array, BadColumn, Reading, Wanted, matches, number_pattern, read_column
 
-_EXACT = 2.0**53  # up to here float64 has all integers
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
 
+_EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 
-class TableError(ValueError):
-    """A file is not the table that was asked for; the message is one line for the person at the keyboard."""
-
-
-class Table(Protocol):
-    """Columns with names."""
-
-    @property
-    def path(self) -> str:
-        """The file."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the columns."""
-
-    def column(self, name: str, option: str | None = None) -> str:
-        """Return the name of a column that somebody asked for, with an option of the command line."""
-
-    def cells(self, name: str) -> list[str]:
-        """Return a column as text without surrounding blanks."""
-
-    def text(self, name: str) -> list[str]:
-        """Return a column as text without surrounding blanks; every cell must have some."""
-
-    def numbers(self, names: Sequence[str]) -> FloatArray:
-        """Return columns as finite numbers of shape (rows, len(names))."""
-
-    def rationals(self, names: Sequence[str]) -> list[list[Fraction]]:
-        """Return columns as the rational numbers that are written there."""
-
-    def place(self, row: int) -> str:
-        """Say where a row is, for an error."""
-
-    def is_numeric(self, name: str) -> bool:
-        """Whether a column is of numbers, rather than of text; raise TableError where it has both."""
+_PARQUET = (".parquet", ".pq")
 
 
-@dataclasses.dataclass(frozen=True)
-class TextTable:
-    """Text cells under column names."""
-
-    path: str
-    names: tuple[str, ...]
-    rows: list[list[str]]
-    lines: list[int]
-
-    def column(self, name: str, option: str | None = None) -> str:
-        """Return the name, if there is such a column."""
-        if name not in self.names:
-            raise _no_column(self, name, option)
-        return name
-
-    def _index(self, name: str) -> int:
-        return self.names.index(self.column(name))
-
-    def cells(self, name: str) -> list[str]:
-        """Return a column as text without surrounding blanks."""
-        index = self._index(name)
-        return [row[index].strip() for row in self.rows]
-
-    def text(self, name: str) -> list[str]:
-        """Return a column as text without surrounding blanks; every cell must have some."""
-        cells = self.cells(name)
-        for row, cell in enumerate(cells):
-            if not cell:
-                raise TableError(f"{self.place(int(row))}: column {name!r} is empty")
-        return cells
-
-    def numbers(self, names: Sequence[str]) -> FloatArray:
-        """Return columns as finite numbers of shape (rows, len(names))."""
-        index = [self._index(name) for name in names]
-        values = np.empty((len(self.rows), len(names)))
-        for i, row in enumerate(self.rows):
-            for j, k in enumerate(index):
-                values[i, j] = self._number(row[k].strip(), names[j], i)
-        return values
-
-    def rationals(self, names: Sequence[str]) -> list[list[Fraction]]:
-        """Return columns as the rational numbers that are written there."""
-        return _rational(self, names)
-
-    def place(self, row: int) -> str:
-        """Say where a row is, for an error."""
-        return f"{self.path}, line {self.lines[row]}"
-
-    def is_numeric(self, name: str) -> bool:
-        """Whether a column is of numbers, rather than of text; raise TableError where it has both."""
-        cells = self.cells(name)
-        texts = [row for row, cell in enumerate(cells) if cell and not _reads_as_number(cell)]
-        # Also where all numbers have a comma.
-        if texts and any(_reads_as_number(cell.replace(",", ".")) for cell in cells):
-            raise TableError(
-                f"{self.place(texts[0])}: column {name!r} has {cells[texts[0]]!r}, which is not a number, but others "
-                "read as numbers: mend the cell, or ask for --task classification"
-            )
-        return not texts
-
-    def _number(self, cell: str, name: str, row: int) -> float:
-        where = f"{self.place(int(row))}: column {name!r}"
-        if not cell:
-            raise TableError(
-                f"{where} is empty: fill missing values (`train --encode` does), or leave it out with --ignore {name}"
-            )
-        try:
-            value = float(cell)
-        except ValueError:
-            if _reads_as_number(cell.replace(",", ".")):
-                raise TableError(f"{where} has {cell!r}: numbers need a decimal point, not a comma") from None
-            if "/" in cell:
-                raise TableError(f"{where} has {cell!r}: only `enumerate --exact` takes fractions") from None
-            raise TableError(
-                f"{where} has {cell!r}, which is not a number: encode text as numbers (`train --encode` does), "
-                f"or leave the column out with --ignore {name}"
-            ) from None
-        if not math.isfinite(value):
-            raise TableError(f"{where} has {cell!r}: values must be finite")
-        return exact_number(cell, value, where)
+class BadTable(ValueError):
+    """Columns that cannot be used: a line for each."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ArrayTable:
-    """Columns of arrays under names; of a matrix they are 0, 1, ..., and -1 is the last."""
+class Table:
+    """Columns with names.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    frame : DataFrame
+        Its columns. The index says where in the file a row is, and its name in what this counts: "line" or "row".
+    reading : Reading
+        How numbers and dates are written.
+    """
 
     path: str
-    columns: dict[str, Array]
+    frame: DataFrame
+    reading: Reading
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
-        return tuple(self.columns)
+        return tuple(self.frame.columns)
 
-    def column(self, name: str, option: str | None = None) -> str:
-        """Return the name of a column, also where it was counted from the end."""
-        if name in self.columns:
-            return name
-        digits = name.removeprefix("-")
-        if digits.isdecimal() and digits != name and 1 <= int(digits) <= len(self.columns):
-            return self.names[-int(digits)]
-        raise _no_column(self, name, option)
+    def column(self, name: str, option: str) -> str:
+        """Return the name of a column that an option asks for; -1 is the last, unless one is called so."""
+        if re.fullmatch(r"-[1-9]\d*", name) and name not in self.names and int(name[1:]) <= len(self.names):
+            return self.names[int(name)]
+        self.require([name], f"{option}: ")
+        return name
 
-    def cells(self, name: str) -> list[str]:
-        """Return a column as text without surrounding blanks."""
-        return [str(value).strip() for value in self.columns[self.column(name)]]
+    def require(self, names: Iterable[str], prefix: str = "") -> None:
+        """Raise ValueError if there are not all of these columns."""
+        missing = ", ".join(repr(name) for name in names if name not in self.names)
+        if missing:
+            shown = ", ".join(self.names[:12]) + (f", ... ({len(self.names)} in all)" if len(self.names) > 12 else "")
+            raise ValueError(f"{prefix}{self.path} has no column {missing}; its columns are {shown}")
 
-    def text(self, name: str) -> list[str]:
-        """Return a column as text; every cell must have some."""
-        cells = self.cells(name)
-        for row, cell in enumerate(cells):
-            if not cell or cell == "nan":
-                raise TableError(f"{self.place(int(row))}: column {name!r} is empty")
-        return cells
+    def listed(self, options: list[str], option: str) -> list[str]:
+        """Return the names of columns that an option lists, with commas or repeated."""
+        return [self.column(name, option) for names in options for name in names.split(",")]
 
-    def numbers(self, names: Sequence[str]) -> FloatArray:
-        """Return columns as finite numbers of shape (rows, len(names))."""
-        return np.stack([self._numbers(self.column(name)) for name in names], axis=1)
+    def read(self, wanted: Mapping[str, Wanted], hint: str | None = None) -> tuple[dict[str, str], dict[str, Array]]:
+        """Return kinds and values of columns, or raise BadTable for all that cannot be used.
 
-    def rationals(self, names: Sequence[str]) -> list[list[Fraction]]:
-        """Return columns as the rational numbers that their texts are, or as the floats that they hold."""
-        kinds = {name: self.columns[self.column(name)].dtype.kind for name in names}
-        return _rational(self, names, frozenset(name for name, kind in kinds.items() if kind == "f"))
-
-    def place(self, row: int) -> str:
-        """Say where a row is, for an error."""
-        return f"{self.path}, row {row}"
-
-    def is_numeric(self, name: str) -> bool:
-        """Whether the column is of numbers."""
-        return self.columns[self.column(name)].dtype.kind in "biuf"
-
-    def _numbers(self, name: str) -> FloatArray:
-        column = self.columns[name]
-        if column.dtype.kind not in "biuf":
-            raise TableError(
-                f"{self.path}: column {name!r} has values of type {column.dtype}, which are no real numbers: "
-                f"leave it out with --ignore {name}"
-            )
-        values = column.astype(np.float64)
-        bad = np.flatnonzero(~np.isfinite(values))
-        if bad.size:
-            raise TableError(f"{self.place(int(bad[0]))}: column {name!r} has {values[bad[0]]}: values must be finite")
-        if column.dtype.kind in "iu":
-            for row in np.flatnonzero(np.abs(values) >= _EXACT):
-                exact_number(str(column[row]), float(values[row]), f"{self.place(int(row))}: column {name!r}")
-        return values
-
-
-def _rational(table: Table, names: Sequence[str], floats: frozenset[str] = frozenset()) -> list[list[Fraction]]:
-    columns = []
-    for name in names:
-        column = []
-        for row, cell in enumerate(table.text(name)):
+        A `hint`, which may be empty, is for commands with `--ignore`, which is hinted at where it helps.
+        """
+        kinds, values, bad = {}, {}, []
+        for name, want in wanted.items():
             try:
-                column.append(Fraction(float(cell)) if name in floats else Fraction(cell))
-            except (ValueError, OverflowError, ZeroDivisionError):
-                raise TableError(
-                    f"{table.place(row)}: column {name!r} has {cell!r}, which is not a rational number"
-                ) from None
-        columns.append(column)
-    return [list(row) for row in zip(*columns, strict=True)]
+                kinds[name], values[name] = read_column(self.frame[name], want, self.reading)
+            except BadColumn as error:
+                bad.append(error)
+        if not bad:
+            return kinds, values
+        optional = ",".join(error.name for error in bad if wanted[error.name].optional)
+        hint = "" if hint is None or not optional else f"{hint}--ignore {optional} leaves columns out"
+        if len(bad) == 1:
+            place = f", {bad[0].place}" if bad[0].place else ""
+            raise BadTable(f"{self.path}{place}: {bad[0]}" + (f"; {hint}" if hint else ""))
+        lines = [f"{error.place}: {error}" if error.place else str(error) for error in bad]
+        raise BadTable("\n  ".join([f"{self.path} has {len(bad)} columns that cannot be used:", *lines, hint]).rstrip())
 
 
-def exact_number(cell: str, value: float, where: str) -> float:
-    """Return the value of a cell, unless the cell is an integer that float64 does not hold: ids must stay distinct."""
-    whole, _, fraction = cell.partition(".")
-    if abs(value) >= _EXACT and whole.lstrip("+-").isdecimal() and not fraction.strip("0") and int(whole) != int(value):
-        raise TableError(
-            f"{where} has {cell}, an integer that float64 rounds to {int(value)}: take an offset out of the column, or "
-            "leave it out"
-        )
-    return value
-
-
-def read_table(path: str | os.PathLike[str]) -> Table:
-    """Read a table: an .npy or .npz file, or else a text file."""
+def read_table(path: str | os.PathLike[str], decimal: str | None = None, dates: str | None = None) -> Table:
+    """Read a table: by the suffix arrays, Excel or Parquet, and else text."""
     path = os.fspath(path)
-    return _read_arrays(path) if Path(path).suffix in (".npy", ".npz") else _read_text(path)
-
-
-def _read_arrays(path: str) -> ArrayTable:
-    """Read a matrix, a structured array, or an archive whose arrays are columns or several columns each."""
-    arrays = load_arrays(path, "a table")
-    columns: dict[str, Array] = {}
-    if isinstance(arrays, dict):
-        for name, array in arrays.items():
-            if array.ndim == 1:
-                columns[name] = array
-            elif array.ndim == 2:
-                columns |= {f"{name}{k}": array[:, k] for k in range(array.shape[1])}
-            else:
-                raise TableError(f"{path}: array {name!r} has shape {array.shape}: a column has one dimension")
-    elif arrays.dtype.names is not None and arrays.ndim == 1:
-        columns = {name: arrays[name] for name in arrays.dtype.names}
-    elif arrays.ndim == 2:
-        columns = {str(k): arrays[:, k] for k in range(arrays.shape[1])}
+    suffix = Path(path).suffix.lower()
+    if suffix in (".npy", ".npz", *_PARQUET):
+        frame = (
+            _by_pandas(path, "read_parquet", dtype_backend="numpy_nullable")
+            if suffix in _PARQUET
+            else _read_arrays(path)
+        )
+        frame = frame.set_axis(frame.columns.map(str), axis=1).reset_index(drop=True).rename_axis("row")
+        return Table(path, frame, Reading(decimal or ".", dates))
+    if suffix in _EXCEL:
+        cells, separator = _by_pandas(path, "read_excel", header=None, dtype=object), None
+        cells = cells.astype(object).where(cells.notna(), "").map(str)
+        cells = cells.set_axis(np.arange(1, len(cells) + 1), axis=0).rename_axis("row")
     else:
-        raise TableError(f"{path} has an array of shape {arrays.shape}: a table has rows and columns")
-    if not columns or not min(column.shape[0] for column in columns.values()):
-        raise TableError(f"{path} is empty")
-    lengths = {name: column.shape[0] for name, column in columns.items()}
-    (first, rows), *others = lengths.items()
-    for name, length in others:
-        if length != rows:
-            raise TableError(f"{path}: column {first!r} has {rows} rows, but {name!r} has {length}")
-    return ArrayTable(path, columns)
+        cells, separator = _read_text(path)
+    frame = _with_header(cells.apply(lambda column: column.str.strip()), path)
+    mark = decimal or ("." if separator == "," else _decimal_of(frame, path))
+    return Table(path, frame, Reading(mark, dates))
 
 
-def _read_text(path: str) -> TextTable:
-    """Read a text file with a header line and commas, semicolons or tabs between the cells."""
+def is_skops(path: str) -> bool:
+    """Whether a file is an object that skops has written, which is no table and no network."""
+    content = Path(path).read_bytes()
+    return content.startswith(b"PK") and b"schema.json" in content
+
+
+def _by_pandas(path: str, reader: str, **settings: Any) -> DataFrame:
+    import pandas as pd
+
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            content = file.read()
-    except UnicodeDecodeError:
-        raise TableError(f"{path} is not a text file in UTF-8") from None
-    except OSError as error:
-        raise TableError(f"cannot read {path}: {error.strerror}") from None
+        with open(path, "rb") as file:
+            frame: DataFrame = getattr(pd, reader)(file, **settings)
+    except (OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # what the libraries raise for damaged files is said nowhere
+        raise ValueError(f"{path} cannot be read by pandas.{reader}: {error}") from None
+    if frame.empty:
+        raise ValueError(f"{path} is empty")
+    return frame
+
+
+def _read_arrays(path: str) -> DataFrame:
+    """Read a matrix, a structured array, or an archive whose arrays are columns or several columns each."""
+    import pandas as pd
+
+    arrays = load_arrays(path, "a table")
+    whole = {"": arrays} if isinstance(arrays, np.ndarray) else arrays
+    frames: list[DataFrame] = []
+    for name, array in whole.items():
+        if array.ndim not in (1, 2) or (array.ndim == 1 and not name and array.dtype.names is None):
+            raise ValueError(f"{path}: array {name!r} has shape {array.shape}: a table has rows and columns")
+        frame = pd.DataFrame(array)
+        if array.dtype.names is None:
+            frame.columns = [name] if array.ndim == 1 else [f"{name}{k}" for k in range(array.shape[1])]
+        if frames and len(frame) != len(frames[0]):
+            first = frames[0].columns[0]
+            raise ValueError(f"{path}: column {first!r} has {len(frames[0])} rows, but {name!r} has {len(frame)}")
+        frames.append(frame)
+    if not frames or frames[0].empty:
+        raise ValueError(f"{path} is empty")
+    return pd.concat(frames, axis=1)
+
+
+def _read_text(path: str) -> tuple[DataFrame, str]:
+    """Return the cells of a text file under the numbers of their lines, and what separates them."""
+    import pandas as pd
+
+    with open(path, "rb") as file:
+        wide = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        content = Path(path).read_text(encoding="utf-16" if wide else "utf-8-sig")
+    except UnicodeError:
+        raise ValueError(f"{path} is not a text file in UTF-8: save it as such") from None
     if "\0" in content:
-        raise TableError(f"{path} is not a text file")
-    head = content.partition("\n")[0]
-    reader = csv.reader(content.splitlines(), delimiter=max(",;\t", key=head.count), strict=True)
-    names: tuple[str, ...] = ()
-    rows, lines = [], []
+        raise ValueError(f"{path} is not a text file")
+    lines = content.splitlines()
+    blank = next((k for k, line in enumerate(lines) if line.strip()), len(lines))
+    head = re.sub(r'"[^"]*"', "", "".join(lines[blank : blank + 1]))
+    separator = max(",;\t", key=head.count)
     try:
-        for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            if not names:
-                names = tuple(cell.strip() for cell in row)
-                continue
-            if len(row) != len(names):
-                raise TableError(f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(names)}")
-            rows.append(row)
-            lines.append(reader.line_num)
-    except csv.Error as error:
-        raise TableError(f"{path}, line {reader.line_num}: {error}") from None
-    if not names:
-        raise TableError(f"{path} is empty")
-    while len(names) > 1 and not names[-1] and not any(row[-1].strip() for row in rows):
-        # Spreadsheets write empty columns at the end.
-        names, rows = names[:-1], [row[:-1] for row in rows]
-    _check_header(names, path)
-    if not rows:
-        raise TableError(f"{path} has a header and no rows")
-    return TextTable(path, names, rows, lines)
+        cells = pd.read_csv(
+            io.StringIO(content),
+            sep=separator,
+            engine="python",  # which tells cells that are missing at the end of a line from empty ones
+            header=None,
+            dtype=object,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            skiprows=blank,
+        )
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path} is empty") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    breaks = cells.apply(lambda column: column.str.count("\n")).sum(axis=1)  # inside quoted cells
+    first = 1 + blank + np.arange(len(cells)) + breaks.cumsum().shift(fill_value=0).to_numpy(dtype=int)
+    cells = cells.set_axis(first, axis=0).rename_axis("line")
+    given = cells.notna().sum(axis=1)
+    short = given[(given < cells.shape[1]) & (cells.fillna("") != "").any(axis=1)]
+    if not short.empty:
+        raise ValueError(f"{path}, line {short.index[0]}: {short.iloc[0]} cells, but the header has {cells.shape[1]}")
+    return cells.fillna(""), separator
 
 
-def _check_header(names: tuple[str, ...], path: str) -> None:
-    if all(_reads_as_number(name) for name in names):
-        raise TableError(f"{path} has no header: its first line has numbers only, not the names of the columns")
-    for k, name in enumerate(names):
-        if not name:
-            raise TableError(f"{path}: column {k + 1} has no name in the header")
-        if name in names[:k]:
-            raise TableError(f"{path}: the header has {name!r} twice")
+def _with_header(cells: DataFrame, path: str) -> DataFrame:
+    """Return the columns under the names in the first row that is not blank, without the blank ones."""
+    cells = cells[(cells != "").any(axis=1)]
+    if cells.empty:
+        raise ValueError(f"{path} is empty")
+    used = np.flatnonzero((cells != "").any(axis=0))  # spreadsheets write empty columns at the end
+    cells = cells.iloc[:, : used[-1] + 1]
+    names: Series[Any] = cells.iloc[0]
+    if matches(names, number_pattern(".")).all():
+        raise ValueError(f"{path} has no header: its first line has numbers only, not the names of the columns")
+    if (names == "").any():
+        raise ValueError(f"{path}: column {int(np.argmax(names == '')) + 1} has no name in the header")
+    if names.duplicated().any():
+        raise ValueError(f"{path}: the header has {names[names.duplicated()].iloc[0]!r} twice")
+    if len(cells) == 1:
+        raise ValueError(f"{path} has a header and no rows")
+    return cells.iloc[1:].set_axis(names.tolist(), axis=1)
 
 
-def _reads_as_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _decimal_of(frame: DataFrame, path: str) -> str:
+    """Return the decimal mark of a table whose cells are not separated by commas, if all its numbers have the same."""
+    import pandas as pd
 
-
-def _no_column(table: Table, name: str, option: str | None) -> TableError:
-    asked = f"{option}: " if option else ""
-    return TableError(f"{asked}{table.path} has no column {name!r}; its columns are {_listing(table.names)}")
-
-
-def _listing(names: Sequence[str], limit: int = 12) -> str:
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"
+    cells = pd.Series(frame.to_numpy().ravel())
+    commas, points = (cells[matches(cells, rf"[+-]?\d+{mark}\d+(?:e[+-]?\d+)?")] for mark in (",", r"\."))
+    if commas.empty:
+        return "."
+    if not points.empty:
+        found = f"{commas.iloc[0]!r} and {points.iloc[0]!r}"
+        raise ValueError(f"{path} has {found}: say --decimal , or --decimal . for the mark of its numbers")
+    if matches(commas, r"[+-]?[1-9]\d{0,2},\d{3}").all():
+        found = f"{commas.iloc[0]!r}, which may be a decimal comma or one between thousands"
+        raise ValueError(f"{path} has {found}: say --decimal , for the former; take out the latter")
+    return ","

@@ -6,27 +6,31 @@ import argparse
 import time
 from typing import Any
 
+import numpy as np
+
 from ..base.archives import load_arrays
 from ..networks.network import Network
 from ..relu.certify import certify
 from . import _options
+from ._cells import Wanted
 from ._output import Progress, as_json, as_table
 from ._status import EXIT_NOT_CONVERGED, EXIT_OK
-from ._tables import TableError, read_table
+from ._tables import is_skops, read_table
 
 
 def add_command(commands: Any) -> None:
     """Add the command to the parser."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = _options.new_command(
+        commands,
         "certify",
-        help="bound how far a ReLU network is from the global optimum",
-        description="Bounds how far the objective 1/2 ||f(X) - y||^2 + B/2 (||W1||^2 + ||w2||^2) of a ReLU network is "
+        "bound how far a ReLU network is from the global optimum",
+        "Bounds how far the objective 1/2 ||f(X) - y||^2 + B/2 (||W1||^2 + ||w2||^2) of a ReLU network is "
         "from the best one of every width, whatever trained the network.",
     )
     command.add_argument(
         "network", metavar="NETWORK.npz", help="arrays W1 (m, d) and w2 (m,), or what Network.save has written"
     )
-    command.add_argument("file", metavar="TABLE", help="CSV, .npy or .npz: the data it was trained on")
+    _options.add_table(command, ": the data it was trained on")
     command.add_argument("--target", required=True, metavar="COLUMN", help="column with the targets")
     command.add_argument("--beta", type=_options.non_negative, required=True, metavar="B", help="the penalty")
     _options.add_ignore(command)
@@ -53,15 +57,17 @@ def add_command(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Certify, and report."""
     network = load_network(arguments.network, arguments.bias)
-    table = read_table(arguments.file)
+    table = read_table(arguments.file, arguments.decimal)
     target = table.column(arguments.target, "--target")
-    names = _options.feature_names(table, arguments.ignore, target)
+    names = _options.feature_names(table, arguments.ignore, {"target": target})
     if len(names) != network.n_features:
-        raise TableError(
+        raise ValueError(
             f"{arguments.network} takes {network.n_features} features, but {table.path} has {len(names)} columns "
             "beside the target: leave some out with --ignore, or say --bias"
         )
-    X, y = table.numbers(names), table.numbers([target])[:, 0]
+    _, columns = table.read(dict.fromkeys(names, Wanted()) | {target: Wanted(optional=False)}, "")
+    y = columns.pop(target)
+    X = np.stack([*columns.values()], axis=1)
     start = time.perf_counter()
     with Progress("certifying", quiet=arguments.json):
         found = certify(
@@ -94,6 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def load_network(path: str, bias: bool) -> Network:
     """Read a network that `Network.save` wrote, or an archive with W1 and w2."""
+    if is_skops(path):
+        raise ValueError(
+            f"{path} is a model of `train`: a gated network of standardised columns, certified already when it was "
+            "trained (the gap is in the report of `train`). `certify` is for ReLU networks: save the arrays W1 and w2 "
+            "of one with numpy.savez, or what cvxrelu.train_relu(...).to_network() returns with Network.save"
+        )
     arrays = load_arrays(path, "a network")
     if isinstance(arrays, dict) and "format" in arrays:
         return Network.load(path)

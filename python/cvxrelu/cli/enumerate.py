@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..arrangement.affine import Regions
 from ..arrangement.cells import pattern_bound
@@ -19,23 +17,25 @@ from ..base.archives import write_archive
 from ..base.arrays import append_ones, as_threads
 from ..patterns.patterns import ActivationPatterns
 from . import _options
+from ._cells import Wanted
 from ._output import Progress, as_json, as_table
 from ._status import EXIT_OK
-from ._tables import Table, read_table
+from ._tables import read_table
 
 FORMAT, FORMAT_OF_REGIONS, VERSION = "cvxrelu.patterns", "cvxrelu.regions", 1
 
 
 def add_command(commands: Any) -> None:
     """Add the command to the parser."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = _options.new_command(
+        commands,
         "enumerate",
-        help="list or count all activation patterns of your points",
-        description="Finds every activation pattern 1[X g >= 0] of the rows x of a table, each with a gate g; or, with "
+        "list or count all activation patterns of your points",
+        "Finds every activation pattern 1[X g >= 0] of the rows x of a table, each with a gate g; or, with "
         "--offsets, the regions of the hyperplanes x . u = b, each with a point and whether it is bounded. The "
         "decisions are exact, and the list comes with a proof that none is missing.",
     )
-    command.add_argument("file", metavar="TABLE", help="CSV, .npy or .npz")
+    _options.add_table(command)
     _options.add_ignore(command)
     command.add_argument("--bias", action="store_true", help="append a column of ones")
     command.add_argument("--offsets", metavar="COLUMN", help="column of the offsets b of affine hyperplanes")
@@ -67,13 +67,16 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.usage_error("--count lists nothing: leave out --out and --max-patterns")
     if arguments.exact and arguments.decimals is not None:
         arguments.usage_error("--exact takes numbers as they are written: leave out --decimals")
-    table = read_table(arguments.file)
+    table = read_table(arguments.file, arguments.decimal)
     offsets = None if arguments.offsets is None else table.column(arguments.offsets, "--offsets")
-    names = _options.feature_names(table, arguments.ignore, offsets, "column of the offsets")
-    X = _matrix(table, names, arguments.exact)
+    names = _options.feature_names(table, arguments.ignore, {"column of the offsets": offsets})
+    kind = "exact" if arguments.exact else "number"
+    wanted = dict.fromkeys(names, Wanted(kind)) | ({} if offsets is None else {offsets: Wanted(kind, optional=False)})
+    _, columns = table.read(wanted, "")
+    X = np.stack([columns[name] for name in names], axis=1)
     if arguments.bias:
         X = append_ones(X)
-    b = None if offsets is None else _matrix(table, [offsets], arguments.exact)[:, 0]
+    b = None if offsets is None else columns[offsets]
     report: dict[str, Any] = {"data": table.path, "n": len(X), "d": X.shape[1]}
     start = time.perf_counter()
     with Progress("counting" if arguments.count else "enumerating", quiet=arguments.json) as progress:
@@ -86,10 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
     report["seconds"] = time.perf_counter() - start
     print(as_json(report) if arguments.json else _as_text(report, arguments.bias))
     return EXIT_OK
-
-
-def _matrix(table: Table, names: Sequence[str], exact: bool) -> npt.NDArray[Any]:
-    return np.array(table.rationals(names), dtype=object) if exact else table.numbers(names)
 
 
 def _count(X: Any, b: Any, arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import _options
 from ._output import as_json
 from ._status import EXIT_OK
-from ._table_model import TableModel
 from ._tables import read_table
 
 
 def add_command(commands: Any) -> None:
     """Add the command to the parser."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = _options.new_command(
+        commands,
         "predict",
-        help="apply a network that `train` has written",
-        description="Predicts the rows of a table that has the columns the network was trained on.",
+        "apply a network that `train` has written",
+        "Predicts the rows of a table that has the columns the network was trained on.",
     )
-    command.add_argument("model", metavar="MODEL.npz", help="what `train --out` has written")
-    command.add_argument("file", metavar="TABLE", help="CSV, .npy or .npz; other columns are ignored")
+    command.add_argument("model", metavar="MODEL.skops", help="what `train --out` has written")
+    _options.add_table(command, "; other columns are ignored")
+    command.add_argument("--proba", action="store_true", help="of a classification, also the probabilities")
     command.add_argument(
-        "--out", metavar="FILE", help="where to write: .npy, .npz or CSV; by default CSV to the terminal"
+        "--out",
+        metavar="FILE",
+        help="where to write: .npz, .npy (with --proba only the probabilities), or CSV; by default CSV to the terminal",
     )
     command.add_argument("--json", action="store_true", help="write JSON instead")
     command.set_defaults(run=run)
@@ -34,32 +38,31 @@ def add_command(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict, and write."""
+    import pandas as pd
+
+    from ._model import TableModel
+
     model = TableModel.load(arguments.model)
-    table = read_table(arguments.file)
-    predictions = np.asarray(model.predict(model.features_of(table)))
-    if arguments.json:
-        _write_text(as_json({"target": model.target_name, "predictions": predictions.tolist()}) + "\n", arguments.out)
-    elif arguments.out is not None and Path(arguments.out).suffix in (".npy", ".npz"):
-        with open(arguments.out, "wb") as file:
-            if arguments.out.endswith(".npy"):
-                np.save(file, predictions)
-            else:
-                np.savez(file, **{model.target_name: predictions})  # type: ignore[arg-type]
-    elif arguments.out is None:
-        _write_csv(sys.stdout, model.target_name, predictions.tolist())
+    X = model.features(read_table(arguments.file, arguments.decimal))
+    columns = {model.target: model.predict(X)}
+    report = {"target": model.target, "predictions": columns[model.target].tolist()}
+    if arguments.proba:
+        classes, shares = model.probabilities(X)
+        columns |= {f"{model.target}={label}": share for label, share in zip(classes, shares.T, strict=True)}
+        report |= {"classes": classes, "probabilities": shares.tolist()}
+    suffix = "" if arguments.json or arguments.out is None else Path(arguments.out).suffix
+    if suffix == ".npy":
+        np.save(arguments.out, shares if arguments.proba else columns[model.target])
+    elif suffix == ".npz":
+        with zipfile.ZipFile(arguments.out, "w") as archive:  # numpy.savez, but for columns called "file"
+            for name, values in columns.items():
+                with archive.open(f"{name}.npy", "w") as file:
+                    np.save(file, values)
     else:
-        with open(arguments.out, "w", encoding="utf-8", newline="") as file:
-            _write_csv(file, model.target_name, predictions.tolist())
+        csv = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
+        text = as_json(report) + "\n" if arguments.json else csv
+        if arguments.out is None:
+            sys.stdout.write(text)
+        else:
+            Path(arguments.out).write_text(text, encoding="utf-8")
     return EXIT_OK
-
-
-def _write_csv(file: Any, name: str, values: list[Any]) -> None:
-    rows = [[name], *([value if isinstance(value, str) else repr(value)] for value in values)]
-    csv.writer(file, lineterminator="\n").writerows(rows)
-
-
-def _write_text(text: str, path: str | None) -> None:
-    if path is None:
-        sys.stdout.write(text)
-    else:
-        Path(path).write_text(text, encoding="utf-8")

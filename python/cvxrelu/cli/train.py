@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import time
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.arrays import FloatArray
 from ..datasets import load_yacht
-from ..estimators.labels import decide
-from ..estimators.training import GatedFit, GateDraw, pose_gated
-from ..gated.losses import Squared
-from ..gated.problem import Stopping
+from ..gated.losses import LOSSES
 from . import _options
-from ._baselines import fit_mlp, fit_ridge
-from ._encoding import Encoding
+from ._cells import DATE_ORDERS, Array, Wanted
 from ._output import Progress, as_json, as_table
 from ._status import EXIT_NOT_CONVERGED, EXIT_OK
-from ._table_model import Scaling, TableModel
-from ._tables import TableError, read_table
+from ._tables import read_table
 
-_DEFAULT_RATIO = {"regression": 1e-2, "classification": 3e-2}
+if TYPE_CHECKING:
+    from ._model import TableModel
+
+_TASKS = {"regression": "number", "classification": "text"}  # and what their targets are
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,33 +30,47 @@ class _Problem:
 
     source: str
     task: str
-    X: FloatArray
-    y: FloatArray  # targets in their own units, or labels 0, 1, ...
-    feature_names: tuple[str, ...]
-    target_name: str
-    classes: Any = None
-    encoding: Encoding | None = None
+    X: Any  # an array, or a data frame whose columns have these kinds
+    y: Array  # numbers in their own units, or labels
+    target: str
+    kinds: dict[str, str]
+    gaps: bool = False
+    weights: Array | None = None
+
+    def rows(self, rows: Array) -> _Problem:
+        """Return some of the rows."""
+        X = self.X[rows] if isinstance(self.X, np.ndarray) else self.X.iloc[rows]
+        weights = None if self.weights is None else self.weights[rows]
+        return dataclasses.replace(self, X=X, y=self.y[rows], weights=weights)
 
 
 def add_command(commands: Any) -> None:
     """Add the command to the parser."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = _options.new_command(
+        commands,
         "train",
-        help="train on your own table and keep the network",
-        description="Trains a network on a table of numbers; labels may be text, and with --encode so may columns.",
+        "train on your own table and keep the network",
+        "Trains a network on a table of numbers; labels may be text, and with --encode so may columns.",
     )
-    command.add_argument("file", metavar="TABLE", help="CSV, .npy or .npz")
+    _options.add_table(command)
     command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
-    command.add_argument(
-        "--task", choices=("regression", "classification"), help="by default regression, if the target has numbers only"
-    )
+    command.add_argument("--task", choices=tuple(_TASKS), help="by default regression, if the target has numbers only")
+    command.add_argument("--weight", metavar="COLUMN", help="column of sample weights: a weight of 2 is two such rows")
     _options.add_ignore(command)
     command.add_argument(
         "--encode",
         action="store_true",
-        help="make a column of 0 and 1 of every value of a text column, and medians of missing numbers",
+        help="take columns of text (0 and 1 for each frequent value), dates (days), and missing cells (the median)",
     )
-    command.add_argument("--out", metavar="MODEL.npz", help="where to write the network, for `predict`")
+    command.add_argument(
+        "--text",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="columns of codes, whose numbers are names; commas, or repeat it",
+    )
+    command.add_argument("--dates", choices=DATE_ORDERS[1:], help="order of day and month, where dates do not tell")
+    command.add_argument("--out", metavar="MODEL.skops", help="where to write the network, for `predict`")
     add_options(command)
     command.set_defaults(run=run)
 
@@ -73,6 +84,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="mixed",
         help="half of them thresholds of single features, or all of them Gaussian (default mixed)",
     )
+    parser.add_argument(
+        "--loss",
+        choices=tuple(LOSSES),
+        help="huber and poisson (counts) for regression, logistic and softmax for classification (squared)",
+    )
     penalty = parser.add_mutually_exclusive_group()
     penalty.add_argument(
         "--beta-ratio",
@@ -81,6 +97,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="penalty relative to the smallest one with a zero optimum (default 0.01; classification 0.03)",
     )
     penalty.add_argument("--beta", type=_options.positive, metavar="B", help="the penalty itself")
+    penalty.add_argument("--cv", type=_options.count, metavar="K", help="choose the penalty by K-fold cross-validation")
     parser.add_argument(
         "--tol", type=_options.positive, default=1e-6, metavar="T", help="relative gap to reach (default 1e-6)"
     )
@@ -104,122 +121,149 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run_on_shipped_data(arguments: argparse.Namespace) -> int:
     """Train on the data set that comes with the package."""
     data = load_yacht()
-    problem = _Problem(data.name, "regression", data.X, data.y, data.feature_names, data.target_name)
-    return _train_and_report(problem, arguments)
+    kinds = dict.fromkeys(data.feature_names, "number")
+    return _train_and_report(_Problem(data.name, "regression", data.X, data.y, data.target_name, kinds), arguments)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train on a table."""
-    table = read_table(arguments.file)
+    import pandas as pd
+
+    table = read_table(arguments.file, arguments.decimal, arguments.dates)
     target = table.column(arguments.target, "--target")
-    names = _options.feature_names(table, arguments.ignore, target)
-    task = arguments.task or ("regression" if table.is_numeric(target) else "classification")
-    encoding = Encoding.of(table, names) if arguments.encode else None
-    if encoding is None:
-        X = table.numbers(names)
-    else:
-        X, names = encoding.apply(table), encoding.feature_names
-    if task == "regression":
-        y, classes = table.numbers([target])[:, 0], None
-    else:
-        classes, labels = np.unique(table.text(target), return_inverse=True)
-        y = labels.astype(np.float64)
-        if classes.size < 2:
-            raise TableError(f"{table.path}: column {target!r} has one class only, {str(classes[0])!r}")
-    return _train_and_report(_Problem(table.path, task, X, y, names, target, classes, encoding), arguments)
+    weight = None if arguments.weight is None else table.column(arguments.weight, "--weight")
+    names = _options.feature_names(table, arguments.ignore, {"target": target, "weight": weight})
+    texts = table.listed(arguments.text, "--text")
+    kind = None if arguments.encode else "number"
+    wanted = {name: Wanted("text" if name in texts else kind, arguments.encode, fresh=True) for name in names}
+    wanted[target] = Wanted(_TASKS.get(arguments.task), fresh=True, optional=False)
+    if weight is not None:
+        wanted[weight] = Wanted(least=0.0, optional=False)
+    kinds, columns = table.read(wanted, "" if arguments.encode else "--encode takes text, dates and missing cells, ")
+    if kinds[target] in DATE_ORDERS:
+        raise ValueError(f"{table.path}: column {target!r} has dates; what is predicted are numbers or labels")
+    task = next(task for task, kind in _TASKS.items() if kind == kinds[target])
+    y, weights = columns[target], None if weight is None else columns[weight]
+    if task == "classification":
+        y = y.astype(np.str_)
+        if (y == y[0]).all():
+            raise ValueError(f"{table.path}: column {target!r} has one class only, {str(y[0])!r}")
+    X = pd.DataFrame({name: columns[name] for name in names})
+    features = {name: kinds[name] for name in names}
+    problem = _Problem(table.path, task, X, y, target, features, arguments.encode, weights)
+    return _train_and_report(problem if weights is None else problem.rows(np.flatnonzero(weights)), arguments)
 
 
 def _train_and_report(problem: _Problem, arguments: argparse.Namespace) -> int:
-    train, test = _split(problem.X.shape[0], arguments.test_size, arguments.seed)
-    model, fit, seconds = _fit(problem, train, arguments)
-    report = describe(problem, fit, seconds, train.size, test.size)
-    if test.size:
-        report["scores"] = _scores(problem, model, train, test, arguments)
+    n = problem.y.size
+    order = np.random.default_rng(arguments.seed).permutation(n)
+    held_out = round(n * arguments.test_size)
+    if n - held_out < 2:
+        raise ValueError(
+            f"{n} rows with --test-size {arguments.test_size:g} leave {n - held_out} to train on: 2 are needed"
+        )
+    train, test = problem.rows(order[held_out:]), problem.rows(order[:held_out])
+    network = _network(problem.task, arguments)
+    start = time.perf_counter()
+    model = _fitted(train, network, arguments)
+    report = _report(problem, network, time.perf_counter() - start, train.y.size, test.y.size)
+    if arguments.cv:
+        report["folds"] = arguments.cv
+    if held_out:
+        report["scores"] = _scores(train, test, model, arguments)
     if getattr(arguments, "out", None):
         model.save(arguments.out)
         report["model"] = arguments.out
     print(as_json(report) if arguments.json else _as_text(report))
-    return EXIT_OK if fit.solution.converged else EXIT_NOT_CONVERGED
+    return EXIT_OK if report["converged"] else EXIT_NOT_CONVERGED
 
 
-def _split(n: int, test_size: float, seed: int) -> tuple[Any, Any]:
-    order = np.random.default_rng(seed).permutation(n)
-    held_out = round(n * test_size)
-    if n - held_out < 2:
-        raise TableError(f"{n} rows with --test-size {test_size:g} leave {n - held_out} to train on: 2 are needed")
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+def _network(task: str, arguments: argparse.Namespace) -> Any:
+    """Return the estimator that the options ask for, and leave to it what they do not say."""
+    from .. import estimators
 
-
-def _fit(problem: _Problem, train: Any, arguments: argparse.Namespace) -> tuple[TableModel, GatedFit, float]:
-    features = Scaling.of(problem.X[train])
-    target = None
-    if problem.task == "regression":
-        target = Scaling.of(problem.y[train])
-        y = target.apply(problem.y[train])
-    else:
-        y = Squared().labels_as_targets(problem.y[train].astype(np.intp), problem.classes.size)
-    ratio = _DEFAULT_RATIO[problem.task] if arguments.beta_ratio is None else arguments.beta_ratio
-    draw = GateDraw(arguments.gates, arguments.gate_law, arguments.seed)
-    start = time.perf_counter()
-    with Progress(quiet=arguments.json) as progress:
-        posed = pose_gated(features.apply(problem.X[train]), y, draw, n_threads=arguments.threads)
-        beta = posed.beta_of(ratio) if arguments.beta is None else arguments.beta
-        callback = progress if progress.shown else None
-        fit = posed.fit(beta, Stopping(arguments.tol, arguments.max_iter, callback=callback))
-    seconds = time.perf_counter() - start
-    model = TableModel(
-        fit.network, problem.feature_names, problem.target_name, features, target, problem.classes, problem.encoding
+    settings = {
+        "n_gates": arguments.gates,
+        "gates": arguments.gate_law,
+        "loss": arguments.loss,
+        "tol": arguments.tol,
+        "max_iter": arguments.max_iter,
+        "n_threads": arguments.threads,
+        "random_state": arguments.seed,
+    }
+    settings |= {"cv": arguments.cv} if arguments.cv else {"beta": arguments.beta, "beta_ratio": arguments.beta_ratio}
+    name = {"regression": "GatedReLURegressor", "classification": "GatedReLUClassifier"}[task]
+    return getattr(estimators, name + "CV" * (arguments.cv is not None))(
+        **{key: value for key, value in settings.items() if value is not None}
     )
-    return model, fit, seconds
 
 
-def describe(problem: _Problem, fit: GatedFit, seconds: float, n_train: int, n_test: int) -> dict[str, Any]:
-    solution, patterns = fit.solution, fit.solution.patterns
+def _fitted(problem: _Problem, estimator: Any, arguments: argparse.Namespace) -> TableModel:
+    """Return what an estimator, a network or another, makes of a problem."""
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.utils import get_tags
+
+    from ._model import TableModel, pipeline_of
+
+    y, units, weights = problem.y, None, {}
+    if problem.weights is not None:
+        weights = {f"{step}__sample_weight": problem.weights for step in ("scale", "network")}
+    if problem.task == "regression" and not get_tags(estimator).target_tags.positive_only:  # counts keep their unit
+        units = StandardScaler().fit(y[:, None], sample_weight=problem.weights)
+        y = units.transform(y[:, None])[:, 0]
+    doing = "choosing the penalty" if "n_betas" in estimator.get_params() else ""
+    with Progress(doing, quiet=arguments.json) as progress:
+        if progress.shown and "callback" in estimator.get_params():
+            estimator.set_params(callback=progress)
+        pipeline = pipeline_of(estimator, problem.kinds, gaps=problem.gaps).fit(problem.X, y, **weights)
+    return TableModel(pipeline, problem.target, problem.kinds, problem.gaps, units)
+
+
+def _report(problem: _Problem, network: Any, seconds: float, n_train: int, n_test: int) -> dict[str, Any]:
     return {
         "data": problem.source,
         "task": problem.task,
-        "target": problem.target_name,
+        "target": problem.target,
         "n_train": n_train,
         "n_test": n_test,
-        "n_features": len(problem.feature_names),
-        "n_gates": patterns.n_draws,
-        "n_patterns": len(patterns),
-        "beta": fit.beta,
-        "beta_max": fit.beta_max,
-        "objective": float(solution.objective) + fit.unexplained,
-        "gap": float(solution.gap),
-        "relative_gap": float(solution.relative_gap),
-        "converged": bool(solution.converged),
-        "iterations": int(solution.n_iter),
-        "active": len(solution.active),
-        "neurons": fit.network.n_neurons,
+        "n_features": network.n_features_in_,
+        "n_gates": network.patterns_.n_draws,
+        "n_patterns": len(network.patterns_),
+        "loss": network.loss,
+        "beta": network.beta_,
+        "beta_max": network.beta_max_,
+        "objective": float(network.objective_),
+        "gap": float(network.dual_gap_),
+        "relative_gap": float(network.certificate_.relative_gap),
+        "converged": bool(network.certificate_.converged),
+        "iterations": int(network.n_iter_),
+        "active": network.n_active_,
+        "neurons": network.network_.n_neurons,
         "seconds": seconds,
     }
 
 
-def _scores(problem: _Problem, model: TableModel, train: Any, test: Any, arguments: argparse.Namespace) -> Any:
-    X, Z = model.features.apply(problem.X[train]), model.features.apply(problem.X[test])
-    targets = (
-        problem.y[train]
-        if problem.task == "regression"
-        else Squared().labels_as_targets(problem.y[train].astype(np.intp), problem.classes.size)
-    )
+def _scores(train: _Problem, test: _Problem, model: TableModel, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return how good the network is on rows held out, and with `--compare` how good others are."""
+    from sklearn import linear_model, metrics, neural_network
+    from sklearn.utils.validation import has_fit_parameter
 
-    def score(output: FloatArray) -> float:
-        truth = problem.y[test]
-        if problem.task == "classification":
-            return float(np.mean(decide(output) == truth))
-        spread = float(np.sum((truth - truth.mean()) ** 2))
-        return 1 - float(np.sum((output - truth) ** 2)) / spread if spread > 0 else math.nan
+    regression = train.task == "regression"
+    score = metrics.r2_score if regression else metrics.accuracy_score
 
-    output = np.asarray(model.network.predict(Z))
-    scores = {"measure": "R2" if problem.task == "regression" else "accuracy"}
-    result: dict[str, Any] = {**scores, "network": score(model.target.undo(output) if model.target else output)}
+    def of(fitted: TableModel) -> float:
+        return float(score(test.y, fitted.predict(test.X), sample_weight=test.weights))
+
+    scores: dict[str, Any] = {"measure": "R2" if regression else "accuracy", "network": of(model)}
     if arguments.compare:
-        result["ridge"] = score(fit_ridge(X, targets, Z))
-        mlp = fit_mlp(X, model.target.apply(targets) if model.target else targets, Z, arguments.seed)
-        result["mlp"] = None if mlp is None else score(model.target.undo(mlp) if model.target else mlp)
-    return result
+        ridge = linear_model.RidgeCV if regression else linear_model.RidgeClassifierCV
+        mlp = neural_network.MLPRegressor if regression else neural_network.MLPClassifier
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scores["ridge"] = of(_fitted(train, ridge(alphas=np.geomspace(1e-4, 1e6, 41)), arguments))
+            if train.weights is None or has_fit_parameter(mlp, "sample_weight"):  # scikit-learn 1.7 on
+                scores["mlp"] = of(_fitted(train, mlp(max_iter=2000, random_state=arguments.seed % 2**32), arguments))
+    return scores
 
 
 def _as_text(report: dict[str, Any]) -> str:
@@ -230,8 +274,10 @@ def _as_text(report: dict[str, Any]) -> str:
         ("rows", f"{report['n_train']} to train on, {report['n_test']} held out"),
         ("features", f"{report['n_features']}, standardised, and a bias"),
         ("patterns", f"{report['n_patterns']} distinct, from {report['n_gates']} gates"),
+        ("loss", report["loss"]),
         ("penalty", f"{report['beta']:.4g}"
-         + (f", {report['beta'] / report['beta_max']:.3g} of the largest useful one" if report["beta_max"] else "")),
+         + (f", {report['beta'] / report['beta_max']:.3g} of the largest useful one" if report["beta_max"] else "")
+         + (f", chosen by {report['folds']}-fold cross-validation" if "folds" in report else "")),
         ("objective", f"{report['objective']:.10g}"),
         ("certified gap", f"{report['gap']:.2e}: no network on these gates has a lower objective by more than that"),
         ("relative gap", f"{report['relative_gap']:.2e}, of the objective of the zero network"
@@ -244,11 +290,8 @@ def _as_text(report: dict[str, Any]) -> str:
         rows.append((f"test {scores['measure']}", f"{scores['network']:.4f}  this network"))
         if "ridge" in scores:
             rows.append(("", f"{scores['ridge']:.4f}  ridge regression (penalty by leave-one-out)"))
-            rows.append(
-                ("", "not installed: scikit-learn, whose MLP would stand here")
-                if scores["mlp"] is None
-                else ("", f"{scores['mlp']:.4f}  scikit-learn's MLP (one seed, 100 neurons)")
-            )
+        if "mlp" in scores:
+            rows.append(("", f"{scores['mlp']:.4f}  scikit-learn's MLP (one seed, 100 neurons)"))
     if "model" in report:
         rows.append(("written", report["model"]))
     return as_table(rows)

@@ -69,6 +69,8 @@ _PARAMETERS = """\
         ``certificate_.gap``: no network on these gates has an objective smaller by more than this.
     beta_ : float
         Penalty that was used.
+    beta_max_ : float
+        Smallest penalty whose optimum is zero.
     n_active_ : int
         Patterns whose block is not zero.
     objective_ : float
@@ -181,6 +183,7 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
         self.solution_ = fit.solution
         self.patterns_ = fit.solution.patterns
         self.beta_ = fit.beta
+        self.beta_max_ = fit.beta_max
         self.objective_ = fit.solution.objective + fit.unexplained
         self.certificate_ = certificate_of(
             self.objective_, fit.solution.gap, fit.solution.relative_gap, fit.solution.converged

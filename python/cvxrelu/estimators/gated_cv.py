@@ -67,7 +67,7 @@ _PARAMETERS = """\
         (not halved), else the loss.
     path_ : GatedPath
         Solutions over all samples, from the largest penalty to the one that was chosen.
-    beta_, network_, solution_, patterns_, certificate_, dual_gap_, objective_, n_active_, n_iter_
+    beta_, beta_max_, network_, solution_, patterns_, certificate_, dual_gap_, objective_, n_active_, n_iter_
         Of the network trained on all samples with that penalty, as in :class:`GatedReLURegressor`.
     n_features_in_ : int
         Features seen in `fit`.
@@ -153,6 +153,7 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
             self.loss_path_ = np.transpose(sums) / total
         self.path_ = path
         self.beta_ = fit.beta
+        self.beta_max_ = fit.beta_max
         self.network_ = fit.network
         self.solution_ = fit.solution
         self.patterns_ = fit.solution.patterns
