@@ -27,7 +27,7 @@ def unnamed_namespaces(text):
 
 def test_names_of_unnamed_namespaces_are_found():
     source = (ROOT / "cpp/cvxrelu/gated/proximal_newton.cpp").read_text()
-    assert list(unnamed_namespaces(source)) == ["columns", "Quiet", "Penalty", "total_gap", "ProximalNewton"]
+    assert list(unnamed_namespaces(source)) == ["columns", "basis_of", "Quiet", "Penalty", "total_gap", "ProximalNewton"]
     source = (
         "namespace {\n\nconstexpr int kA = f(1), kB = 2;\nusing T = int;\nenum class E { one };\n\n}  // namespace\n"
     )

@@ -11,7 +11,7 @@ namespace {
 
 constexpr Index kMostFactorised = 3000;  // samples times outputs
 constexpr int kProximalSteps = 60, kNewtonSteps = 50, kIdleSteps = 12, kHalvings = 20;
-constexpr int kMostCg = 300;
+constexpr int kMostIterations = 300;
 constexpr double kCgAccuracy = 1e-2, kDecrease = 1e-4;
 constexpr double kGrowth = 4, kMostGrowth = 1e6;
 
@@ -112,7 +112,7 @@ Matrix HuberNewton::direction(const GroupLassoProblem& penalty, const std::vecto
          C(unit.rows(), m);
   double rz = r.cwiseProduct(z).sum();
   const double target = kCgAccuracy * kCgAccuracy * rz;
-  for (int iteration = 0; iteration < kMostCg && rz > target; ++iteration, ++n_cg_) {
+  for (int iteration = 0; iteration < kMostIterations && rz > target; ++iteration, ++n_cg_) {
     design_.monitor().poll();
     active.correlations<double>(root_.asDiagonal() * s, C);
     for (Index k = 0; k < m; ++k)
