@@ -5,8 +5,8 @@
 //
 // L'' the loss's own Hessian, which for several outputs couples them. Solved by conjugate gradients with bit-table
 // products, preconditioned along and across each w_a, together with the coefficients of the unpenalised columns, which
-// are at their best before and after; then a line search, in which a block whose step crosses the origin becomes zero. A
-// step costs two passes over the non-zero blocks for each conjugate-gradient iteration.
+// are at their best before and after; then a line search, in which a block whose step crosses the origin becomes zero.
+// A step costs two passes over the non-zero blocks for each conjugate-gradient iteration.
 #pragma once
 
 #include "cvxrelu/gated/group_lasso.hpp"
