@@ -86,12 +86,11 @@ def _narrow(array):
 
 
 def _certificate(solution, value, bound, scale):
-    close("objective", solution.objective, value, scale)
+    close("objective", solution.objective, value, scale + value * 1e-5)
     require(solution.gap >= 0, "a gap below zero:", solution.gap)
     lower = np.longdouble(solution.objective) - np.longdouble(solution.gap)
-    require(
-        lower <= bound + ROUNDING * scale, "the lower bound", lower, "is above", bound, "which the dual point proves"
-    )
+    rounding = ROUNDING * scale + 1e-14 * (value + np.longdouble(solution.gap))
+    require(lower <= bound + rounding, "the lower bound", lower, "is above", bound, "which the dual point proves")
     if scale > 0 and hasattr(solution, "relative_gap"):
         require(solution.relative_gap >= 0, "a relative gap below zero")
 

@@ -161,3 +161,14 @@ def test_a_poisson_loss_beyond_float64_leaves_numbers():
         solution = c.solve_gated(X, y, P, 0.01 * c.beta_max(X, y, P, **settings), **settings)
     assert np.isfinite(solution.blocks).all()
     assert np.isfinite(solution.objective)
+
+
+def test_a_simplex_objective_beyond_float64_is_infinite_and_no_error():
+    assert run(8783).kind != "find"
+
+
+def test_equal_samples_with_targets_beyond_float64_are_refused_by_name():
+    X = np.repeat(R(0).standard_normal((5, 2)), 2, axis=0)
+    model = c.GatedReLURegressor(n_gates=5, random_state=0)
+    with pytest.raises(ValueError, match="too large"):
+        model.fit(X, 1e200 * R(1).standard_normal(10))

@@ -258,7 +258,7 @@ def test_what_float64_does_not_hold_is_refused():
     X, y = rng.standard_normal((8, 2)), rng.standard_normal(8)
     patterns = cvxrelu.enumerate_patterns(X)
     for a, b, beta, message in [
-        (1.0, 1e160, 1e150, r"y is too large: .* \|\|y\|\|\^2 / 2"),
+        (1.0, 1e160, 1e150, "y is too large: the objective of the zero network"),
         (1.0, 1e-170, 1e-180, "y is too small"),
         (1e-170, 1e150, 1e-22, "weights of the network are not within the range of float64"),
         (1e170, 1e-150, 1e18, "weights of the network are not within the range of float64"),

@@ -10,7 +10,7 @@ namespace cvxrelu {
 namespace {
 
 constexpr Index kMostFactorised = 3000;  // samples times outputs
-constexpr int kProximalSteps = 60, kNewtonSteps = 50, kIdleSteps = 12, kHalvings = 20;
+constexpr int kProximalSteps = 40, kNewtonSteps = 30, kIdleSteps = 6, kHalvings = 20;
 constexpr int kMostIterations = 300;
 constexpr double kCgAccuracy = 1e-2, kDecrease = 1e-4;
 constexpr double kGrowth = 4, kMostGrowth = 1e6;

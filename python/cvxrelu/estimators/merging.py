@@ -62,7 +62,10 @@ def merge_samples(
         shift = np.stack([np.bincount(index, weights=column) for column in deviations.T], axis=1) / totals[:, None]
         means = y[first] + shift.reshape(y[first].shape)
         if loss.quadratic:
-            constant = float(weights @ loss.of_samples(y, means[index]))
+            with np.errstate(
+                over="ignore"
+            ):  # targets whose squares float64 does not hold are refused where they are posed
+                constant = float(weights @ loss.of_samples(y, means[index]))
         else:
             means = np.clip(means, y.min(axis=0), y.max(axis=0))  # rounding must not make a probability negative
             zero = np.zeros_like(y)

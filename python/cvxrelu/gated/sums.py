@@ -102,10 +102,11 @@ def simplex_bound(point: Iterate, beta: float) -> Bound:
     # Roots of what is as large as the objective, whatever the units of X and y.
     root = float(np.sqrt(beta))
     size, correlation = root * total, largest / root
-    scale = point.yr / (point.rr + correlation**2) if point.rr > 0 else 1.0
+    scale = point.yr / (point.rr + correlation * correlation) if point.rr > 0 else 1.0
     gap = 0.5 * point.rr * (1 - scale) ** 2 + scale * float(np.maximum(largest * norms - fit, 0).sum())
-    gap += 0.5 * (size - scale * correlation) ** 2
-    return Bound(0.5 * point.rr + 0.5 * size**2, gap, scale)
+    excess = size - scale * correlation
+    # Products, which are infinite where float64 ends, and not powers, which raise.
+    return Bound(0.5 * point.rr + 0.5 * (size * size), gap + 0.5 * (excess * excess), scale)
 
 
 def residual(block: RowBlock, coef: SparseBlocks, n_threads: int) -> FloatArray:
