@@ -107,7 +107,8 @@ def test_a_skip():
 def test_unpenalised_columns_beside_an_output_bias():
     network = Network(np.eye(2), np.ones(2), output_bias=2.0)
     alone = cvxrelu.certify(X, Y, network, BETA)
-    assert cvxrelu.certify(X, Y, network, BETA, unpenalised=ONES).upper_bound == alone.upper_bound
+    for ones in (ONES, "intercept"):
+        assert cvxrelu.certify(X, Y, network, BETA, unpenalised=ones).upper_bound == alone.upper_bound
     with pytest.raises(ValueError, match="unpenalised_coef is needed beside the output_bias of the network"):
         cvxrelu.certify(X, Y, network, BETA, unpenalised=X)
     with pytest.raises(ValueError, match="unpenalised has 3 rows, but X has 25 samples"):

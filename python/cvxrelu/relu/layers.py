@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.arrays import FloatArray, as_design, as_real, as_targets
+from ..base.arrays import FloatArray, as_design, as_real, as_targets, as_unpenalised
 from ..networks.network import Network
 
 _LINEAR = ("output_bias", "skip")
@@ -130,9 +130,7 @@ def with_linear_part(network: Any, X: FloatArray, unpenalised: Any, coefficients
     own = np.vstack([np.reshape(value, (parts[part].shape[1], -1)) for part, value in values.items()])
     if unpenalised is None:
         return columns, own
-    given = as_design(unpenalised, "unpenalised")
-    if given.shape[0] != X.shape[0]:
-        raise ValueError(f"unpenalised has {given.shape[0]} rows, but X has {X.shape[0]} samples")
+    given = as_unpenalised(unpenalised, X.shape[0])
     if coefficients is None:
         if all((given[:, [k]] == columns).all(axis=0).any() for k in range(given.shape[1])):
             return columns, own
