@@ -98,6 +98,32 @@ def test_decompositions_keep_the_outputs_and_lie_in_their_cones(method, seed):
     assert relu.objective - relu.gap <= reference.optimum(X, y, masks, solution.beta) * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("block_norm", ["frobenius", "nuclear"])
+def test_several_outputs_are_decomposed_in_their_singular_directions(block_norm):
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
+    patterns = cvxrelu.sample_patterns(X, 20, random_state=0)
+    solution = cvxrelu.solve_gated(X, Y, patterns, 0.5, block_norm=block_norm, tol=1e-8)
+    relu = cvxrelu.decompose(X, solution)
+    np.testing.assert_allclose(relu.predict(X), solution.predict(X), atol=1e-10)
+    assert relu.objective == pytest.approx(relu.to_network().objective(X, Y, 0.5), rel=1e-10)
+    best = cvxrelu.solve_relu(X, Y, patterns, 0.5, tol=1e-4)
+    assert relu.objective - relu.gap <= best.objective <= relu.objective
+
+
+@pytest.mark.parametrize("loss", ["logistic", "huber", "poisson"])
+def test_the_loss_is_that_of_the_solution(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 3))
+    y = rng.integers(0, 2, 20).astype(float)
+    patterns = cvxrelu.sample_patterns(X, 20, random_state=0)
+    solution = cvxrelu.solve_gated(X, y, patterns, 0.1, loss=loss, tol=1e-8)
+    relu = cvxrelu.decompose(X, solution)
+    np.testing.assert_allclose(relu.predict(X), solution.predict(X), atol=1e-10)
+    told = cvxrelu.certify(X, y, relu.to_network(), 0.1, loss=loss, patterns=patterns)
+    assert relu.loss == loss and relu.objective == pytest.approx(told.upper_bound, rel=1e-10)
+
+
 def test_better_methods_add_less_penalty():
     X, _, solution = gated()
     margin, qp, socp = (cvxrelu.decompose(X, solution, method=m).objective for m in ("margin", "qp", "socp"))

@@ -344,3 +344,14 @@ def test_a_search_that_ends_early_bounds_the_largest_penalty():
         bound = cvxrelu.relu_beta_max(X, y, max_nodes=1, pricing="branch and bound")
     patterns = cvxrelu.sample_patterns(X, 300, random_state=0)
     assert cvxrelu.relu_beta_max(X, y, patterns) <= bound
+
+
+def test_where_the_logistic_loss_is_flat_the_dual_point_is_that_of_the_network_again():
+    # Separable, or nearly: Newton's steps had led to outputs where the loss has no curvature, and had stayed there.
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((100, 5))
+    patterns = cvxrelu.sample_patterns(X, 50, random_state=2)
+    rng.standard_normal(100)
+    y = np.sign(X[:, 0] + 0.1 * rng.standard_normal(100))
+    beta = 1e-4 * cvxrelu.relu_beta_max(X, y, patterns, loss="logistic")
+    assert cvxrelu.solve_relu(X, y, patterns, beta, loss="logistic").converged

@@ -104,7 +104,7 @@ def test_degenerate_data_are_bounded():
     assert scaled.bound == pytest.approx(1e-50 * search(X, T).bound, rel=1e-8)
 
 
-@pytest.mark.parametrize("loss", ["squared", "softmax", "huber"])
+@pytest.mark.parametrize("loss", ["squared", "softmax", pytest.param("huber", marks=pytest.mark.slow)])
 def test_no_network_is_below_the_certified_optimum(loss):
     rng = np.random.default_rng(1)
     n, d, c, beta = 10, 2, 3, 0.4
@@ -115,12 +115,12 @@ def test_no_network_is_below_the_certified_optimum(loss):
     assert objective(X, Y, network.W1, network.w2, beta, loss) == pytest.approx(best.objective, rel=1e-10)
     np.testing.assert_allclose(network.predict(X), best.predict(X), atol=1e-12)
     assert reference.in_the_plane(X, best.dual) <= beta * (1 + 1e-12)
-    width = 12
+    width = 6
 
     def flat(z):
         return objective(X, Y, z[: width * d].reshape(width, d), z[width * d :].reshape(width, c), beta, loss)
 
-    reached = [minimize(flat, rng.standard_normal(width * (d + c)), method="L-BFGS-B").fun for _ in range(3)]
+    reached = [minimize(flat, rng.standard_normal(width * (d + c)), method="L-BFGS-B").fun for _ in range(2)]
     assert best.dual_objective <= best.objective <= min(reached) * (1 + 1e-6)
 
 
@@ -141,6 +141,7 @@ def test_certificates_close_and_do_not_flatter(n, d, c, beta):
     assert gated.objective <= best.objective * (1 + 1e-6) <= apart * (1 + 2e-6)
 
 
+@pytest.mark.slow
 def test_over_given_patterns_neurons_stay_in_their_cones():
     X, Y = problem(12, 3, 2)
     few, every = cvxrelu.sample_patterns(X, 8, random_state=0), cvxrelu.enumerate_patterns(X)
@@ -180,6 +181,7 @@ def test_limits_leave_a_bound_that_holds():
     assert stopped.scope == "given patterns" and len(heard) == 2
 
 
+@pytest.mark.slow
 def test_more_features_than_are_subdivided_have_the_bound_of_the_axes():
     X, Y = problem(15, 9, 2)
     with pytest.warns(ConvergenceWarning):
@@ -202,7 +204,7 @@ def test_what_several_outputs_do_not_take_is_named():
         cvxrelu.train_relu(X, Y[:, 0], 0.3, warm_start=cvxrelu.train_relu(X, Y, 0.3, random_state=0))
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1))
 def test_steps_never_raise_the_objective_and_end_where_nothing_falls(seed):
     rng = np.random.default_rng(seed)

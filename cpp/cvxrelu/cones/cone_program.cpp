@@ -79,13 +79,14 @@ ConeProgramResult ConeProgram::solve(double beta, const ConeProgramSettings& set
     at_.dual.theta = loss_->residual(at_.dual.output);
   }
   const ConeObjective problem{list_, *loss_, beta, ridge_, unpenalised_};
-  const double step_unit = 2.0 * static_cast<double>(d) / problem.squares(at_.dual);
+  double step_unit = 2.0 * static_cast<double>(d) / problem.squares(at_.dual);
   ConeNewton newton(problem);
   ConeProgramResult result;
   result.beta = beta;
   double best_gap = std::numeric_limits<double>::infinity();
   double sharpness = 1;
   int idle = 0;
+  Index newton_before = -1;
   for (Index round = 0;; ++round) {
     Index active = 0;
     double penalty = 0;
@@ -124,6 +125,13 @@ ConeProgramResult ConeProgram::solve(double beta, const ConeProgramSettings& set
         !monitor.report({round, objective, certified.gap, certified.gap / std::max(at_zero_, 1e-300), active});
     if (result.converged || result.stopped || round + 1 >= settings.max_iter) break;
 
+    if (!loss_->straight() && result.work.n_newton == newton_before) {
+      // The dual point is where the loss is so flat that its gradient looks like none: that of the blocks is not.
+      at_.dual = {residual, outputs};
+      step_unit = 2.0 * static_cast<double>(d) / problem.squares(at_.dual);
+      at_.sigma = 3 * step_unit;
+    }
+    newton_before = result.work.n_newton;
     Index added = 0;
     grow(pricing, limit, added);
     const double aim = 0.3 * settings.tol * at_zero_ * sharpness;

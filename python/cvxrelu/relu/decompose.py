@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, as_design, as_threads
+from ..base.arrays import FloatArray, IntArray, as_design, as_threads
 from ..base.native import core
 from ..base.scaling import as_dtype, rescaled, row_lengths
 from ..gated.solution import GatedSolution
@@ -24,12 +24,15 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
     ``D X u = (X v)_+ - (X w)_+``. With ``v = z + u / 2`` and ``w = z - u / 2`` that asks for ``B z >= |X u| / 2``,
     B = (2 D - I) X, of one vector z. The network is a start or a baseline, not an optimum: its penalty is larger.
 
+    With several outputs each singular triple of a block is decomposed by itself, into neurons with its outputs: the fit
+    is kept, and the objective is that of the network. So are the fit and the objective of another loss.
+
     Parameters
     ----------
     X : array_like of shape (n_samples, n_features)
         The data matrix of the solution.
     gated_solution : GatedSolution
-        A solution with one output and without sample weights, group weights, ridge or unpenalised columns.
+        A solution without sample weights, group weights, ridge or unpenalised columns.
     method : {"qp", "socp", "margin"}
         "margin": z along the gate, a closed form. "qp": the smallest ``||v||^2 + ||w||^2``, a least-distance problem.
         "socp": the smallest ``||v|| + ||w||``, which is the penalty that is added; needs clarabel and scipy.
@@ -76,15 +79,13 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
             f"{design.shape}"
         )
     checked_patterns(patterns, design, as_threads(None), "the patterns of gated_solution")
-    # Cones do not change with the units of X, and blocks are decomposed in any.
-    design, _ = rescaled(design)
-    blocks, unit = rescaled(gated_solution.blocks.astype(np.float64))
-    if blocks.ndim != 2:
-        raise ValueError(f"gated_solution must have one output, not {blocks.shape[2]}")
     if gated_solution.unpenalised_coef is not None:
         raise ValueError("gated_solution has unpenalised columns, which a ReLU network has not")
 
-    active = gated_solution.active
+    # Cones do not change with the units of X, and blocks are decomposed in any.
+    design, _ = rescaled(design)
+    blocks, unit = rescaled(gated_solution.blocks.astype(np.float64))
+    blocks, active, directions, penalty = _input_blocks(gated_solution, blocks)
     words = np.ascontiguousarray(patterns.words[active])
     signs = np.where(patterns[active].to_dense().T, 1.0, -1.0) if active.size else np.zeros((0, len(design)))
     needs = 0.5 * np.abs(blocks @ design.T)
@@ -104,11 +105,11 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
     positive[outside & ~inside], negative[outside & ~inside] = 0, -blocks[outside & ~inside]
 
     values = np.vstack([positive, negative])
-    second = np.repeat(np.array([1, -1], dtype=np.int64), active.size)
+    second = np.concatenate([directions, -directions])
     owner = np.tile(active, 2)
     keep = values.any(axis=1)
     values, second, owner = values[keep], second[keep], owner[keep]
-    added = row_lengths(values).sum() - row_lengths(blocks).sum()
+    added = row_lengths(values).sum() - penalty
     increase = gated_solution.beta * (unit * max(float(added), 0.0))
     at_zero = gated_solution.gap / gated_solution.relative_gap if gated_solution.relative_gap > 0 else None
     gap = gated_solution.gap + increase
@@ -128,7 +129,22 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
         n_rounds=0,
         n_nodes=0,
         patterns=patterns,
+        loss=gated_solution.loss,
     )
+
+
+def _input_blocks(solution: GatedSolution, blocks: FloatArray) -> tuple[FloatArray, IntArray, npt.NDArray[Any], float]:
+    """Return blocks of one output, their patterns, the outputs that they serve, and the penalty of those of a solution.
+
+    A block of several outputs is the sum of its singular triples, each a block of one output in a direction.
+    """
+    if blocks.ndim == 2:
+        ones = np.ones(len(blocks), dtype=np.int64)
+        return blocks, solution.active, ones, float(row_lengths(blocks).sum())
+    left, values, right = np.linalg.svd(blocks, full_matrices=False)
+    norm = values.sum() if solution.block_norm == "nuclear" else np.linalg.norm(values, axis=1).sum()
+    of, triple = np.nonzero(values > 0)
+    return left[of, :, triple] * values[of, triple, None], solution.active[of], right[of, triple], float(norm)
 
 
 def _margin_centres(

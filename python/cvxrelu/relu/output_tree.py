@@ -83,6 +83,8 @@ class OutputTree:
         self.maps = (self.theta[:, :, None] * self.X[:, None, :]).reshape(len(self.X), -1)
         self.error = dropped + joined + _ROUNDING * (len(X) + 20) * float(self.sizes @ self.lengths)
         masks = None if patterns is None else patterns.to_dense()[first].astype(np.float64)
+        if masks is not None:  # parts of a listed cone may be left out that are this near to what is looked at
+            self.error += 2 * _BORDER * float(self.sizes @ self.lengths)
         self.masks = masks if masks is None else (masks, 1 - masks)
 
     def search(
