@@ -27,7 +27,8 @@ def unnamed_namespaces(text):
 
 def test_names_of_unnamed_namespaces_are_found():
     source = (ROOT / "cpp/cvxrelu/gated/proximal_newton.cpp").read_text()
-    assert list(unnamed_namespaces(source)) == ["columns", "basis_of", "Quiet", "Penalty", "total_gap", "ProximalNewton"]
+    names = ["columns", "basis_of", "Quiet", "Penalty", "total_gap", "ProximalNewton"]
+    assert list(unnamed_namespaces(source)) == names
     source = (
         "namespace {\n\nconstexpr int kA = f(1), kB = 2;\nusing T = int;\nenum class E { one };\n\n}  // namespace\n"
     )
