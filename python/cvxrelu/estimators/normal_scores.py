@@ -68,7 +68,7 @@ class NormalScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> model = make_pipeline(StandardScaler(), NormalScores(), NTKRegressor())
     >>> choices = {"normalscores": ["passthrough", NormalScores(), NormalScores(keep=True)]}
     >>> GridSearchCV(model, choices).fit(data.X, data.y).best_params_
-    {'normalscores': NormalScores(keep=True)}
+    {'normalscores': NormalScores()}
     """
 
     def __init__(self, *, keep: bool = False, n_knots: int = 1000) -> None:
