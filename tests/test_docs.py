@@ -72,7 +72,10 @@ def test_commands_of_a_page_run(page, desk, capsys):
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+SLOW = {"plot_7_fixing_the_ntk.py": pytest.mark.slow}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in EXAMPLES])
 def test_examples_of_the_gallery_run(name):
     pytest.importorskip("matplotlib").use("Agg")
     from matplotlib import pyplot

@@ -152,7 +152,10 @@ CONGRUENT = {
 }
 
 
-@pytest.mark.parametrize("name", CONGRUENT)
+SLOW = {"A5": pytest.mark.slow}  # rank 5
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in CONGRUENT])
 def test_reflection_arrangements(name):
     X, share = CONGRUENT[name]
     measure = cone_measure(X, enumerate_patterns(X))

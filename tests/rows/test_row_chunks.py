@@ -234,6 +234,7 @@ def test_certificates_of_networks_too_large_to_bring_here(problem, monkeypatch):
         cvxrelu.certify(in_chunks(X), y, network, beta, dual=y)
 
 
+@pytest.mark.slow
 def test_rows_that_fit_are_priced_as_in_memory(problem):
     X, y, *_ = problem
     rows, few, targets = RowChunks([X[:9], X[9:40]]), X[:40], y[:40]
