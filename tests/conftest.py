@@ -9,6 +9,10 @@ import importlib
 import os
 import signal
 
+# Tests in parallel take a thread each, unless they say how many; before a library reads it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -41,7 +45,7 @@ if os.environ.get("CVXRELU_REQUIRE_EXTRAS"):
 def cluster():
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
     ) as cluster:
         yield cluster
 

@@ -19,7 +19,7 @@ def test_processes_of_joblib_share_the_processors():
 def test_workers_of_dask_take_one_thread_each():
     distributed = pytest.importorskip("distributed")
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as cluster,
         distributed.Client(cluster),
         joblib.parallel_config(backend="dask"),
     ):

@@ -137,7 +137,7 @@ def test_folds_are_told_whatever_the_backend(backend):
     recorder, client = Recorder(), None
     if backend == "dask":
         distributed = pytest.importorskip("distributed")
-        client = distributed.Client(processes=False, dashboard_address=None, n_workers=2, threads_per_worker=1)
+        client = distributed.Client(processes=False, dashboard_address=":0", n_workers=2, threads_per_worker=1)
     model = GatedReLURegressorCV(n_gates=30, n_betas=3, cv=3, random_state=0, n_threads=1)
     alone = model.fit(X, y).loss_path_
     with joblib.parallel_config(backend, n_jobs=2):

@@ -192,7 +192,7 @@ def test_a_cluster_without_the_package_is_told_apart(tmp_path):
     code = """
 import sys, numpy as np, dask.array as da, distributed
 def main():
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster:
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as cluster:
         with distributed.Client(cluster) as client:
             client.run(hide)
             import cvxrelu
