@@ -403,9 +403,7 @@ class PassesProgram:
     def _working_set(self, run: _Run, centre: FloatArray, gradient: FloatArray) -> Groups:
         """Return non-zero groups, groups of before that are not clearly inactive, and the worst violators."""
         threshold = run.beta * self.omega
-        violation = np.maximum(
-            np.linalg.norm(run.point.correlations, axis=0) / threshold, np.linalg.norm(gradient, axis=0) / threshold
-        )
+        violation = np.maximum(row_lengths(run.point.correlations.T) / threshold, row_lengths(gradient.T) / threshold)
         nonzero = np.any(centre != 0, axis=0)
         nonzero[run.point.coef.active] = True
         # Half as many as are non-zero, where a solver in memory takes as many: the next pass shows which were wrong,
