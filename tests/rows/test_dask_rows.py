@@ -199,11 +199,7 @@ def main():
             cvxrelu.sample_patterns(da.ones((10, 2)), 3)
 def hide():
     import sys
-    class Hidden:
-        def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] == "cvxrelu":
-                raise ModuleNotFoundError(name)
-    sys.meta_path.insert(0, Hidden())
+    sys.modules["cvxrelu"] = None
 if __name__ == "__main__":
     main()
 """
