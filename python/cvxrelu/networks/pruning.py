@@ -87,7 +87,7 @@ def _joined_gated(W1: FloatArray, w2: FloatArray, gates: FloatArray, groups: npt
 def _groups_of(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     """Number rows so that equal ones have the same number."""
     _, groups = np.unique(np.packbits(masks, axis=1), axis=0, return_inverse=True)
-    return np.asarray(groups, dtype=np.intp)
+    return np.asarray(groups, dtype=np.intp).reshape(-1)  # NumPy 2.0.0 returns a column
 
 
 def _groups_of_equal(rows: FloatArray) -> npt.NDArray[np.intp]:
