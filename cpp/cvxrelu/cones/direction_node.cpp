@@ -47,6 +47,17 @@ constexpr Lanes kSides[kLow] = {
 
 Lanes absolute(Lanes z) { return (Lanes)((LaneBits)z & std::numeric_limits<std::int64_t>::max()); }
 
+// Entries of two vectors, those of the second counted on.
+Lanes shuffled(Lanes a, Lanes b, LaneBits index) {
+#ifdef __clang__  // which shuffles by constants only
+  Lanes result;
+  for (int k = 0; k < kLanes; ++k) result[k] = index[k] < kLanes ? a[index[k]] : b[index[k] - kLanes];
+  return result;
+#else
+  return __builtin_shuffle(a, b, index);
+#endif
+}
+
 // Copies the vertices on one side of the axis `bit`, `size` of them.
 void take_side(const double* from, std::size_t size, int bit, int side, double* to) {
   const std::size_t run = std::size_t{1} << bit, offset = side > 0 ? run : 0;
@@ -59,7 +70,7 @@ void take_side(const double* from, std::size_t size, int bit, int side, double* 
   for (std::size_t i = 0; i < size; i += kLanes) {
     Lanes pair[2];
     std::memcpy(pair, from + 2 * i, sizeof pair);
-    const Lanes side_of_pair = __builtin_shuffle(pair[0], pair[1], chosen);
+    const Lanes side_of_pair = shuffled(pair[0], pair[1], chosen);
     std::memcpy(to + i, &side_of_pair, sizeof side_of_pair);
   }
 }
