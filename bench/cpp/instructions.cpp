@@ -18,7 +18,7 @@ namespace {
 bool cells() {
   Arrangement arrangement(gaussian(24, 5, 0), 0, true);
   Monitor monitor;
-  const std::int64_t count = 20540;
+  const std::int64_t count = 21806;
   WordMatrix words(count, arrangement.n_words());
   RowMatrix gates(count, 5);
   return arrangement.fill(words.data(), gates.data(), count, 1, monitor) == count && arrangement.finished();
