@@ -25,6 +25,7 @@
 #include "cvxrelu/losses/unpenalised.hpp"
 #include "cvxrelu/masks/bits.hpp"
 #include "cvxrelu/masks/masked_design.hpp"
+#include "cvxrelu/networks/evaluate.hpp"
 
 using namespace cvxrelu;
 
