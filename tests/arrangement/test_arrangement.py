@@ -17,6 +17,7 @@ from arrangement_families import (
     designs,
     e6,
     e7,
+    e8,
     f4,
     gaussian,
     h3,
@@ -100,7 +101,7 @@ def iris():
 
 
 SLOW_FAMILIES["iris"] = (iris, 1066478)
-STREAMED_FAMILIES = {"resonance 7": (lambda: resonance(7), 347326352)}
+STREAMED_FAMILIES = {"resonance 7": (lambda: resonance(7), 347326352), "E8": (e8, 696729600)}
 
 
 def assert_right(X, patterns, count):
