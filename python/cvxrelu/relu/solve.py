@@ -41,7 +41,7 @@ def solve_relu(
     Solves the convex program [1]_
 
     .. math::
-        \min_{v, w}\; \tfrac12 \Big\| \sum_i D_i X (v_i - w_i) - y \Big\|^2 + \beta \sum_i (\|v_i\| + \|w_i\|),
+        \min_{v, w}\; \tfrac12 \left\| \sum_i D_i X (v_i - w_i) - y \right\|^2 + \beta \sum_i (\|v_i\| + \|w_i\|),
         \qquad (2 D_i - I) X v_i \ge 0,\; (2 D_i - I) X w_i \ge 0,
 
     which is the training of ReLU networks whose neurons have these patterns, with weight decay ``beta / 2`` on both
