@@ -50,6 +50,9 @@ _PARAMETERS = """\
         weight is not zero.
     n_jobs : int, optional
         Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
+    share_neurons : bool, default False
+        Train one network for all outputs, whose neurons serve each of them, as in :class:`ReLURegressor`, in the folds
+        too.
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
 {intercept}
@@ -80,7 +83,8 @@ _PARAMETERS = """\
         Mean square error on the part held out, weighted by the sample weights there.
     path_ : tuple of tuple of ReLUSolution
         Networks over all samples, with certificates over the patterns that walks found: for each penalty from the
-        largest to the one that was chosen, a solution for each output. The final network starts from the last.
+        largest to the one that was chosen, a solution for each output, or one for all where they share neurons. The
+        final network starts from the last.
     beta_, network_, certificate_, dual_gap_, n_active_, n_iter_, solutions_
         Of the network trained on all samples with that penalty, as in :class:`ReLURegressor`.
     n_features_in_ : int
@@ -99,6 +103,7 @@ class _ReLUCV(ReLUModel):
         beta_min_ratio: float = 1e-3,
         cv: Any = None,
         n_jobs: int | None = None,
+        share_neurons: bool = False,
         fit_bias: bool = True,
         fit_intercept: bool = False,
         certificate: str = "all patterns",
@@ -113,6 +118,7 @@ class _ReLUCV(ReLUModel):
         self.beta_min_ratio = beta_min_ratio
         self.cv = cv
         self.n_jobs = n_jobs
+        self.share_neurons = share_neurons
         self.fit_bias = fit_bias
         self.fit_intercept = fit_intercept
         self.certificate = certificate
@@ -138,6 +144,7 @@ class _ReLUCV(ReLUModel):
             "max_rounds": self.max_rounds,
             "n_threads": self.n_threads,
             "intercept": self.fit_intercept,
+            "parts": self._parts(int(np.prod(targets.shape[1:]))),
             "max_seconds": None if self.max_seconds is None else as_scalar(self.max_seconds, "max_seconds"),
         }
 
@@ -176,28 +183,28 @@ def warm_started_path(
 ) -> tuple[list[list[ReLUSolution]], float]:
     """Train networks over the patterns that walks find, each from the one before, and return the last penalty, too.
 
-    A point of the path is a list with a solution for each output.
+    A point of the path is a list with a solution for each part of the outputs that is trained together.
     """
     rng = np.random.default_rng(seed)
-    intercept, seconds = settings["intercept"], settings["max_seconds"]
-    largest = largest_penalty(problems(samples, samples.X, Squared(), intercept), rng)
+    intercept, parts, seconds = settings["intercept"], settings["parts"], settings["max_seconds"]
+    largest = largest_penalty(problems(samples, samples.X, Squared(), intercept, parts), rng)
     design, targets, posed = posed_samples(samples, samples.X, Squared(), intercept)
     how = {name: settings[name] for name in ("tol", "max_rounds", "n_threads")} | posed
     deadline = None if seconds is None else time.monotonic() + seconds
     path: list[list[ReLUSolution]] = []
     for step, ratio in enumerate(ratios):
         point = []
-        for k, target in enumerate(targets.T):
+        for k, part in enumerate(parts):
             if deadline is not None:
                 left = max(0.0, deadline - time.monotonic())
-                seconds = left / ((ratios.size - step) * targets.shape[1] - k)
+                seconds = left / ((ratios.size - step) * len(parts) - k)
             with warnings.catch_warnings():
                 # What it is worth shows on the part held out, and the final network has a certificate of its own.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 point.append(
                     train_relu(
                         design,
-                        target,
+                        targets[:, part],
                         ratio * largest,
                         warm_start=path[-1][k] if path else None,
                         certificate="given patterns",
