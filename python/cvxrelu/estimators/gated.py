@@ -16,7 +16,7 @@ from ..gated.problem import Stopping
 from ..rows.rows import Rows, is_rows
 from .callbacks import FitTasks
 from .certificate import certificate_of
-from .class_weights import CLASS_WEIGHT, weighs_classes
+from .class_weights import CLASS_WEIGHT
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -25,6 +25,7 @@ from .fitting import (
     checked_weights,
     generator_of,
 )
+from .parameters import with_parameters
 from .training import GatedFit, GatedProblem, GateDraw, logger, pose_again, pose_gated, pose_rows
 
 _PARAMETERS = """\
@@ -36,8 +37,8 @@ _PARAMETERS = """\
         An array is taken as it is; with `fit_bias` its last column belongs to the ones column.
     beta : float, optional
         Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
-    beta_ratio : float, optional
-        Penalty relative to that smallest one, by default {beta_ratio!r}; ignored where `beta` is given.
+    beta_ratio : float, default {beta_ratio}
+        Penalty relative to that smallest one; ignored where `beta` is given.
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.
 {intercept}
@@ -91,8 +92,6 @@ _DEFAULT_MAX_ITER = 200
 
 
 class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
-    _BETA_RATIO = 1e-2  # where `beta_ratio` is None
-
     def __init__(
         self,
         *,
@@ -100,7 +99,7 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
         beta: float | None = None,
-        beta_ratio: float | None = None,
+        beta_ratio: float = 1e-2,
         fit_bias: bool = True,
         fit_intercept: bool = False,
         tol: float = 1e-6,
@@ -167,8 +166,7 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
 
     def _solve(self, problem: GatedProblem, tasks: FitTasks, start: FloatArray | None) -> None:
         """Train, from given coefficients or from zero, and keep the result."""
-        ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
-        beta = problem.beta_of(ratio) if self.beta is None else as_scalar(self.beta, "beta", strict=True)
+        beta = problem.beta_of(self.beta_ratio) if self.beta is None else as_scalar(self.beta, "beta", strict=True)
         self._keep(problem.fit(beta, Stopping(self.tol, self.max_iter, callback=self._progress(tasks)), start))
 
     def _previous(self, X: npt.NDArray[np.floating]) -> GatedFit | None:
@@ -224,6 +222,7 @@ def _attributes_at(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@with_parameters(delta=1.0, fit_intercept=True)
 class GatedReLURegressor(NetworkRegression, _GatedReLU):
     __doc__ = f"""Gated ReLU network for regression, trained to a certified global optimum.
 
@@ -268,45 +267,8 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        loss: str = "squared",
-        delta: float = 1.0,
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        beta: float | None = None,
-        beta_ratio: float | None = None,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        tol: float = 1e-6,
-        max_iter: int = _DEFAULT_MAX_ITER,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        callback: Callable[[dict[str, Any]], Any] | None = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            loss=loss,
-            n_gates=n_gates,
-            gates=gates,
-            beta=beta,
-            beta_ratio=beta_ratio,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            tol=tol,
-            max_iter=max_iter,
-            n_threads=n_threads,
-            random_state=random_state,
-            warm_start=warm_start,
-            callback=callback,
-            verbose=verbose,
-        )
-        self.delta = delta
 
-
-@weighs_classes
+@with_parameters(class_weight=None, beta_ratio=3e-2)
 class GatedReLUClassifier(NetworkClassification, _GatedReLU):
     __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
 
@@ -314,11 +276,11 @@ class GatedReLUClassifier(NetworkClassification, _GatedReLU):
 
     Parameters
     ----------
-{CLASS_WEIGHT}
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         "squared" on targets -1 and +1 and "logistic" have one output for two classes, one for each class (against the
         rest) for more; "softmax" has one for each class. "squared" trains fastest, but has no ``predict_proba``:
         its scores are no probabilities (scikit-learn's ``CalibratedClassifierCV`` makes some of them).
+{CLASS_WEIGHT}
 {
         _PARAMETERS.format(
             gates="mixed",
@@ -338,8 +300,6 @@ class GatedReLUClassifier(NetworkClassification, _GatedReLU):
     >>> GatedReLUClassifier(random_state=0).fit(X, ["same", "other", "other", "same"]).predict(X).tolist()
     ['same', 'other', 'other', 'same']
     """
-
-    _BETA_RATIO = 3e-2
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from ..base.arrays import FloatArray, as_count, as_scalar
 from ..gated.problem import Stopping
 from .callbacks import FitTasks, folds_in_parallel
 from .certificate import certificate_of
-from .class_weights import CLASS_WEIGHT, weighs_classes
+from .class_weights import CLASS_WEIGHT
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -25,6 +25,7 @@ from .fitting import (
 )
 from .gated import log_to_console
 from .labels import decide
+from .parameters import with_parameters
 from .training import GateDraw, pose_gated
 
 _PARAMETERS = """\
@@ -183,6 +184,7 @@ def held_out_losses(
     return problem.loss.reported_as * np.stack(columns, axis=1)
 
 
+@with_parameters(delta=1.0, fit_intercept=True)
 class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network for regression whose penalty is chosen by cross-validation.
 
@@ -209,45 +211,8 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
     (5, 3)
     """
 
-    def __init__(
-        self,
-        *,
-        loss: str = "squared",
-        delta: float = 1.0,
-        n_betas: int = 20,
-        beta_min_ratio: float = 1e-3,
-        cv: Any = None,
-        n_jobs: int | None = None,
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        tol: float = 1e-6,
-        max_iter: int = 200,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            loss=loss,
-            n_betas=n_betas,
-            beta_min_ratio=beta_min_ratio,
-            cv=cv,
-            n_jobs=n_jobs,
-            n_gates=n_gates,
-            gates=gates,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            tol=tol,
-            max_iter=max_iter,
-            n_threads=n_threads,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.delta = delta
 
-
-@weighs_classes
+@with_parameters(class_weight=None)
 class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network that classifies and whose penalty is chosen by cross-validation.
 
@@ -256,9 +221,9 @@ class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
 
     Parameters
     ----------
-{CLASS_WEIGHT}
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         As in :class:`GatedReLUClassifier`.
+{CLASS_WEIGHT}
 {_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=False))}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.

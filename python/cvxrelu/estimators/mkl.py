@@ -26,9 +26,10 @@ from ..networks.network import Network
 from ..patterns.sampling import sample_of_design
 from .callbacks import FitTasks
 from .certificate import certificate_of
-from .class_weights import CLASS_WEIGHT, weighs_classes
+from .class_weights import CLASS_WEIGHT
 from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, generator_of
 from .merging import MergedSamples
+from .parameters import with_parameters
 
 _GATES = """\
     n_gates : int, default 500
@@ -43,8 +44,8 @@ _GATES = """\
 _PENALTY = """\
     beta : float, optional
         Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
-    beta_ratio : float, optional
-        Penalty relative to that smallest one, by default {beta_ratio}; ignored where `beta` is given.
+    beta_ratio : float, default {beta_ratio}
+        Penalty relative to that smallest one; ignored where `beta` is given.
     init : {{"ntk", "uniform"}} or array_like, default "ntk"
         Weights to start the reweighting from.
     max_iter : int, default 10
@@ -200,8 +201,6 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
 
 
 class _MKL(_MKLBase):
-    _BETA_RATIO = 1e-3  # where `beta_ratio` is None
-
     def __init__(
         self,
         *,
@@ -209,7 +208,7 @@ class _MKL(_MKLBase):
         gates: str | npt.ArrayLike = "mixed",
         at: str = "cell-average",
         beta: float | None = None,
-        beta_ratio: float | None = None,
+        beta_ratio: float = 1e-3,
         init: str | npt.ArrayLike = "ntk",
         max_iter: int = 10,
         finish: bool = True,
@@ -236,9 +235,8 @@ class _MKL(_MKLBase):
         self.callback = callback
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
-        ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
         settings = {"init": self.init, "max_iter": self.max_iter, "finish": self.finish}
-        self._solve(samples, generator_of(self.random_state), (self.beta, ratio), tasks, **settings)
+        self._solve(samples, generator_of(self.random_state), (self.beta, self.beta_ratio), tasks, **settings)
 
 
 class _MKLCV(_MKLBase):
@@ -312,6 +310,7 @@ class _MKLCV(_MKLBase):
         return np.array(errors)
 
 
+@with_parameters(fit_intercept=True)
 class MKLRegressor(RegressionMixin, _MKL):
     __doc__ = f"""Regression with the optimal mixture of masking kernels, from the neural tangent kernel on.
 
@@ -338,43 +337,8 @@ class MKLRegressor(RegressionMixin, _MKL):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        at: str = "cell-average",
-        beta: float | None = None,
-        beta_ratio: float | None = None,
-        init: str | npt.ArrayLike = "ntk",
-        max_iter: int = 10,
-        finish: bool = True,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        tol: float = 1e-6,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        callback: Callback | None = None,
-    ) -> None:
-        super().__init__(
-            n_gates=n_gates,
-            gates=gates,
-            at=at,
-            beta=beta,
-            beta_ratio=beta_ratio,
-            init=init,
-            max_iter=max_iter,
-            finish=finish,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            tol=tol,
-            n_threads=n_threads,
-            random_state=random_state,
-            callback=callback,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None, beta_ratio=3e-2)
 class MKLClassifier(ClassificationMixin, _MKL):
     __doc__ = f"""Classification with the optimal mixture of masking kernels, by regression on -1 and +1.
 
@@ -395,9 +359,8 @@ class MKLClassifier(ClassificationMixin, _MKL):
 {_FITTED}
     """
 
-    _BETA_RATIO = 3e-2
 
-
+@with_parameters(fit_intercept=True)
 class MKLRegressorCV(RegressionMixin, _MKLCV):
     __doc__ = f"""Regression with the optimal mixture of masking kernels and a penalty chosen by cross-validation.
 
@@ -415,37 +378,8 @@ class MKLRegressorCV(RegressionMixin, _MKLCV):
 {_FITTED}
     """
 
-    def __init__(
-        self,
-        *,
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        at: str = "cell-average",
-        beta_ratios: npt.ArrayLike | None = None,
-        n_folds: int = 5,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        tol: float = 1e-6,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        callback: Callback | None = None,
-    ) -> None:
-        super().__init__(
-            n_gates=n_gates,
-            gates=gates,
-            at=at,
-            beta_ratios=beta_ratios,
-            n_folds=n_folds,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            tol=tol,
-            n_threads=n_threads,
-            random_state=random_state,
-            callback=callback,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None)
 class MKLClassifierCV(ClassificationMixin, _MKLCV):
     __doc__ = f"""Classification with the optimal mixture of masking kernels and a cross-validated penalty.
 

@@ -17,9 +17,10 @@ from ..kernels.closed_form import require_memory
 from ..kernels.complement import Complement
 from ..kernels.kernels import ntk
 from .callbacks import FitTasks
-from .class_weights import CLASS_WEIGHT, weighs_classes
+from .class_weights import CLASS_WEIGHT
 from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
 from .merging import MergedSamples
+from .parameters import with_parameters
 
 _KERNEL = """\
     kind : {"gated", "gated-both", "relu"}, default "gated"
@@ -252,6 +253,7 @@ def _eigh(K: FloatArray) -> tuple[FloatArray, FloatArray]:
     return outcome[0]
 
 
+@with_parameters(fit_intercept=True)
 class NTKRegressor(RegressionMixin, _NTKRidge):
     __doc__ = f"""Kernel ridge regression with a neural tangent kernel.
 
@@ -279,29 +281,8 @@ class NTKRegressor(RegressionMixin, _NTKRidge):
     array([0.5])
     """
 
-    def __init__(
-        self,
-        *,
-        kind: str = "gated",
-        depth: int = 1,
-        beta: float | None = None,
-        beta_ratio: float = 1e-2,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        n_threads: int | None = None,
-    ) -> None:
-        super().__init__(
-            kind=kind,
-            depth=depth,
-            beta=beta,
-            beta_ratio=beta_ratio,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            n_threads=n_threads,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None)
 class NTKClassifier(ClassificationMixin, _NTKRidge):
     __doc__ = f"""Classification by kernel ridge regression on -1 and +1 with a neural tangent kernel.
 
@@ -322,6 +303,7 @@ class NTKClassifier(ClassificationMixin, _NTKRidge):
     """
 
 
+@with_parameters(fit_intercept=True)
 class NTKRegressorCV(RegressionMixin, _NTKRidgeCV):
     __doc__ = f"""Kernel ridge regression with a neural tangent kernel and a penalty chosen by leaving samples out.
 
@@ -340,29 +322,8 @@ class NTKRegressorCV(RegressionMixin, _NTKRidgeCV):
 {_FITTED}
     """
 
-    def __init__(
-        self,
-        *,
-        kind: str = "gated",
-        depth: int = 1,
-        betas: npt.ArrayLike | None = None,
-        n_betas: int = 30,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        n_threads: int | None = None,
-    ) -> None:
-        super().__init__(
-            kind=kind,
-            depth=depth,
-            betas=betas,
-            n_betas=n_betas,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            n_threads=n_threads,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None)
 class NTKClassifierCV(ClassificationMixin, _NTKRidgeCV):
     __doc__ = f"""Classification by kernel ridge regression on -1 and +1, with a penalty chosen by leaving samples out.
 

@@ -17,7 +17,7 @@ from ..gated.losses import Squared
 from ..relu.generation import train_relu
 from ..relu.solution import ReLUSolution
 from .callbacks import FitTasks, folds_in_parallel
-from .class_weights import CLASS_WEIGHT, weighs_classes
+from .class_weights import CLASS_WEIGHT
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -28,6 +28,7 @@ from .fitting import (
 )
 from .labels import decide
 from .merging import MergedSamples, merge_samples
+from .parameters import with_parameters
 from .relu import (
     N_STARTS,
     ReLUModel,
@@ -222,6 +223,7 @@ def held_out_errors(
     return np.stack(columns, axis=1)
 
 
+@with_parameters(fit_intercept=True)
 class ReLURegressorCV(NetworkRegression, _ReLUCV):
     __doc__ = f"""ReLU network for regression whose penalty is chosen by cross-validation.
 
@@ -243,41 +245,8 @@ class ReLURegressorCV(NetworkRegression, _ReLUCV):
     ((4, 3), 'all patterns')
     """
 
-    def __init__(
-        self,
-        *,
-        n_betas: int = 10,
-        beta_min_ratio: float = 1e-3,
-        cv: Any = None,
-        n_jobs: int | None = None,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        certificate: str = "all patterns",
-        tol: float = 1e-4,
-        max_rounds: int = 20,
-        max_nodes: int | None = None,
-        max_seconds: float | None = None,
-        n_threads: int | None = None,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(
-            n_betas=n_betas,
-            beta_min_ratio=beta_min_ratio,
-            cv=cv,
-            n_jobs=n_jobs,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            certificate=certificate,
-            tol=tol,
-            max_rounds=max_rounds,
-            max_nodes=max_nodes,
-            max_seconds=max_seconds,
-            n_threads=n_threads,
-            random_state=random_state,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None)
 class ReLUClassifierCV(NetworkClassification, _ReLUCV):
     __doc__ = f"""ReLU network that classifies and whose penalty is chosen by cross-validation.
 
