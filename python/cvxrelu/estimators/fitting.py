@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -63,37 +64,8 @@ def warn_of_scales(X: npt.NDArray[np.floating[Any]]) -> None:
             f"X[:, {small}] beside {scales[large]:.2g} of X[:, {large}]: for the same effect feature {small} pays that "
             "many times the penalty, and directions hardly turn by it; put a StandardScaler before",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-
-
-def weighted_folds(cv: Any, X: Any, labels: Any, weights: FloatArray | None, *, classifier: bool) -> list[Any]:
-    """Return folds as pairs of indices, with something to learn from in each and something held out in some.
-
-    Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
-    iterable of indices, or a PredefinedSplit, speaks of all samples.
-    """
-    from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
-
-    splitter = check_cv(cv, labels, classifier=classifier)
-    listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
-    if weights is None or weights.all() or listed:
-        folds = list(splitter.split(X, labels))
-    else:
-        present = np.flatnonzero(weights)
-        splitter = check_cv(cv, labels[present], classifier=classifier)
-        folds = [tuple(present[part] for part in fold) for fold in splitter.split(X[present], labels[present])]
-    if weights is None:
-        return folds
-    for k, (train, _) in enumerate(folds):
-        if not weights[train].any():
-            raise ValueError(
-                f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
-                "weight, or choose the folds with cv"
-            )
-    if not any(weights[test].any() for _, test in folds):
-        raise ValueError("sample_weight is zero for every sample that is held out")
-    return folds
 
 
 def generator_of(random_state: Any) -> np.random.Generator:
@@ -144,6 +116,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
     def _as_targets(self, y: Any) -> Any:
         """Return the targets that are fitted to."""
         return y
+
+    def _truth(self, targets: FloatArray) -> Any:
+        """Return what a perfect prediction is where targets are these."""
+        return targets
 
     def _weights_of(self, X: Any, y: Any, sample_weight: Any) -> Any:
         """Return the weights that samples have in the fit."""
@@ -200,6 +176,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         TypeError
             For settings of other kinds, such as a `callback` that cannot be called.
         """
+        return self._fitted(X, y, sample_weight, self._fit)
+
+    def _fitted(self, X: Any, y: Any, sample_weight: Any, fit: Callable[..., None]) -> Self:
+        """Check settings and data, and fit by a function of samples, targets, weights and tasks."""
         self._check_settings()
         if self._fits_chunks(X):
             if getattr(self, "class_weight", None) is not None:
@@ -213,7 +193,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
             warn_of_scales(X)
             targets = self._as_targets(y)
             tasks = FitTasks(self, X, y, sample_weight)
-            self._fit(X, np.asarray(targets, dtype=np.float64), self._weights_of(X, y, sample_weight), tasks)
+            fit(X, np.asarray(targets, dtype=np.float64), self._weights_of(X, y, sample_weight), tasks)
         tasks.finish()
         return self
 
@@ -249,7 +229,12 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             float32 where `X` is, else float64.
         """
-        return self._evaluate(X)
+        return self._means(self._evaluate(X))
+
+    def _means(self, values: Any) -> npt.NDArray[np.floating[Any]]:
+        """Return what is predicted for values of the model."""
+        means: npt.NDArray[np.floating[Any]] = values
+        return means
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -293,6 +278,9 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
     def _as_targets(self, y: Any) -> Any:
         targets, self.classes_ = coded(y, self._targets_of)
         return targets
+
+    def _truth(self, targets: FloatArray) -> Any:
+        return labels_of_scores(targets, self.classes_)
 
     def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Evaluate the model.
@@ -355,8 +343,8 @@ class NetworkRegression(RegressionMixin, NetworkModel):
 
     _TASK = "regression"
 
-    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        return on_blocks(self._checked_loss().prediction, super()._evaluate(X))
+    def _means(self, values: Any) -> npt.NDArray[np.floating[Any]]:
+        return on_blocks(self._checked_loss().prediction, values)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
