@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from joblib import delayed
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, as_count, as_scalar
+from ..base.arrays import FloatArray, as_count
 from ..gated.problem import Stopping
 from .callbacks import FitTasks, folds_in_parallel
 from .certificate import certificate_of
@@ -17,18 +17,19 @@ from .class_weights import CLASS_WEIGHT
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
-    NetworkModel,
     NetworkRegression,
     checked_weights,
     generator_of,
-    weighted_folds,
 )
 from .gated import log_to_console
-from .labels import decide
 from .parameters import with_parameters
+from .selection import MEAN_OF_FOLDS, SCORING, PathSearch, Selection
 from .training import GateDraw, pose_gated
 
+_SCORING = SCORING.format(mean=MEAN_OF_FOLDS, error="loss, with the weights of the samples")
+
 _PARAMETERS = """\
+{scoring}
     n_betas : int, default 20
         Penalties to try: a geometric progression from the smallest one whose optimum is zero, found for each training
         part, down to `beta_min_ratio` times that.
@@ -66,6 +67,8 @@ _PARAMETERS = """\
     loss_path_ : ndarray of shape (n_betas, n_folds)
         Mean loss on the part held out, weighted by the sample weights there: for the squared loss the square error
         (not halved), else the loss.
+    score_path_ : ndarray of shape (n_betas, n_folds), or None
+        What `scoring` says of each penalty on the part held out; None without it.
     path_ : GatedPath
         Solutions over all samples, from the largest penalty to the one that was chosen.
     beta_, beta_max_, network_, solution_, patterns_, certificate_, dual_gap_, objective_, n_active_, n_iter_
@@ -76,11 +79,12 @@ _PARAMETERS = """\
         Their names, where `X` had names."""
 
 
-class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
+class _GatedReLUCV(PathSearch, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
         loss: str = "squared",
+        scoring: Any = None,
         n_betas: int = 20,
         beta_min_ratio: float = 1e-3,
         cv: Any = None,
@@ -96,6 +100,7 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         verbose: int = 0,
     ) -> None:
         self.loss = loss
+        self.scoring = scoring
         self.n_betas = n_betas
         self.beta_min_ratio = beta_min_ratio
         self.cv = cv
@@ -110,13 +115,17 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
+    def _search(
+        self,
+        selection: Selection,
+        X: npt.NDArray[np.floating[Any]],
+        targets: FloatArray,
+        sample_weight: Any,
+        tasks: FitTasks,
+    ) -> None:
         loss = self._checked_loss()
         weights = checked_weights(sample_weight, X)
-        smallest = as_scalar(self.beta_min_ratio, "beta_min_ratio", strict=True)
-        if smallest >= 1:
-            raise ValueError(f"beta_min_ratio must be below 1, not {smallest}")
-        ratios = np.geomspace(1.0, smallest, as_count(self.n_betas, "n_betas", minimum=2))
+        ratios = self._ratios()
         stopping = Stopping(self.tol, self.max_iter)
         data = np.asarray(X, dtype=np.float64)
         n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
@@ -128,30 +137,17 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
             problem = {"X": data[rows], "y": targets[rows], "draw": draw, "sample_weight": sample_weight}
             return problem | {"n_threads": self.n_threads, "loss": loss, "intercept": self.fit_intercept}
 
-        labels = decide(targets - targets.mean()) if is_classifier(self) else targets
-        folds = weighted_folds(self.cv, X, labels, weights, classifier=is_classifier(self))
+        folds = selection.folds(X, targets, weights)
         whole = pose_gated(**training(slice(None)))
-        losses = folds_in_parallel(
-            [
-                delayed(held_out_losses)(training(train), ratios, data[test], targets[test], stopping)
-                for train, test in folds
-            ],
-            self.n_jobs,
-            tasks,
-        )
-        held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
-        sums = [weight @ loss for weight, loss in zip(held_out, losses, strict=True)]
-        total = np.array([weight.sum() for weight in held_out])
-        best = int(np.argmin(np.sum(sums, axis=0)))
+        jobs = [delayed(held_out_values)(training(train), ratios, data[test], stopping) for train, test in folds]
+        values = folds_in_parallel(jobs, self.n_jobs, tasks)
+        held_out = [(test, at) for (_, test), at in zip(folds, values, strict=True)]
+        best = self._choose(selection, ratios, (X, targets, weights), held_out)
 
         tasks.begin("path")
         path = whole.path(ratios[: best + 1], stopping)
         with log_to_console(self.verbose):
             fit = whole.fit_of(path[-1])
-        self.beta_ratios_ = ratios
-        self.beta_ratio_ = float(ratios[best])
-        with np.errstate(invalid="ignore"):
-            self.loss_path_ = np.transpose(sums) / total
         self.path_ = path
         self.beta_ = fit.beta
         self.beta_max_ = fit.beta_max
@@ -168,20 +164,17 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         tasks.end(dict)
 
 
-def held_out_losses(
-    training: dict[str, Any], ratios: FloatArray, Z: FloatArray, targets: FloatArray, stopping: Stopping
-) -> FloatArray:
-    """Return the losses (square errors for the squared one) of a path on samples held out: (n_samples, n_betas).
+def held_out_values(training: dict[str, Any], ratios: FloatArray, Z: FloatArray, stopping: Stopping) -> FloatArray:
+    """Return the values of a path on samples held out: (n_betas, n_samples[, n_outputs]).
 
     The problem is posed here, where the fold is worked on: that may be a process with another number of threads.
     """
     problem = pose_gated(**training)
-    columns = []
+    values = []
     for solution in problem.path(ratios, stopping):
         network = problem.network_of(solution.active, solution.blocks, solution.unpenalised_coef)
-        values = network.predict(Z, n_threads=training["n_threads"])
-        columns.append(problem.loss.of_samples(targets, np.asarray(values, dtype=np.float64)))
-    return problem.loss.reported_as * np.stack(columns, axis=1)
+        values.append(network.predict(Z, n_threads=training["n_threads"]))
+    return np.asarray(values, dtype=np.float64)
 
 
 @with_parameters(delta=1.0, fit_intercept=True)
@@ -189,8 +182,8 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network for regression whose penalty is chosen by cross-validation.
 
     The program is that of :class:`GatedReLURegressor`. For each fold a whole path of penalties is solved, each solution
-    from the one before and each to a certified gap; the penalty with the smallest loss on the parts held out trains
-    the final network on all samples.
+    from the one before and each to a certified gap; the penalty that is best on the parts held out, by default by its
+    loss there, trains the final network on all samples.
 
     Parameters
     ----------
@@ -198,7 +191,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
         As in :class:`GatedReLURegressor`.
     delta : float, default 1.0
         Error from which on the Huber loss is linear, in units of the target.
-{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=True))}
+{_PARAMETERS.format(scoring=_SCORING, intercept=INTERCEPT.format(fit_intercept=True))}
 
     Examples
     --------
@@ -216,7 +209,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
 class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network that classifies and whose penalty is chosen by cross-validation.
 
-    The program is that of :class:`GatedReLUClassifier`; the penalty is the one with the smallest loss of the
+    The program is that of :class:`GatedReLUClassifier`; the penalty is by default the one with the smallest loss of the
     scores on the parts held out, which is a steadier measure than accuracy.
 
     Parameters
@@ -224,7 +217,7 @@ class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         As in :class:`GatedReLUClassifier`.
 {CLASS_WEIGHT}
-{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=False))}
+{_PARAMETERS.format(scoring=_SCORING, intercept=INTERCEPT.format(fit_intercept=False))}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     """
