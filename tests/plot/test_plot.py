@@ -57,12 +57,15 @@ def test_a_path_of_relu_networks(problem):
     assert display.norms.shape == (4, len(patterns))
     penalties = [np.linalg.norm(solution.blocks, axis=1).sum() for solution in given]
     np.testing.assert_allclose(display.norms.sum(axis=1), penalties)
-    searched = cvxrelu.relu_path(X[:12, :2], y[:12], n_betas=4, random_state=0, n_threads=1)
-    display = RegularizationPathDisplay.from_path(searched)
-    penalties = [np.linalg.norm(solution.blocks, axis=1).sum() for solution in searched]
-    np.testing.assert_allclose(display.norms.sum(axis=1), penalties)
-    owners = {searched[-1].patterns.words[i].tobytes() for i in searched[-1].active}
-    assert (display.norms[-1] > 0).sum() == len(owners)
+    for targets in (y[:12], np.column_stack([y[:12], y[12:24]])):
+        searched = cvxrelu.relu_path(X[:12, :2], targets, n_betas=4, random_state=0, n_threads=1)
+        display = RegularizationPathDisplay.from_path(searched)
+        penalties = [np.linalg.norm(solution.blocks, axis=1).sum() for solution in searched]
+        np.testing.assert_allclose(display.norms.sum(axis=1), penalties)
+        owners = {searched[-1].patterns.words[i].tobytes() for i in searched[-1].active}
+        assert (display.norms[-1] > 0).sum() == len(owners)
+    alone = RegularizationPathDisplay.from_path(cvxrelu.relu_path(X[:12, :2], targets, betas=[1e6]))
+    assert alone.norms.shape == (1, 0)
 
 
 def test_the_path_of_an_estimator(problem):
