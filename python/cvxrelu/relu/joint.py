@@ -217,6 +217,7 @@ class JointTraining:
             dual_objective=problem.objective(lower),
             loss=problem.loss.name,
             unpenalised_coef=problem.coefficients(gamma),
+            unpenalised_map=problem.linear_map(self.design),
         )
         if not solution.converged and not self.stopped:
             outlook = f" ({self.norm.outlook})" if self.norm.outlook else ""
