@@ -16,6 +16,7 @@ prototype that this package set out to beat, on data of the same law.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -110,6 +111,34 @@ def relative_gap(X, y, blocks, beta, patterns):
     return certificate.relative_gap
 
 
+def posed(folder, name, ratio, seed):
+    """Write a problem for the solvers' processes; return its file, and what certifies their networks."""
+    X, y, patterns, beta_max = problem(name, seed)
+    beta = ratio * beta_max
+    source = Path(folder) / "problem.npz"
+    masks = patterns.to_dense().astype(float)
+    np.savez(source, X=X, y=y, masks=masks, gates=patterns.gates, words=patterns.words, beta=beta)
+    return source, (X, y, beta, patterns)
+
+
+def quickest(solver, source, certified, python, options):
+    """Return the quickest of a solver's runs that reach the gap, or the best there is; else why it did not run."""
+    X, y, beta, patterns = certified
+    target = source.with_suffix(f".{solver}.npz")
+    command = [python, str(SOLVERS), solver, str(source), str(target), str(options.seconds), "1"]
+    reason = gated.start(command, target, 10 * options.seconds + 60, 1)
+    if not target.exists():
+        return None, reason
+    with np.load(target) as found:
+        runs, blocks = json.loads(str(found["runs"])), found["coefs"]
+    gaps = [relative_gap(X, y, each, beta, patterns) for each in blocks]
+    reached = [k for k, gap in enumerate(gaps) if gap <= options.gap]
+    k = min(reached, key=lambda k: runs[k]["cpu"]) if reached else int(np.argmin(gaps))
+    lengths = np.linalg.norm(blocks[k], axis=1)
+    neurons = int((lengths > 1e-6 * lengths.max(initial=0)).sum())
+    return {"seconds": runs[k]["cpu"], "gap": gaps[k], "neurons": neurons}, ""
+
+
 def given_patterns(options, pythons):
     """Print the seconds of every solver, and how many times as long as cvxrelu's at its gap a peer took."""
     print(
@@ -118,41 +147,25 @@ def given_patterns(options, pythons):
     )
     print("problem            ratio    solver     seconds     gap   neurons   published  times cvxrelu")
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "problem.npz"
-        for name in options.problems:
-            X, y, patterns, beta_max = problem(name, options.seed)
-            for ratio in options.ratios:
-                beta = ratio * beta_max
-                masks = patterns.to_dense().astype(float)
-                np.savez(source, X=X, y=y, masks=masks, gates=patterns.gates, words=patterns.words, beta=beta)
-                ours = None
-                for solver in ["cvxrelu", *options.peers]:
-                    if solver in LARGEST and X.size * len(patterns) > LARGEST[solver]:
-                        continue
-                    python = pythons.get(solver, sys.executable)
-                    target = source.with_suffix(f".{solver}.npz")
-                    command = [python, str(SOLVERS), solver, str(source), str(target), str(options.seconds), "1"]
-                    reason = gated.start(command, target, 10 * options.seconds + 60, 1)
-                    line = f"{name:18} {ratio:<8g} {solver:<9}"
-                    if not target.exists():
-                        print(f"{line} did not run: {reason}", flush=True)
-                        continue
-                    with np.load(target) as found:
-                        runs, blocks = json.loads(str(found["runs"])), found["coefs"]
-                    gaps = [relative_gap(X, y, each, beta, patterns) for each in blocks]
-                    reached = [k for k, gap in enumerate(gaps) if gap <= options.gap]
-                    k = min(reached, key=lambda k: runs[k]["cpu"]) if reached else int(np.argmin(gaps))
-                    seconds = runs[k]["cpu"]
-                    lengths = np.linalg.norm(blocks[k], axis=1)
-                    neurons = int((lengths > 1e-6 * lengths.max(initial=0)).sum())
-                    line += f"{seconds:10.4f}  {gaps[k]:.1e}  {neurons:7d}"
-                    if solver == "cvxrelu":
-                        ours = seconds
-                        published = PROTOTYPE.get((name, ratio))
-                        line += f"  {published:10.4f}" if published else ""
-                    elif ours is not None:
-                        line += f"  {'':10}  {seconds / ours:10.1f}"
-                    print(line, flush=True)
+        for name, ratio in itertools.product(options.problems, options.ratios):
+            source, certified = posed(folder, name, ratio, options.seed)
+            ours = None
+            for solver in ["cvxrelu", *options.peers]:
+                if solver in LARGEST and certified[0].size * len(certified[-1]) > LARGEST[solver]:
+                    continue
+                run, reason = quickest(solver, source, certified, pythons.get(solver, sys.executable), options)
+                line = f"{name:18} {ratio:<8g} {solver:<9}"
+                if run is None:
+                    print(f"{line} did not run: {reason}", flush=True)
+                    continue
+                line += f"{run['seconds']:10.4f}  {run['gap']:.1e}  {run['neurons']:7d}"
+                if solver == "cvxrelu":
+                    ours = run["seconds"]
+                    published = PROTOTYPE.get((name, ratio))
+                    line += f"  {published:10.4f}" if published else ""
+                elif ours is not None:
+                    line += f"  {'':10}  {run['seconds'] / ours:10.1f}"
+                print(line, flush=True)
 
 
 def column_generation(seed):

@@ -172,6 +172,8 @@ def test_more_threads_than_a_system_can_start(houses, capsys):
         ["train", "file.csv"],
         ["unknown"],
         ["--gate-law", "uniform"],
+        ["--gate-law", "balanced:2"],
+        ["--gate-law", "gaussian:2"],
         ["enumerate"],
         ["enumerate", "points.csv", "--max-patterns", "0"],
         ["enumerate", "points.csv", "--count", "--out", "patterns.npz"],

@@ -311,8 +311,16 @@ def test_what_is_refused():
         cvxrelu.train_relu(X, y, 1.0, unpenalised=np.column_stack([np.ones(6), X[:, 0], 2 - X[:, 0]]))
     with pytest.raises(ValueError, match="unpenalised has 5 rows"):
         cvxrelu.train_relu(X, y, 1.0, unpenalised=np.ones((5, 1)))
-    with pytest.raises(ValueError, match="beta must be finite and above 0"):
-        cvxrelu.train_relu(X, y, 0.0, loss="logistic")
+    for loss in LOSSES:
+        for solve in (
+            lambda loss: cvxrelu.train_relu(X, y**2, 0.0, loss=loss),
+            lambda loss: cvxrelu.solve_relu(X, y**2, patterns, 0.0, loss=loss),
+            lambda loss: cvxrelu.train_relu(X, np.column_stack([y, y]) ** 2, 0.0, loss=loss),
+        ):
+            with pytest.raises(ValueError, match="beta must be finite and above 0"):
+                solve(loss)
+        with pytest.raises(ValueError, match="betas must be"):
+            cvxrelu.relu_path(X, y**2, betas=[1.0, 0.0], loss=loss)
     with pytest.raises(ValueError, match="ridge must be"):
         cvxrelu.solve_relu(X, y, patterns, 1.0, ridge=-1.0)
     with pytest.raises(ValueError, match="group_weights must be positive"):

@@ -80,9 +80,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gates", type=_options.count, default=500, metavar="N", help="gates to draw (default 500)")
     parser.add_argument(
         "--gate-law",
-        choices=("mixed", "gaussian"),
+        type=_options.gate_law,
         default="mixed",
-        help="half of them thresholds of single features, or all of them Gaussian (default mixed)",
+        metavar="LAW",
+        help="mixed, half of them thresholds of single features (the default); gaussian; balanced:0.3, active on that "
+        "share of the rows; sparse:2, on at most two features; patches:28x28, on patches of images",
     )
     parser.add_argument(
         "--loss",

@@ -31,10 +31,12 @@ from .training import GatedFit, GatedProblem, GateDraw, logger, pose_again, pose
 _PARAMETERS = """\
     n_gates : int, default 500
         Gates that are drawn. Ignored where `gates` is an array.
-    gates : {{"mixed", "gaussian"}} or array_like of shape (n_gates, n_features [+ 1]), default {gates!r}
-        Law of the gates. "gaussian" draws them from N(0, I). "mixed" lets every second gate compare one random
-        feature with a threshold between two of its training values; it needs `fit_bias` (or a constant feature).
-        An array is taken as it is; with `fit_bias` its last column belongs to the ones column.
+    gates : str or array_like of shape (n_gates, n_features [+ 1]), default {gates!r}
+        Law of the gates, any of :func:`sample_patterns`. "gaussian" draws them from N(0, I). "mixed" lets every second
+        gate compare one random feature with a threshold between two of its training values; it needs `fit_bias` (or a
+        constant feature), and so does "balanced:0.3", whose gates are active on that share of the samples. "sparse:2"
+        has gates on at most two features, "patches:28x28" on patches of images. An array is taken as it is; with
+        `fit_bias` its last column belongs to the ones column.
     beta : float, optional
         Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
     beta_ratio : float, default {beta_ratio}

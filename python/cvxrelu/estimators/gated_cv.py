@@ -42,7 +42,7 @@ _PARAMETERS = """\
         Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
     n_gates : int, default 500
         Gates that are drawn. Ignored where `gates` is an array.
-    gates : {{"mixed", "gaussian"}} or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
+    gates : str or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
         Law of the gates, as in :class:`GatedReLURegressor`.
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.

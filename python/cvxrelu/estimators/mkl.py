@@ -43,9 +43,10 @@ from .selection import MEAN_OF_FOLDS, SCORING, HeldOut, PenaltySearch, Selection
 _GATES = """\
     n_gates : int, default 500
         Gates that are drawn. Ignored where `gates` is an array.
-    gates : {"mixed", "gaussian"} or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
-        Law of the gates, as for :func:`sample_patterns`. "mixed" lets every second gate compare one random feature
-        with a threshold between two of its training values; it needs `fit_bias` (or a constant feature).
+    gates : str or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
+        Law of the gates, any of :func:`sample_patterns`, such as "gaussian", "balanced:0.3" or "sparse:2". "mixed" lets
+        every second gate compare one random feature with a threshold between two of its training values; it needs
+        `fit_bias` (or a constant feature).
     at : {"cell-average", "representative", "refined"}, default "cell-average"
         What stands for the masks at samples that were not seen, see :func:`masking_kernel`. The average over all
         gates drawn is the default because it has less variance; "representative" predicts what `network_` does."""

@@ -51,6 +51,9 @@ _PARAMETERS = """\
         weight is not zero.
     n_jobs : int, optional
         Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
+    share_neurons : bool, default False
+        Train one network for all outputs, whose neurons serve each of them, as in :class:`ReLURegressor`, in the folds
+        too.
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
 {intercept}
@@ -84,8 +87,8 @@ _PARAMETERS = """\
         What `scoring` says of each penalty on the part held out; None without it.
     path_ : tuple of tuple of ReLUSolution
         Networks over all samples, with certificates over the patterns that walks found: for each penalty from the
-        largest to the one that was chosen, a solution for each output (one for all with the softmax loss). The final
-        network starts from the last.
+        largest to the one that was chosen, a solution for each output, or one for all where they share neurons or the
+        loss is softmax. The final network starts from the last.
     beta_, network_, certificate_, dual_gap_, n_active_, n_iter_, solutions_
         Of the network trained on all samples with that penalty, as in :class:`ReLURegressor`.
     n_features_in_ : int
@@ -104,6 +107,7 @@ class _ReLUCV(PathSearch, ReLUModel):
         beta_min_ratio: float = 1e-3,
         cv: Any = None,
         n_jobs: int | None = None,
+        share_neurons: bool = False,
         fit_bias: bool = True,
         fit_intercept: bool = False,
         certificate: str = "all patterns",
@@ -120,6 +124,7 @@ class _ReLUCV(PathSearch, ReLUModel):
         self.beta_min_ratio = beta_min_ratio
         self.cv = cv
         self.n_jobs = n_jobs
+        self.share_neurons = share_neurons
         self.fit_bias = fit_bias
         self.fit_intercept = fit_intercept
         self.certificate = certificate
@@ -146,11 +151,11 @@ class _ReLUCV(PathSearch, ReLUModel):
         seed = int(generator_of(self.random_state).integers(2**63))  # the same starts for every fold
         settings = {
             "loss": loss,
-            "parts": self._parts(int(np.prod(targets.shape[1:]))),
             "tol": self.tol,
             "max_rounds": self.max_rounds,
             "n_threads": self.n_threads,
             "intercept": self.fit_intercept,
+            "parts": self._parts(int(np.prod(targets.shape[1:]))),
             "max_seconds": None if self.max_seconds is None else as_scalar(self.max_seconds, "max_seconds"),
         }
 

@@ -105,7 +105,7 @@ def _packed(solution: ReLUSolution, prefix: str = "") -> dict[str, Any]:
 
 def _unpacked(arrays: dict[str, Any], prefix: str = "") -> ReLUSolution:
     stored = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-    patterns = ActivationPatterns(stored["gates"], stored["words"], n_samples=stored["dual"].size)
+    patterns = ActivationPatterns(stored["gates"], stored["words"], n_samples=len(stored["dual"]))
     fields: dict[str, Any] = {name: stored[name] for name in (*_ARRAYS, *_OPTIONAL) if name in stored}
     return ReLUSolution(**fields, **json.loads(str(stored["numbers"])), patterns=patterns)
 
