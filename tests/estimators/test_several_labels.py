@@ -91,5 +91,5 @@ def test_what_cannot_be_several_labels(settings, y, message):
 
 def test_rows_in_chunks_have_them():
     gates = rng.standard_normal((20, 3))
-    chunks = model("GatedReLUClassifier", gates=gates).fit(cvxrelu.RowChunks([X[:30], X[30:]]), Y)
+    chunks = model("GatedReLUClassifier", gates=gates).fit(cvxrelu.RowChunks([X[:30], X[30:]]), Y.tolist())
     assert_array_equal(chunks.predict(X), model("GatedReLUClassifier", gates=gates).fit(X, Y).predict(X))

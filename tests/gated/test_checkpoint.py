@@ -115,9 +115,7 @@ def test_an_intercept_goes_on_too(problem, tmp_path, form):
 
 
 def test_other_unpenalised_columns_have_no_checkpoint(problem, tmp_path):
-    with pytest.raises(
-        ValueError, match="checkpoint is not available with unpenalised columns other than an intercept"
-    ):
+    with pytest.raises(ValueError, match="not available with unpenalised columns other than an intercept"):
         path(problem, tmp_path / "file", unpenalised=problem[0][:, :1])
 
 

@@ -32,12 +32,13 @@ def coded(y: Any, targets_of: Callable[[npt.NDArray[np.integer], int], FloatArra
 
     A matrix indicates several labels of each sample: it has a target for every column, and a list of its labels.
     """
-    if len(getattr(y, "shape", ())) == 2 and y.shape[1] > 1:
+    y = y if is_dask(y) else np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
         indicators = _indicators(y)
         targets = np.stack([targets_of(column, 2) for column in indicators.T], axis=1)
         return targets, [np.arange(2) for _ in indicators.T]
     if not is_dask(y):
-        classes, labels = np.unique(np.asarray(y), return_inverse=True)
+        classes, labels = np.unique(y, return_inverse=True)
         require_two(classes)
         return targets_of(labels, classes.size), classes
     import dask
@@ -64,7 +65,6 @@ def require_two(classes: npt.NDArray[Any]) -> None:
 def _indicators(y: Any) -> npt.NDArray[np.int64]:
     if is_dask(y):
         raise ValueError(f"y of shape {y.shape} indicates several labels: it must be an array, not a dask collection")
-    y = np.asarray(y)
     bad = np.argwhere((y != 0) & (y != 1))
     if bad.size:
         where = tuple(int(k) for k in bad[0])

@@ -67,7 +67,7 @@ _PENALTY = """\
 _PENALTIES = (
     SCORING.format(mean=MEAN_OF_FOLDS, error="weighted mean square error")
     + """
-    cv : splitter or iterable of (train, test), default None
+    cv : int, splitter or iterable of (train, test), default None
         Folds as scikit-learn understands them, each with gates of its own. By default `n_folds` of the distinct
         samples, which `random_state` draws.
     beta_ratios : array_like of shape (n_betas,), optional

@@ -87,8 +87,8 @@ _PARAMETERS = """\
         What `scoring` says of each penalty on the part held out; None without it.
     path_ : tuple of tuple of ReLUSolution
         Networks over all samples, with certificates over the patterns that walks found: for each penalty from the
-        largest to the one that was chosen, a solution for each output, or one for all where they share neurons. The
-        final network starts from the last.
+        largest to the one that was chosen, a solution for each output, or one for all where they share neurons or the
+        loss is softmax. The final network starts from the last.
     beta_, network_, certificate_, dual_gap_, n_active_, n_iter_, solutions_
         Of the network trained on all samples with that penalty, as in :class:`ReLURegressor`.
     n_features_in_ : int
@@ -151,7 +151,6 @@ class _ReLUCV(PathSearch, ReLUModel):
         seed = int(generator_of(self.random_state).integers(2**63))  # the same starts for every fold
         settings = {
             "loss": loss,
-            "parts": self._parts(int(np.prod(targets.shape[1:]))),
             "tol": self.tol,
             "max_rounds": self.max_rounds,
             "n_threads": self.n_threads,
@@ -181,7 +180,7 @@ def warm_started_path(
 ) -> tuple[list[list[ReLUSolution]], float]:
     """Train networks over the patterns that walks find, each from the one before, and return the last penalty, too.
 
-    A point of the path is a list with a solution for each part of the outputs that is trained together.
+    A point of the path is a list with a solution for each output, or one for all that are trained together.
     """
     rng = np.random.default_rng(seed)
     loss: Loss = settings["loss"]

@@ -82,7 +82,7 @@ class GatedSolution:
     n_cg: int
     n_direct: int
     solver: str
-    unpenalised_coef: FloatArray | None
+    unpenalised_coef: npt.NDArray[np.floating[Any]] | None
     patterns: ActivationPatterns
     loss: str = "squared"
     inner_solvers: tuple[str, ...] = ()

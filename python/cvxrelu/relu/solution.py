@@ -78,7 +78,7 @@ class ReLUSolution:
     priced_by: str = "given patterns"
     dual_objective: float = 0.0
     loss: str = "squared"
-    unpenalised_coef: FloatArray | None = None
+    unpenalised_coef: npt.NDArray[np.floating[Any]] | None = None
     unpenalised_map: FloatArray | None = None
 
     @property
