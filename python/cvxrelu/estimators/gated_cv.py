@@ -11,22 +11,22 @@ from sklearn.base import BaseEstimator, is_classifier
 
 from ..base.arrays import FloatArray, as_count, as_scalar
 from ..gated.problem import Stopping
+from ..gated.solution import GatedPath
 from .callbacks import FitTasks, folds_in_parallel
-from .certificate import certificate_of
 from .class_weights import CLASS_WEIGHT
+from .draws import DRAWS, GateDraw, only
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
-    NetworkModel,
     NetworkRegression,
     checked_weights,
     generator_of,
     weighted_folds,
 )
-from .gated import log_to_console
+from .gated import GatedModel, log_to_console
 from .labels import decide
 from .parameters import with_parameters
-from .training import GateDraw, pose_gated
+from .training import pose_gated
 
 _PARAMETERS = """\
     n_betas : int, default 20
@@ -43,6 +43,7 @@ _PARAMETERS = """\
         Gates that are drawn. Ignored where `gates` is an array.
     gates : str or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
         Law of the gates, as in :class:`GatedReLURegressor`.
+{draws} The penalty is chosen by the loss of the mean.
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.
 {intercept}
@@ -66,9 +67,12 @@ _PARAMETERS = """\
     loss_path_ : ndarray of shape (n_betas, n_folds)
         Mean loss on the part held out, weighted by the sample weights there: for the squared loss the square error
         (not halved), else the loss.
+    paths_ : tuple of GatedPath
+        For each draw of gates the solutions over all samples, from the largest penalty to the one that was chosen.
     path_ : GatedPath
-        Solutions over all samples, from the largest penalty to the one that was chosen.
-    beta_, beta_max_, network_, solution_, patterns_, certificate_, dual_gap_, objective_, n_active_, n_iter_
+        Those of the only draw; where there are several, there is none.
+    beta_, beta_max_, network_, solutions_, solution_, patterns_, certificate_, dual_gap_, objective_, n_active_,
+    n_iter_
         Of the network trained on all samples with that penalty, as in :class:`GatedReLURegressor`.
     n_features_in_ : int
         Features seen in `fit`.
@@ -76,7 +80,7 @@ _PARAMETERS = """\
         Their names, where `X` had names."""
 
 
-class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
+class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
@@ -87,6 +91,7 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         n_jobs: int | None = None,
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
+        n_draws: int = 1,
         fit_bias: bool = True,
         fit_intercept: bool = False,
         tol: float = 1e-6,
@@ -102,6 +107,7 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.n_gates = n_gates
         self.gates = gates
+        self.n_draws = n_draws
         self.fit_bias = fit_bias
         self.fit_intercept = fit_intercept
         self.tol = tol
@@ -119,9 +125,8 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         ratios = np.geomspace(1.0, smallest, as_count(self.n_betas, "n_betas", minimum=2))
         stopping = Stopping(self.tol, self.max_iter)
         data = np.asarray(X, dtype=np.float64)
-        n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
         seed = int(generator_of(self.random_state).integers(2**63))  # the same draws for every fold
-        draw = GateDraw(n_gates, self.gates, seed, bool(self.fit_bias))
+        draw = GateDraw.of(self, seed)
 
         def training(rows: Any) -> dict[str, Any]:
             sample_weight = None if weights is None else weights[rows]
@@ -145,27 +150,20 @@ class _GatedReLUCV(NetworkModel, BaseEstimator):  # type: ignore[misc]
         best = int(np.argmin(np.sum(sums, axis=0)))
 
         tasks.begin("path")
-        path = whole.path(ratios[: best + 1], stopping)
+        paths = whole.paths(ratios[: best + 1], stopping)
         with log_to_console(self.verbose):
-            fit = whole.fit_of(path[-1])
+            self._keep(whole.fit_of([path[-1] for path in paths]))
         self.beta_ratios_ = ratios
         self.beta_ratio_ = float(ratios[best])
         with np.errstate(invalid="ignore"):
             self.loss_path_ = np.transpose(sums) / total
-        self.path_ = path
-        self.beta_ = fit.beta
-        self.beta_max_ = fit.beta_max
-        self.network_ = fit.network
-        self.solution_ = fit.solution
-        self.patterns_ = fit.solution.patterns
-        self.objective_ = fit.solution.objective + fit.unexplained
-        self.certificate_ = certificate_of(
-            self.objective_, fit.solution.gap, fit.solution.relative_gap, fit.solution.converged
-        )
-        self.dual_gap_ = fit.solution.gap
-        self.n_active_ = len(fit.solution.active)
-        self.n_iter_ = fit.solution.n_iter
+        self.paths_ = paths
         tasks.end(dict)
+
+    @property
+    def path_(self) -> GatedPath:
+        """The path of the only draw."""
+        return only(self.paths_)
 
 
 def held_out_losses(
@@ -177,9 +175,8 @@ def held_out_losses(
     """
     problem = pose_gated(**training)
     columns = []
-    for solution in problem.path(ratios, stopping):
-        network = problem.network_of(solution.active, solution.blocks, solution.unpenalised_coef)
-        values = network.predict(Z, n_threads=training["n_threads"])
+    for solutions in zip(*problem.paths(ratios, stopping), strict=True):
+        values = problem.network_of(solutions).predict(Z, n_threads=training["n_threads"])
         columns.append(problem.loss.of_samples(targets, np.asarray(values, dtype=np.float64)))
     return problem.loss.reported_as * np.stack(columns, axis=1)
 
@@ -198,7 +195,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
         As in :class:`GatedReLURegressor`.
     delta : float, default 1.0
         Error from which on the Huber loss is linear, in units of the target.
-{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=True))}
+{_PARAMETERS.format(draws=DRAWS.format(n_draws=1), intercept=INTERCEPT.format(fit_intercept=True))}
 
     Examples
     --------
@@ -224,7 +221,7 @@ class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         As in :class:`GatedReLUClassifier`.
 {CLASS_WEIGHT}
-{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=False))}
+{_PARAMETERS.format(draws=DRAWS.format(n_draws=1), intercept=INTERCEPT.format(fit_intercept=False))}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     """
