@@ -333,7 +333,7 @@ class NetworkModel(Model):
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
         if is_rows(X):
-            return evaluate_on_rows(self, X)
+            return evaluate_on_rows(self, X, self.network_)
         X = self._checked(X, reset=False)
         return self.network_.predict(X, n_threads=self.n_threads)
 

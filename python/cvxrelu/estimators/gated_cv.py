@@ -9,11 +9,12 @@ import numpy.typing as npt
 from joblib import delayed
 from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, as_count
+from ..base.arrays import FloatArray
 from ..gated.problem import Stopping
+from ..gated.solution import GatedPath
 from .callbacks import FitTasks, folds_in_parallel
-from .certificate import certificate_of
 from .class_weights import CLASS_WEIGHT
+from .draws import DRAWS, GateDraw, only
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -21,10 +22,10 @@ from .fitting import (
     checked_weights,
     generator_of,
 )
-from .gated import log_to_console
+from .gated import GatedModel, log_to_console
 from .parameters import with_parameters
 from .selection import MEAN_OF_FOLDS, SCORING, PathSearch, Selection
-from .training import GateDraw, pose_gated
+from .training import pose_gated
 
 _SCORING = SCORING.format(mean=MEAN_OF_FOLDS, error="loss, with the weights of the samples")
 
@@ -44,6 +45,7 @@ _PARAMETERS = """\
         Gates that are drawn. Ignored where `gates` is an array.
     gates : str or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
         Law of the gates, as in :class:`GatedReLURegressor`.
+{draws} The penalty is chosen by the loss of the mean.
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.
 {intercept}
@@ -69,9 +71,12 @@ _PARAMETERS = """\
         (not halved), else the loss.
     score_path_ : ndarray of shape (n_betas, n_folds), or None
         What `scoring` says of each penalty on the part held out; None without it.
+    paths_ : tuple of GatedPath
+        For each draw of gates the solutions over all samples, from the largest penalty to the one that was chosen.
     path_ : GatedPath
-        Solutions over all samples, from the largest penalty to the one that was chosen.
-    beta_, beta_max_, network_, solution_, patterns_, certificate_, dual_gap_, objective_, n_active_, n_iter_
+        Those of the only draw; where there are several, there is none.
+    beta_, beta_max_, network_, solutions_, solution_, patterns_, certificate_, dual_gap_, objective_, n_active_,
+    n_iter_
         Of the network trained on all samples with that penalty, as in :class:`GatedReLURegressor`.
     n_features_in_ : int
         Features seen in `fit`.
@@ -79,7 +84,7 @@ _PARAMETERS = """\
         Their names, where `X` had names."""
 
 
-class _GatedReLUCV(PathSearch, BaseEstimator):  # type: ignore[misc]
+class _GatedReLUCV(PathSearch, GatedModel, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
@@ -91,6 +96,7 @@ class _GatedReLUCV(PathSearch, BaseEstimator):  # type: ignore[misc]
         n_jobs: int | None = None,
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
+        n_draws: int = 1,
         fit_bias: bool = True,
         fit_intercept: bool = False,
         tol: float = 1e-6,
@@ -107,6 +113,7 @@ class _GatedReLUCV(PathSearch, BaseEstimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.n_gates = n_gates
         self.gates = gates
+        self.n_draws = n_draws
         self.fit_bias = fit_bias
         self.fit_intercept = fit_intercept
         self.tol = tol
@@ -128,9 +135,8 @@ class _GatedReLUCV(PathSearch, BaseEstimator):  # type: ignore[misc]
         ratios = self._ratios()
         stopping = Stopping(self.tol, self.max_iter)
         data = np.asarray(X, dtype=np.float64)
-        n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
         seed = int(generator_of(self.random_state).integers(2**63))  # the same draws for every fold
-        draw = GateDraw(n_gates, self.gates, seed, bool(self.fit_bias))
+        draw = GateDraw.of(self, seed)
 
         def training(rows: Any) -> dict[str, Any]:
             sample_weight = None if weights is None else weights[rows]
@@ -145,23 +151,16 @@ class _GatedReLUCV(PathSearch, BaseEstimator):  # type: ignore[misc]
         best = self._choose(selection, ratios, (X, targets, weights), held_out)
 
         tasks.begin("path")
-        path = whole.path(ratios[: best + 1], stopping)
+        paths = whole.paths(ratios[: best + 1], stopping)
         with log_to_console(self.verbose):
-            fit = whole.fit_of(path[-1])
-        self.path_ = path
-        self.beta_ = fit.beta
-        self.beta_max_ = fit.beta_max
-        self.network_ = fit.network
-        self.solution_ = fit.solution
-        self.patterns_ = fit.solution.patterns
-        self.objective_ = fit.solution.objective + fit.unexplained
-        self.certificate_ = certificate_of(
-            self.objective_, fit.solution.gap, fit.solution.relative_gap, fit.solution.converged
-        )
-        self.dual_gap_ = fit.solution.gap
-        self.n_active_ = len(fit.solution.active)
-        self.n_iter_ = fit.solution.n_iter
+            self._keep(whole.fit_of([path[-1] for path in paths]))
+        self.paths_ = paths
         tasks.end(dict)
+
+    @property
+    def path_(self) -> GatedPath:
+        """The path of the only draw."""
+        return only(self.paths_)
 
 
 def held_out_values(training: dict[str, Any], ratios: FloatArray, Z: FloatArray, stopping: Stopping) -> FloatArray:
@@ -171,9 +170,8 @@ def held_out_values(training: dict[str, Any], ratios: FloatArray, Z: FloatArray,
     """
     problem = pose_gated(**training)
     values = []
-    for solution in problem.path(ratios, stopping):
-        network = problem.network_of(solution.active, solution.blocks, solution.unpenalised_coef)
-        values.append(network.predict(Z, n_threads=training["n_threads"]))
+    for solutions in zip(*problem.paths(ratios, stopping), strict=True):
+        values.append(problem.network_of(solutions).predict(Z, n_threads=training["n_threads"]))
     return np.asarray(values, dtype=np.float64)
 
 
@@ -191,7 +189,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
         As in :class:`GatedReLURegressor`.
     delta : float, default 1.0
         Error from which on the Huber loss is linear, in units of the target.
-{_PARAMETERS.format(scoring=_SCORING, intercept=INTERCEPT.format(fit_intercept=True))}
+{_PARAMETERS.format(scoring=_SCORING, draws=DRAWS.format(n_draws=1), intercept=INTERCEPT.format(fit_intercept=True))}
 
     Examples
     --------
@@ -217,7 +215,7 @@ class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         As in :class:`GatedReLUClassifier`.
 {CLASS_WEIGHT}
-{_PARAMETERS.format(scoring=_SCORING, intercept=INTERCEPT.format(fit_intercept=False))}
+{_PARAMETERS.format(scoring=_SCORING, draws=DRAWS.format(n_draws=1), intercept=INTERCEPT.format(fit_intercept=False))}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     """

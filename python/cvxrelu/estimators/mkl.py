@@ -22,11 +22,13 @@ from ..gated.solve import warn_of_gaps
 from ..kernels.gates import require_evaluation
 from ..kernels.mkl import MKLSettings, learn_weights
 from ..kernels.mkl_solution import MKLSolution, masked_values
-from ..networks.network import Network
+from ..networks.network import Network, mean_network
+from ..patterns.patterns import ActivationPatterns
 from ..patterns.sampling import sample_of_design
 from .callbacks import FitTasks
-from .certificate import certificate_of
+from .certificate import mean_certificate
 from .class_weights import CLASS_WEIGHT
+from .draws import DRAWS, GateDraw, only
 from .fitting import (
     INTERCEPT,
     ONE_SAMPLE,
@@ -47,7 +49,8 @@ _GATES = """\
         Law of the gates, any of :func:`sample_patterns`, such as "gaussian", "balanced:0.3" or "sparse:2". "mixed" lets
         every second gate compare one random feature with a threshold between two of its training values; it needs
         `fit_bias` (or a constant feature).
-    at : {"cell-average", "representative", "refined"}, default "cell-average"
+{draws}
+    at : {{"cell-average", "representative", "refined"}}, default "cell-average"
         What stands for the masks at samples that were not seen, see :func:`masking_kernel`. The average over all
         gates drawn is the default because it has less variance; "representative" predicts what `network_` does."""
 
@@ -91,19 +94,22 @@ _REST = """\
         stops training with the best certified result so far."""
 
 _FITTED = """\
+    solutions_ : tuple of MKLSolution
+        For each draw of gates weights, coefficients, certificate and history, over the distinct samples in the order
+        of their appearance.
+    solution_ : MKLSolution
+        That of the only draw; where there are several, there is none, and neither `eta_` nor `patterns_`.
     eta_ : ndarray of shape (n_patterns,)
         Weights of the masking kernels.
-    solution_ : MKLSolution
-        Weights, coefficients, certificate and history, over the distinct samples in the order of their appearance.
     network_ : Network
-        The gated network with one gate for each pattern.
+        The gated network with one gate for each pattern, of all draws.
     patterns_ : ActivationPatterns
         Distinct patterns of the gates on the distinct samples.
     certificate_ : TrainingCertificate
         Over the patterns of the gates that were drawn: ``lower_bound``, ``upper_bound``, ``gap``, ``relative_gap``
-        and ``converged``.
+        and ``converged``. Of several draws it is about the mean of their objectives, each over its own patterns.
     dual_gap_ : float
-        ``certificate_.gap``: no weights have an objective smaller by more than this.
+        ``certificate_.gap``: no weights have an objective smaller by more than this. Of several draws the mean.
     objective_ : float
         Objective that was reached, over all samples.
     beta_ : float
@@ -131,6 +137,7 @@ Callback = Callable[[dict[str, Any]], Any]
 class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
     n_gates: int
     gates: str | npt.ArrayLike
+    n_draws: int
     at: str
     fit_bias: bool
     fit_intercept: bool
@@ -145,14 +152,15 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
 
     def _posed(
         self, X: FloatArray, y: FloatArray, weights: FloatArray | None, rng: np.random.Generator
-    ) -> tuple[GatedData, Program]:
-        """Draw gates for validated samples, and pose the gated program on them."""
-        n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
-        threads = as_threads(self.n_threads)
-        patterns = sample_of_design(X, n_gates, self.gates, rng, threads)
-        require_evaluation(self.at, patterns)
-        data = GatedData(X, y, patterns, weights, threads, own_patterns=True)
-        return data, pose(data, Penalty(unpenalised=self._unpenalised), Squared())
+    ) -> list[tuple[GatedData, Program]]:
+        """Draw gates for validated samples, and pose the gated program on those of each draw."""
+        draw, threads = GateDraw.of(self, rng), as_threads(self.n_threads)
+        posed = []
+        for patterns in draw.patterns(lambda own: sample_of_design(X, draw.n_gates, draw.gates, own, threads)):
+            require_evaluation(self.at, patterns)
+            data = GatedData(X, y, patterns, weights, threads, own_patterns=True)
+            posed.append((data, pose(data, Penalty(unpenalised=self._unpenalised), Squared())))
+        return posed
 
     def _solve(
         self,
@@ -163,21 +171,26 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
         **settings: Any,
     ) -> None:
         """Train with a penalty, or with one relative to the largest where it is None, and keep the result."""
-        data, program = self._posed(samples.X, samples.y, samples.weights, rng)
+        posed = self._posed(samples.X, samples.y, samples.weights, rng)
         beta, ratio = penalty
-        if beta is None:  # where y is zero every penalty gives zero weights
-            beta = as_scalar(ratio, "beta_ratio", strict=True) * (program.beta_max() or 1.0)
+        if beta is None:
+            beta = as_scalar(ratio, "beta_ratio", strict=True) * _largest_penalty(posed)
         tasks.begin("iteration")
         how = MKLSettings(tol=self.tol, callback=self._progress(tasks), **settings)
-        solution, stopped = learn_weights(data, program, as_scalar(beta, "beta", strict=True), how)
-        if not (solution.converged or stopped) and how.finish:  # to stop early without is what was asked for
-            warnings.warn(
-                f"the duality gap is {solution.relative_gap:.1e} relative to the objective at zero, above "
-                f"tol={self.tol:.1e}: raise tol",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        self._keep(samples, samples.X, solution)
+        solutions: list[MKLSolution] = []
+        for data, program in posed:
+            solution, stopped = learn_weights(data, program, as_scalar(beta, "beta", strict=True), how)
+            solutions.append(solution)
+            if stopped:
+                break
+            if not solution.converged and how.finish:  # to stop early without is what was asked for
+                warnings.warn(
+                    f"the duality gap is {solution.relative_gap:.1e} relative to the objective at zero, above "
+                    f"tol={self.tol:.1e}: raise tol",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+        self._keep(samples, samples.X, solutions)
 
     def _progress(self, tasks: FitTasks) -> Callback | None:
         """Join the `callback` parameter and scikit-learn's callbacks, which see a fitted estimator only at the end."""
@@ -190,32 +203,56 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
 
         return progress
 
-    def _keep(self, samples: MergedSamples, X: FloatArray, solution: MKLSolution) -> None:
-        self.objective_ = solution.objective + samples.constant
-        self.certificate_ = certificate_of(self.objective_, solution.gap, solution.relative_gap, solution.converged)
-        self.solution_ = dataclasses.replace(
-            solution,
-            X=np.ascontiguousarray(X[samples.appearance]),
-            patterns=solution.patterns.reorder_samples(samples.appearance),
-            dual=solution.dual[samples.appearance],
+    def _keep(self, samples: MergedSamples, X: FloatArray, solutions: list[MKLSolution]) -> None:
+        X, order = np.ascontiguousarray(X[samples.appearance]), samples.appearance
+        self.solutions_ = tuple(
+            dataclasses.replace(
+                solution, X=X, patterns=solution.patterns.reorder_samples(order), dual=solution.dual[order]
+            )
+            for solution in solutions
         )
-        self.patterns_ = self.solution_.patterns
-        self.eta_ = solution.eta
-        self.beta_ = solution.beta
-        self.dual_gap_ = solution.gap
-        self.n_active_ = int(solution.active.size)
-        self.n_iter_ = solution.n_iter
-        # The solution's features are those of its network, of which the last may be the ones.
-        self.network_ = dataclasses.replace(self.solution_.to_network(), bias=self.fit_bias)
+        self.certificate_ = mean_certificate(solutions, samples.constant)
+        self.objective_ = self.certificate_.upper_bound
+        self.beta_ = solutions[0].beta
+        self.dual_gap_ = self.certificate_.gap
+        self.n_active_ = sum(int(solution.active.size) for solution in solutions)
+        self.n_iter_ = sum(solution.n_iter for solution in solutions)
+        self.network_ = self._network("representative")
+
+    def _network(self, at: str) -> Network:
+        # A solution's features are those of its network, of which the last may be the ones.
+        networks = [solution.to_network(at=at) for solution in self.solutions_]
+        return dataclasses.replace(mean_network(networks), bias=self.fit_bias)
+
+    @property
+    def solution_(self) -> MKLSolution:
+        """The solution of the only draw."""
+        return only(self.solutions_)
+
+    @property
+    def patterns_(self) -> ActivationPatterns:
+        """The patterns of the only draw."""
+        return self.solution_.patterns
+
+    @property
+    def eta_(self) -> FloatArray:
+        """The weights of the only draw's masking kernels."""
+        return self.solution_.eta
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
-        values: npt.NDArray[np.floating[Any]] = self.solution_.predict(
-            X, at=self.at, unpenalised=self._unpenalised, n_threads=self.n_threads
-        )
-        return values
+        values = [
+            solution.predict(X, at=self.at, unpenalised=self._unpenalised, n_threads=self.n_threads)
+            for solution in self.solutions_
+        ]
+        return np.asarray(np.mean(values, axis=0))
 
     def _predicting_network(self) -> Network:
-        return dataclasses.replace(self.solution_.to_network(at=self.at), bias=self.fit_bias)
+        return self._network(self.at)
+
+
+def _largest_penalty(posed: list[tuple[GatedData, Program]]) -> float:
+    """Return the smallest penalty whose optimum is zero for every draw; 1 where y is zero, and so are all optima."""
+    return max(program.beta_max() for _, program in posed) or 1.0
 
 
 class _MKL(_MKLBase):
@@ -224,6 +261,7 @@ class _MKL(_MKLBase):
         *,
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
+        n_draws: int = 1,
         at: str = "cell-average",
         beta: float | None = None,
         beta_ratio: float = 1e-3,
@@ -239,6 +277,7 @@ class _MKL(_MKLBase):
     ) -> None:
         self.n_gates = n_gates
         self.gates = gates
+        self.n_draws = n_draws
         self.at = at
         self.beta = beta
         self.beta_ratio = beta_ratio
@@ -263,6 +302,7 @@ class _MKLCV(PenaltySearch, _MKLBase):
         *,
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
+        n_draws: int = 1,
         at: str = "cell-average",
         scoring: Any = None,
         cv: Any = None,
@@ -277,6 +317,7 @@ class _MKLCV(PenaltySearch, _MKLBase):
     ) -> None:
         self.n_gates = n_gates
         self.gates = gates
+        self.n_draws = n_draws
         self.at = at
         self.scoring = scoring
         self.cv = cv
@@ -352,15 +393,16 @@ class _MKLCV(PenaltySearch, _MKLBase):
         rng: np.random.Generator,
     ) -> FloatArray:
         """Return the values of a path of penalties on samples Z after a fit to others: (n_betas, n_samples[, c])."""
-        data, program = self._posed(*training, rng)
-        stopping = Stopping(self.tol)
-        path, _ = program.path(ratios * (program.beta_max() or 1.0), None, stopping)
-        warn_of_gaps(path, stopping)
-        values = []
-        for point in path:
-            masked = masked_values(data.patterns, point.coef, training[0], Z, self.at, self.n_threads)
-            values.append(masked + unpenalised_values(point.unpenalised_coef, self._unpenalised, len(Z)))
-        return np.array(values)
+        posed = self._posed(*training, rng)
+        betas, stopping = ratios * _largest_penalty(posed), Stopping(self.tol)
+        values = np.zeros((ratios.size, len(Z), *training[1].shape[1:]))
+        for data, program in posed:
+            path, _ = program.path(betas, None, stopping)
+            warn_of_gaps(path, stopping)
+            for value, point in zip(values, path, strict=True):
+                value += masked_values(data.patterns, point.coef, training[0], Z, self.at, self.n_threads)
+                value += unpenalised_values(point.unpenalised_coef, self._unpenalised, len(Z))
+        return values / len(posed)
 
 
 @with_parameters(fit_intercept=True)
@@ -372,7 +414,7 @@ class MKLRegressor(RegressionMixin, _MKL):
 
     Parameters
     ----------
-{_GATES}
+{_GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTY.format(beta_ratio="1e-3")}
 {_REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=True))}
 
@@ -401,7 +443,7 @@ class MKLClassifier(ClassificationMixin, _MKL):
     Parameters
     ----------
 {CLASS_WEIGHT}
-{_GATES}
+{_GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTY.format(beta_ratio="3e-2")}
 {_REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=False))}
 
@@ -421,7 +463,7 @@ class MKLRegressorCV(RegressionMixin, _MKLCV):
 
     Parameters
     ----------
-{_GATES}
+{_GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTIES}
 {_REST.format(folds=" and of the folds", intercept=INTERCEPT.format(fit_intercept=True))}
 
@@ -441,7 +483,7 @@ class MKLClassifierCV(ClassificationMixin, _MKLCV):
     Parameters
     ----------
 {CLASS_WEIGHT}
-{_GATES}
+{_GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTIES}
 {_REST.format(folds=" and of the folds", intercept=INTERCEPT.format(fit_intercept=False))}
 
