@@ -90,6 +90,18 @@ def test_bounds_over_listed_patterns_are_those_of_their_cones():
             assert highest <= bound * (1 + 1e-12) and bound <= highest * (1 + 1e-3)
 
 
+def test_samples_without_a_residual_still_tell_listed_cones_apart():
+    X, T = problem(9, 2, 2)
+    T[::2] = 0
+    cells = cvxrelu.enumerate_patterns(X)
+    each = [search(X, T, patterns=cells[k : k + 1]) for k in range(len(cells))]
+    assert all(found.complete and found.n_nodes < 1000 for found in each)
+    assert max(found.bound for found in each) == pytest.approx(reference.in_the_plane(X, T), rel=1e-8)
+    # A cone in which nothing is gained.
+    corner = cvxrelu.sample_patterns(np.eye(2), gates=[[1.0, -1.0]])
+    assert cvxrelu.relu_beta_max(np.eye(2), [[0.0, 0.0], [1.0, 2.0]], corner) == pytest.approx(0, abs=1e-9)
+
+
 def test_degenerate_data_are_bounded():
     X, T = problem(8, 3)
     doubled = np.vstack([X, 2 * X, -X, np.zeros((1, 3))])
