@@ -181,6 +181,22 @@ def test_weights_and_unpenalised_columns():
     assert small.objective == pytest.approx(1e-200 * large.objective, rel=1e-5)
 
 
+@pytest.mark.parametrize(("seed", "ratio"), [(134, 0.5), (249, None)])
+def test_small_neurons_and_those_held_everywhere(seed, ratio):
+    # A small neuron beside another one had a gradient within what was asked for while the gap was not; one that was
+    # held at as many samples as there are features had been divided by its length of zero.
+    rng = np.random.default_rng(seed)
+    n, c = int(rng.integers(2, 12)), int(rng.integers(2, 4))
+    X = rng.standard_normal((n, 2)) if ratio else rng.integers(-2, 3, (n, 2)).astype(float)
+    Y = rng.poisson(2.0, (n, c)).astype(float)
+    rng.random(2)
+    ratio = ratio or float(rng.choice([0.5, 0.1, 0.02]))
+    cells = cvxrelu.enumerate_patterns(X)
+    weights = np.ones(len(cells)) if seed == 134 else rng.uniform(0.5, 2, len(cells))
+    beta = ratio * cvxrelu.relu_beta_max(X, Y, loss="poisson")
+    assert cvxrelu.solve_relu(X, Y, cells, beta, loss="poisson", group_weights=weights).converged
+
+
 def test_limits_leave_a_bound_that_holds():
     X, Y = problem(14, 3, 2)
     best = cvxrelu.train_relu(X, Y, 0.5, random_state=0)
