@@ -97,6 +97,14 @@ def test_samples_without_a_residual_still_tell_listed_cones_apart():
     each = [search(X, T, patterns=cells[k : k + 1]) for k in range(len(cells))]
     assert all(found.complete and found.n_nodes < 1000 for found in each)
     assert max(found.bound for found in each) == pytest.approx(reference.in_the_plane(X, T), rel=1e-8)
+    # Halves of a cone that no listed pattern meets, all of a batch at once.
+    rng = np.random.default_rng(0)
+    design, targets = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
+    one = cvxrelu.enumerate_patterns(design)[13:14]
+    units = rng.standard_normal((4000, 3))
+    units = units[((design @ units.T > 0).T == one.to_dense()[:, 0]).all(axis=1)]
+    highest = reference.norms(design, targets, units / np.linalg.norm(units, axis=1, keepdims=True)).max(initial=0)
+    assert highest <= cvxrelu.relu_beta_max(design, targets, one) * (1 + 1e-12)
     # A cone in which nothing is gained.
     corner = cvxrelu.sample_patterns(np.eye(2), gates=[[1.0, -1.0]])
     assert cvxrelu.relu_beta_max(np.eye(2), [[0.0, 0.0], [1.0, 2.0]], corner) == pytest.approx(0, abs=1e-9)

@@ -248,7 +248,7 @@ class JointTraining:
         return placed(self.problem.X, points[inside], outputs[inside], owner[inside], masks)
 
     def _within(self, tol: float) -> bool:
-        """Say whether the last search proves the neurons at hand to the tolerance; without one there is no more to do."""
+        """Say whether the last search proves the neurons at hand to the tolerance; without one it is so."""
         return self.norm is None or self._proved(tol).converged
 
     def _proved(self, tol: float) -> ReLUSolution:

@@ -193,7 +193,7 @@ class OutputTree:
         """Return the generator that halves each cone, and the edge that it is on."""
         size, r = V.shape[:2]
         each = np.arange(size)
-        longest = np.argmin(G.reshape(size, -1), axis=1)
+        longest = np.argmin(G.reshape(size, r * r), axis=1)
         edge = np.stack([longest // r, longest % r], axis=1)
         weights = np.ones((size, 2))
         if errors.shape[1]:
