@@ -147,7 +147,7 @@ class Arrangement(Characteristic):
 
         (-1)^k w_k is the number of sets of k hyperplanes without broken circuit.
         """
-        numbers = whitney_numbers(self._counted)
+        numbers = whitney_numbers(self._counted.rank, self._counted.counts["sets"])
         return tuple(without_infinity(numbers) if self._affine else numbers)
 
     @functools.cached_property
