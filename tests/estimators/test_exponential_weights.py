@@ -1,4 +1,6 @@
 import pickle
+import subprocess
+import sys
 
 import cvxrelu
 import numpy as np
@@ -86,6 +88,23 @@ def test_the_default_members_of_a_regressor_and_their_certificates():
     again = ExponentialWeightsRegressor(random_state=0, cv=3, n_threads=1).fit(X, y)
     assert_allclose(model.predict(1e3 + 10 * X), 5 * again.predict(X) - 100, rtol=1e-3, atol=0.02)
     assert again.score(X, y) > 0.9
+
+
+def test_files_name_the_package(tmp_path):
+    """In a process that never asked the package for the members."""
+    skops = pytest.importorskip("skops.io")
+    code = f"""
+import numpy as np, pickle, cvxrelu, skops.io
+X = np.random.default_rng(0).standard_normal((30, 2))
+model = cvxrelu.ExponentialWeightsRegressor(cv=2, random_state=0, n_threads=1).fit(X, X[:, 0])
+assert b"cvxrelu.estimators.gated" not in pickle.dumps(model)
+skops.io.dump(model, {str(tmp_path / "model.skops")!r})
+np.save({str(tmp_path / "values.npy")!r}, model.predict(X))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    model = skops.load(tmp_path / "model.skops", trusted=cvxrelu.SKOPS_TRUSTED)
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    assert_array_equal(model.predict(X), np.load(tmp_path / "values.npy"))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

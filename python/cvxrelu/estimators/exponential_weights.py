@@ -29,6 +29,9 @@ _TOL = 1e-3
 
 Member = tuple[str, Any]
 
+for _class in (GatedReLUClassifier, GatedReLURegressor, NTKClassifierCV, NTKRegressorCV, NormalScores):
+    _class.__module__ = "cvxrelu"  # what pickles name, also where nobody has asked the package for the class
+
 _PARAMETERS = """\
     estimators : list of (str, estimator), optional
         The members and their names. By default gated networks of five draws of gates with the penalties {ratios}
