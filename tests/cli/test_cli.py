@@ -227,6 +227,19 @@ def test_the_penalty_by_cross_validation(houses, capsys):
     assert "of the largest useful one, chosen by 3-fold cross-validation" in capsys.readouterr().out
 
 
+def test_an_intercept(houses, tmp_path, capsys):
+    command = ("train", houses, "--target", "price", "--ignore", "kind,id", "--no-compare", *FAST)
+    options = ([], ["--no-intercept"], ["--loss", "huber", "--intercept", "--cv", "3"])
+    reports = [printed(capsys, *command, *more, "--json") for more in options]
+    assert [report["intercept"] for report in reports] == [True, False, True]
+    assert main([*map(str, command), "--out", str(tmp_path / "model.skops")]) == 0
+    assert "squared, and an intercept outside the penalty" in capsys.readouterr().out
+    intercept = TableModel.load(tmp_path / "model.skops").pipeline["network"].network_.output_bias
+    assert intercept is not None and intercept != 0
+    labels = printed(capsys, "train", houses, "--target", "kind", "--ignore", "id", "--no-compare", *FAST, "--json")
+    assert not labels["intercept"]
+
+
 def test_losses(houses, tmp_path, capsys):
     command = ("train", houses, "--target", "price", "--ignore", "kind,id", "--no-compare", "--json", *FAST)
     reports = [printed(capsys, *command, "--loss", loss) for loss in ("squared", "huber", "poisson")]

@@ -311,9 +311,7 @@ def test_an_intercept_beside_losses_of_several_outputs(loss):
     assert best.objective <= without.objective * (1 + 1e-6)
     again = cvxrelu.certify(X, Y, best.to_network(), 0.2, loss=loss, unpenalised=Z)
     assert again.exact and again.relative_gap <= 2e-6
-    given = cvxrelu.certify(
-        X, Y, best.to_network(), 0.2, loss=loss, unpenalised=Z, unpenalised_coef=best.unpenalised_coef
-    )
+    given = cvxrelu.certify(X, Y, best.to_network(), 0.2, loss=loss)
     assert given.upper_bound == pytest.approx(best.objective, rel=1e-9)
 
 

@@ -94,6 +94,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=tuple(LOSSES),
         help="huber and poisson (counts) for regression, logistic and softmax for classification (squared)",
     )
+    parser.add_argument(
+        "--intercept",
+        action=argparse.BooleanOptionalAction,
+        help="a constant beside the network, outside the penalty (default for regression)",
+    )
     penalty = parser.add_mutually_exclusive_group()
     penalty.add_argument(
         "--beta-ratio",
@@ -192,6 +197,7 @@ def _network(task: str, arguments: argparse.Namespace) -> Any:
         "n_draws": arguments.draws,
         "gates": arguments.gate_law,
         "loss": arguments.loss,
+        "fit_intercept": arguments.intercept,
         "tol": arguments.tol,
         "max_iter": arguments.max_iter,
         "n_threads": arguments.threads,
@@ -237,6 +243,7 @@ def _report(problem: _Problem, network: Any, seconds: float, n_train: int, n_tes
         "n_gates": sum(solution.patterns.n_draws for solution in network.solutions_),
         "n_patterns": sum(len(solution.patterns) for solution in network.solutions_),
         "loss": network.loss,
+        "intercept": network.network_.output_bias is not None,
         "beta": network.beta_,
         "beta_max": network.beta_max_,
         "objective": float(network.objective_),
@@ -285,7 +292,7 @@ def _as_text(report: dict[str, Any]) -> str:
         ("rows", f"{report['n_train']} to train on, {report['n_test']} held out"),
         ("features", f"{report['n_features']}, standardised, and a bias"),
         ("patterns", f"{report['n_patterns']} distinct, from {report['n_gates']} gates{draws}"),
-        ("loss", report["loss"]),
+        ("loss", report["loss"] + (", and an intercept outside the penalty" if report["intercept"] else "")),
         ("penalty", f"{report['beta']:.4g}"
          + (f", {report['beta'] / report['beta_max']:.3g} of the largest useful one" if report["beta_max"] else "")
          + (f", chosen by {report['folds']}-fold cross-validation" if "folds" in report else "")),

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from joblib import delayed
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, as_count, as_scalar
+from ..base.arrays import FloatArray
 from ..gated.problem import Stopping
 from ..gated.solution import GatedPath
 from .callbacks import FitTasks, folds_in_parallel
@@ -21,14 +21,16 @@ from .fitting import (
     NetworkRegression,
     checked_weights,
     generator_of,
-    weighted_folds,
 )
 from .gated import GatedModel, log_to_console
-from .labels import decide
 from .parameters import with_parameters
+from .selection import MEAN_OF_FOLDS, SCORING, PathSearch, Selection
 from .training import pose_gated
 
+_SCORING = SCORING.format(mean=MEAN_OF_FOLDS, error="loss, with the weights of the samples")
+
 _PARAMETERS = """\
+{scoring}
     n_betas : int, default 20
         Penalties to try: a geometric progression from the smallest one whose optimum is zero, found for each training
         part, down to `beta_min_ratio` times that.
@@ -67,6 +69,8 @@ _PARAMETERS = """\
     loss_path_ : ndarray of shape (n_betas, n_folds)
         Mean loss on the part held out, weighted by the sample weights there: for the squared loss the square error
         (not halved), else the loss.
+    score_path_ : ndarray of shape (n_betas, n_folds), or None
+        What `scoring` says of each penalty on the part held out; None without it.
     paths_ : tuple of GatedPath
         For each draw of gates the solutions over all samples, from the largest penalty to the one that was chosen.
     path_ : GatedPath
@@ -80,11 +84,12 @@ _PARAMETERS = """\
         Their names, where `X` had names."""
 
 
-class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
+class _GatedReLUCV(PathSearch, GatedModel, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
         loss: str = "squared",
+        scoring: Any = None,
         n_betas: int = 20,
         beta_min_ratio: float = 1e-3,
         cv: Any = None,
@@ -101,6 +106,7 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
         verbose: int = 0,
     ) -> None:
         self.loss = loss
+        self.scoring = scoring
         self.n_betas = n_betas
         self.beta_min_ratio = beta_min_ratio
         self.cv = cv
@@ -116,13 +122,17 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
+    def _search(
+        self,
+        selection: Selection,
+        X: npt.NDArray[np.floating[Any]],
+        targets: FloatArray,
+        sample_weight: Any,
+        tasks: FitTasks,
+    ) -> None:
         loss = self._checked_loss()
         weights = checked_weights(sample_weight, X)
-        smallest = as_scalar(self.beta_min_ratio, "beta_min_ratio", strict=True)
-        if smallest >= 1:
-            raise ValueError(f"beta_min_ratio must be below 1, not {smallest}")
-        ratios = np.geomspace(1.0, smallest, as_count(self.n_betas, "n_betas", minimum=2))
+        ratios = self._ratios()
         stopping = Stopping(self.tol, self.max_iter)
         data = np.asarray(X, dtype=np.float64)
         seed = int(generator_of(self.random_state).integers(2**63))  # the same draws for every fold
@@ -133,30 +143,17 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
             problem = {"X": data[rows], "y": targets[rows], "draw": draw, "sample_weight": sample_weight}
             return problem | {"n_threads": self.n_threads, "loss": loss, "intercept": self.fit_intercept}
 
-        labels = decide(targets - targets.mean()) if is_classifier(self) else targets
-        folds = weighted_folds(self.cv, X, labels, weights, classifier=is_classifier(self))
+        folds = selection.folds(X, targets, weights)
         whole = pose_gated(**training(slice(None)))
-        losses = folds_in_parallel(
-            [
-                delayed(held_out_losses)(training(train), ratios, data[test], targets[test], stopping)
-                for train, test in folds
-            ],
-            self.n_jobs,
-            tasks,
-        )
-        held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
-        sums = [weight @ loss for weight, loss in zip(held_out, losses, strict=True)]
-        total = np.array([weight.sum() for weight in held_out])
-        best = int(np.argmin(np.sum(sums, axis=0)))
+        jobs = [delayed(held_out_values)(training(train), ratios, data[test], stopping) for train, test in folds]
+        values = folds_in_parallel(jobs, self.n_jobs, tasks)
+        held_out = [(test, at) for (_, test), at in zip(folds, values, strict=True)]
+        best = self._choose(selection, ratios, (X, targets, weights), held_out)
 
         tasks.begin("path")
         paths = whole.paths(ratios[: best + 1], stopping)
         with log_to_console(self.verbose):
             self._keep(whole.fit_of([path[-1] for path in paths]))
-        self.beta_ratios_ = ratios
-        self.beta_ratio_ = float(ratios[best])
-        with np.errstate(invalid="ignore"):
-            self.loss_path_ = np.transpose(sums) / total
         self.paths_ = paths
         tasks.end(dict)
 
@@ -166,19 +163,16 @@ class _GatedReLUCV(GatedModel, BaseEstimator):  # type: ignore[misc]
         return only(self.paths_)
 
 
-def held_out_losses(
-    training: dict[str, Any], ratios: FloatArray, Z: FloatArray, targets: FloatArray, stopping: Stopping
-) -> FloatArray:
-    """Return the losses (square errors for the squared one) of a path on samples held out: (n_samples, n_betas).
+def held_out_values(training: dict[str, Any], ratios: FloatArray, Z: FloatArray, stopping: Stopping) -> FloatArray:
+    """Return the values of a path on samples held out: (n_betas, n_samples[, n_outputs]).
 
     The problem is posed here, where the fold is worked on: that may be a process with another number of threads.
     """
     problem = pose_gated(**training)
-    columns = []
+    values = []
     for solutions in zip(*problem.paths(ratios, stopping), strict=True):
-        values = problem.network_of(solutions).predict(Z, n_threads=training["n_threads"])
-        columns.append(problem.loss.of_samples(targets, np.asarray(values, dtype=np.float64)))
-    return problem.loss.reported_as * np.stack(columns, axis=1)
+        values.append(problem.network_of(solutions).predict(Z, n_threads=training["n_threads"]))
+    return np.asarray(values, dtype=np.float64)
 
 
 @with_parameters(delta=1.0, fit_intercept=True)
@@ -186,8 +180,8 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network for regression whose penalty is chosen by cross-validation.
 
     The program is that of :class:`GatedReLURegressor`. For each fold a whole path of penalties is solved, each solution
-    from the one before and each to a certified gap; the penalty with the smallest loss on the parts held out trains
-    the final network on all samples.
+    from the one before and each to a certified gap; the penalty that is best on the parts held out, by default by its
+    loss there, trains the final network on all samples.
 
     Parameters
     ----------
@@ -195,7 +189,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
         As in :class:`GatedReLURegressor`.
     delta : float, default 1.0
         Error from which on the Huber loss is linear, in units of the target.
-{_PARAMETERS.format(draws=DRAWS.format(n_draws=1), intercept=INTERCEPT.format(fit_intercept=True))}
+{_PARAMETERS.format(scoring=_SCORING, draws=DRAWS.format(n_draws=1), intercept=INTERCEPT.format(fit_intercept=True))}
 
     Examples
     --------
@@ -213,7 +207,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
 class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network that classifies and whose penalty is chosen by cross-validation.
 
-    The program is that of :class:`GatedReLUClassifier`; the penalty is the one with the smallest loss of the
+    The program is that of :class:`GatedReLUClassifier`; the penalty is by default the one with the smallest loss of the
     scores on the parts held out, which is a steadier measure than accuracy.
 
     Parameters
@@ -221,7 +215,7 @@ class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         As in :class:`GatedReLUClassifier`.
 {CLASS_WEIGHT}
-{_PARAMETERS.format(draws=DRAWS.format(n_draws=1), intercept=INTERCEPT.format(fit_intercept=False))}
+{_PARAMETERS.format(scoring=_SCORING, draws=DRAWS.format(n_draws=1), intercept=INTERCEPT.format(fit_intercept=False))}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     """

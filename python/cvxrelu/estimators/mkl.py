@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, as_count, as_penalties, as_scalar, as_threads
+from ..base.arrays import FloatArray, append_ones, as_count, as_penalties, as_scalar, as_threads
 from ..exceptions import ConvergenceWarning
 from ..gated.losses import Squared
 from ..gated.pose import pose
@@ -29,9 +29,18 @@ from .callbacks import FitTasks
 from .certificate import mean_certificate
 from .class_weights import CLASS_WEIGHT
 from .draws import DRAWS, GateDraw, only
-from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, generator_of
-from .merging import MergedSamples
+from .fitting import (
+    INTERCEPT,
+    ONE_SAMPLE,
+    ClassificationMixin,
+    Model,
+    RegressionMixin,
+    checked_weights,
+    generator_of,
+)
+from .merging import MergedSamples, merge_samples
 from .parameters import with_parameters
+from .selection import MEAN_OF_FOLDS, SCORING, HeldOut, PenaltySearch, Selection, on_all_copies, squared_errors
 
 _GATES = """\
     n_gates : int, default 500
@@ -58,11 +67,17 @@ _PENALTY = """\
         Whether to go on to the optimum. Without, this is early stopping between the neural tangent kernel and the
         optimal one."""
 
-_PENALTIES = """\
+_PENALTIES = (
+    SCORING.format(mean=MEAN_OF_FOLDS, error="weighted mean square error")
+    + """
+    cv : int, splitter or iterable of (train, test), default None
+        Folds as scikit-learn understands them, each with gates of its own. By default `n_folds` of the distinct
+        samples, which `random_state` draws.
     beta_ratios : array_like of shape (n_betas,), optional
         Penalties to try, relative to the smallest one whose optimum is zero. By default 12 of them from 0.5 to 1e-4.
     n_folds : int, default 5
-        Folds, each with gates of its own."""
+        Folds without `cv`."""
+)
 
 _REST = """\
     fit_bias : bool, default True
@@ -112,7 +127,9 @@ _ERRORS = """\
     beta_ratios_ : ndarray of shape (n_betas,)
         Relative penalties that were tried, decreasing.
     cv_errors_ : ndarray of shape (n_betas,)
-        Weighted mean squared error on the samples left out, for each of them."""
+        Weighted mean squared error on the samples left out, for each of them.
+    cv_scores_ : ndarray of shape (n_betas,), or None
+        Mean over the folds of what `scoring` says of them; None without it."""
 
 Callback = Callable[[dict[str, Any]], Any]
 
@@ -279,7 +296,7 @@ class _MKL(_MKLBase):
         self._solve(samples, generator_of(self.random_state), (self.beta, self.beta_ratio), tasks, **settings)
 
 
-class _MKLCV(_MKLBase):
+class _MKLCV(PenaltySearch, _MKLBase):
     def __init__(
         self,
         *,
@@ -287,6 +304,8 @@ class _MKLCV(_MKLBase):
         gates: str | npt.ArrayLike = "mixed",
         n_draws: int = 1,
         at: str = "cell-average",
+        scoring: Any = None,
+        cv: Any = None,
         beta_ratios: npt.ArrayLike | None = None,
         n_folds: int = 5,
         fit_bias: bool = True,
@@ -300,6 +319,8 @@ class _MKLCV(_MKLBase):
         self.gates = gates
         self.n_draws = n_draws
         self.at = at
+        self.scoring = scoring
+        self.cv = cv
         self.beta_ratios = beta_ratios
         self.n_folds = n_folds
         self.fit_bias = fit_bias
@@ -309,47 +330,79 @@ class _MKLCV(_MKLBase):
         self.random_state = random_state
         self.callback = callback
 
-    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
-        n = X.shape[0]
-        if n < 2:
+    def _search(
+        self,
+        selection: Selection,
+        X: npt.NDArray[np.floating[Any]],
+        targets: FloatArray,
+        sample_weight: Any,
+        tasks: FitTasks,
+    ) -> None:
+        weights, data = checked_weights(sample_weight, X), np.asarray(X, dtype=np.float64)
+        samples = merge_samples(data, targets, weights, bias=self.fit_bias)
+        if samples.X.shape[0] < 2:
             raise ValueError(ONE_SAMPLE)
         if self.beta_ratios is None:
             ratios = np.geomspace(0.5, 1e-4, 12)
         else:
             ratios = np.sort(as_penalties(self.beta_ratios, "beta_ratios"))[::-1]
         rng = generator_of(self.random_state)
+        if self.cv is None:
+            if selection.groups_given:
+                raise ValueError("groups need cv, such as GroupKFold(): without it folds are drawn from all samples")
+            distinct = self._of_distinct(samples, ratios, rng, tasks)
+            errors = squared_errors(samples.y, samples.weights, distinct)
+            held_out = on_all_copies(samples, distinct)
+        else:
+            held_out = []
+            for train, test in selection.folds(X, targets, weights):
+                tasks.begin("fold")
+                weight = None if weights is None else weights[train]
+                part = merge_samples(data[train], targets[train], weight, bias=self.fit_bias)
+                design = append_ones(data[test]) if self.fit_bias else data[test]
+                held_out.append((test, self._values_beside((part.X, part.y, part.weights), design, ratios, rng)))
+                tasks.end()
+            errors = squared_errors(targets, weights, held_out)
+        best, self.cv_scores_ = int(errors.argmin()), None
+        if selection.scores_wanted:
+            self.cv_scores_ = np.nanmean(selection.scores(X, targets, weights, held_out), axis=1)
+            best = selection.best(self.cv_scores_, ratios)
+        self.beta_ratios_, self.cv_errors_ = ratios, errors
+        self._solve(samples, rng, (None, float(ratios[best])), tasks)
+
+    def _of_distinct(
+        self, samples: MergedSamples, ratios: FloatArray, rng: np.random.Generator, tasks: FitTasks
+    ) -> list[HeldOut]:
+        """Return what `n_folds` of the distinct samples hold out, and the values there."""
+        n = samples.X.shape[0]
         weights = np.ones(n) if samples.weights is None else samples.weights
-        folds = np.array_split(rng.permutation(n), min(as_count(self.n_folds, "n_folds", minimum=2), n))
-        errors = np.zeros(ratios.size)
-        for fold in folds:
+        held_out = []
+        for fold in np.array_split(rng.permutation(n), min(as_count(self.n_folds, "n_folds", minimum=2), n)):
             tasks.begin("fold")
             rest = np.setdiff1d(np.arange(n), fold)
-            errors += self._errors((X, samples.y, weights), rest, fold, ratios, rng)
+            training = samples.X[rest], samples.y[rest], weights[rest]
+            held_out.append((fold, self._values_beside(training, samples.X[fold], ratios, rng)))
             tasks.end()
-        self.beta_ratios_, self.cv_errors_ = ratios, errors / weights.sum()
-        self._solve(samples, rng, (None, float(ratios[errors.argmin()])), tasks)
+        return held_out
 
-    def _errors(
+    def _values_beside(
         self,
-        samples: tuple[FloatArray, FloatArray, FloatArray],
-        train: npt.NDArray[np.intp],
-        test: npt.NDArray[np.intp],
+        training: tuple[FloatArray, FloatArray, FloatArray | None],
+        Z: FloatArray,
         ratios: FloatArray,
         rng: np.random.Generator,
     ) -> FloatArray:
-        """Weighted sums of squared errors on the samples left out, for every penalty of the path."""
-        X, y, weights = samples
-        posed = self._posed(X[train], y[train], weights[train], rng)
+        """Return the values of a path of penalties on samples Z after a fit to others: (n_betas, n_samples[, c])."""
+        posed = self._posed(*training, rng)
         betas, stopping = ratios * _largest_penalty(posed), Stopping(self.tol)
-        values = np.zeros((ratios.size, *y[test].shape))
+        values = np.zeros((ratios.size, len(Z), *training[1].shape[1:]))
         for data, program in posed:
             path, _ = program.path(betas, None, stopping)
             warn_of_gaps(path, stopping)
             for value, point in zip(values, path, strict=True):
-                value += masked_values(data.patterns, point.coef, X[train], X[test], self.at, self.n_threads)
-                value += unpenalised_values(point.unpenalised_coef, self._unpenalised, test.size)
-        squares = (y[test] - values / len(posed)) ** 2
-        return np.asarray(np.tensordot(weights[test], squares, axes=(0, 1)).reshape(ratios.size, -1).sum(axis=1))
+                value += masked_values(data.patterns, point.coef, training[0], Z, self.at, self.n_threads)
+                value += unpenalised_values(point.unpenalised_coef, self._unpenalised, len(Z))
+        return values / len(posed)
 
 
 @with_parameters(fit_intercept=True)
@@ -425,7 +478,7 @@ class MKLRegressorCV(RegressionMixin, _MKLCV):
 class MKLClassifierCV(ClassificationMixin, _MKLCV):
     __doc__ = f"""Classification with the optimal mixture of masking kernels and a cross-validated penalty.
 
-    The choice is by squared error, which is steadier than accuracy. See :class:`MKLRegressorCV`.
+    The choice is by default by squared error, which is steadier than accuracy. See :class:`MKLRegressorCV`.
 
     Parameters
     ----------

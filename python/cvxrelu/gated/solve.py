@@ -277,7 +277,7 @@ def gated_path(
         for name, fits in (
             (f"loss={loss!r}", given_loss.quadratic),
             (f"block_norm={block_norm!r}", block_norm == "frobenius"),
-            ("unpenalised columns", unpenalised is None),
+            ("unpenalised columns other than an intercept", unpenalised is None or penalty.has_intercept),
         ):
             if not fits:
                 raise ValueError(f"checkpoint is not available with {name}")

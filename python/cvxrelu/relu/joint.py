@@ -294,6 +294,7 @@ class JointTraining:
             dual_objective=problem.objective(lower),
             loss=problem.loss.name,
             unpenalised_coef=problem.coefficients(gamma),
+            unpenalised_map=problem.linear_map(self.design),
         )
 
     def _patterns(self) -> tuple[IntArray, ActivationPatterns]:

@@ -12,6 +12,7 @@ from ..base.bounds import dual_value, feasible_dual, pricing_threshold
 from ..base.native import core
 from ..base.scaling import ScaledProblem, binary_order, row_lengths, shifted
 from ..gated.losses import Loss, Squared, as_loss
+from ..gated.solution import linear_map_of
 
 _SEARCH_STEPS = 60  # for the best multiple of a dual point
 _ORTHOGONAL = 1e-9  # of a dual point to unpenalised columns, relative to their lengths
@@ -100,6 +101,10 @@ class SquaredProblem(ScaledProblem):
         amounts = gamma if self._amounts is None else gamma + self._amounts
         solved = np.asarray(np.linalg.solve(self.triangle, amounts), dtype=np.float64)
         return shifted(solved, self.y_order)
+
+    def linear_map(self, X: FloatArray) -> FloatArray | None:
+        """Return M with [X, 1] M equal to the unpenalised columns; None where there is none."""
+        return None if self.unpenalised is None else linear_map_of(X, self.unpenalised)
 
     def best_coefficients(self, outputs: FloatArray) -> FloatArray:
         """Return those of the basis with which the loss of given outputs is least."""

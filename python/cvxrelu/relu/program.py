@@ -235,6 +235,7 @@ class ReLUProgram:
             dual_objective=scaled(lower),
             loss=self.problem.loss.name,
             unpenalised_coef=self.problem.coefficients(gamma),
+            unpenalised_map=self.problem.linear_map(self.design),
         )
 
 
