@@ -247,6 +247,50 @@ def test_one_ulp_apart():
     assert patterns.certificate.n_exact_fallbacks > 0
 
 
+def exact_determinant(A):
+    rows, determinant = [[Fraction(float(x)) for x in row] for row in A], Fraction(1)
+    for k in range(len(rows)):
+        pivot = next((i for i in range(k, len(rows)) if rows[i][k]), None)
+        if pivot is None:
+            return Fraction(0)
+        if pivot != k:
+            rows[k], rows[pivot], determinant = rows[pivot], rows[k], -determinant
+        determinant *= rows[k][k]
+        for i in range(k + 1, len(rows)):
+            factor = rows[i][k] / rows[k][k]
+            rows[i] = [x - factor * y for x, y in zip(rows[i], rows[k], strict=True)]
+    return determinant
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 9, 16, 17])
+def test_determinants_that_floating_point_tells(size):
+    rng = np.random.default_rng(size)
+    told = 0
+    for trial in range(12):
+        A = rng.standard_normal((size, size))
+        if trial % 3 == 1 and size > 1:  # dependent but for some bits of one entry, down to the last one
+            A[-1] = A[:-1].sum(axis=0)
+            A[0, 0] += 2.0 ** (trial - 60)
+        if trial % 3 == 2:  # integers, often dependent
+            A = rng.integers(-1, 2, (size, size)).astype(float)
+        determinant, sign = exact_determinant(A), core.testing.filtered_determinant_sign(A)
+        assert sign in (0, (determinant > 0) - (determinant < 0))
+        assert trial % 3 or sign != 0
+        told += sign != 0
+    assert told >= 4
+    assert core.testing.filtered_determinant_sign(np.zeros((size, size))) == 0
+    for spoilt in (np.nan, np.inf, 1e308):
+        A = np.eye(size)
+        A[0, -1] = spoilt
+        assert core.testing.filtered_determinant_sign(A) in (0, 1)
+
+
+def test_high_ranks_need_few_exact_decisions():
+    patterns = enumerate_patterns(gaussian(18, 16))
+    assert len(patterns) == pattern_bound(18, 16) and patterns.certificate.complete
+    assert patterns.certificate.n_exact_fallbacks < 100  # 2,117 without floating-point determinants
+
+
 @pytest.mark.parametrize("scale", [30, 1000, 10**6, 2**40])
 @pytest.mark.parametrize(
     "make, count", [(lambda: resonance(4), 370), (lambda: threshold(4), 1882), (lambda: type_d(5), 1920)]
