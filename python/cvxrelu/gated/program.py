@@ -281,7 +281,8 @@ class ExactProgram:
 
     def user_coef(self, columns: FloatArray) -> FloatArray:
         """From the core's columns to blocks (k, d[, c]) in the user's units."""
-        return self._of_outputs((self.y_scale / self.X_scale) * blocks_of(columns, self.targets.shape[1]))
+        with np.errstate(over="ignore", invalid="ignore"):  # `as_dtype` refuses what comes of it
+            return self._of_outputs((self.y_scale / self.X_scale) * blocks_of(columns, self.targets.shape[1]))
 
     def _user_dual(self, dual: FloatArray) -> FloatArray:
         return self._of_outputs(self.dual_scale * (dual if self.root is None else self.root * dual))
