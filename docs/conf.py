@@ -4,6 +4,8 @@ import os
 import warnings
 
 import cvxrelu
+import latex2mathml.converter
+from docutils import nodes
 
 project = "cvxrelu"
 author = "the cvxrelu developers"
@@ -14,7 +16,6 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
@@ -27,7 +28,10 @@ autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's sections say it in words
 numpydoc_show_class_members = False
 
+html_math_renderer = "mathml"  # which browsers draw themselves, without a script from elsewhere
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 html_title = "cvxrelu"
 html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2, "header_links_before_dropdown": 7}
 html_sidebars = {"installation": [], "quickstart": [], "api": []}
@@ -44,3 +48,21 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "plot_gallery": "True",
 }
+
+
+def inline_mathml(translator, node):
+    """Write a formula within a line."""
+    translator.body.append(latex2mathml.converter.convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def displayed_mathml(translator, node):
+    """Write a formula in lines of its own."""
+    formula = latex2mathml.converter.convert(node.astext(), display="block")
+    translator.body.append(f'<div class="formula">{formula}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app):
+    """Register the writers of formulas with Sphinx."""
+    app.add_html_math_renderer("mathml", (inline_mathml, None), (displayed_mathml, None))

@@ -49,6 +49,17 @@ def test_examples_of_the_readme_run(code, capsys):
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_first_program_prints_what_is_shown_below_it(page, capsys):
+    number = r"[-\d.]+(?:e[-+]\d+)?"
+    shown, *_ = blocks(ROOT / page, "text")
+    exec(compile(blocks(ROOT / page, "python")[0], page, "exec"), {})
+    printed = capsys.readouterr().out
+    assert re.sub(number, "", printed) == re.sub(number, "", shown)
+    for ours, theirs in zip(re.findall(number, printed), re.findall(number, shown), strict=True):
+        assert float(ours) == pytest.approx(float(theirs), rel=5e-3, abs=1e-6)
+
+
 @pytest.mark.parametrize("page", [page for page, path in PAGES.items() if blocks(path, "python")])
 def test_examples_of_a_page_run_one_after_the_other(page, desk):
     pytest.importorskip("matplotlib").use("Agg")
@@ -113,7 +124,7 @@ def test_files_of_the_readme_exist():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_the_docstrings_run(name):
-    needs = {"networks.torch_module": "torch", "estimators.onnx_converter": "skl2onnx"}
+    needs = {"networks.torch_module": "torch", "estimators.onnx_converter": "skl2onnx", "estimators.tables": "pandas"}
     needs |= dict.fromkeys(("networks.onnx_graph", "kernels.onnx_kernel"), "onnx")
     needs |= dict.fromkeys(("rows.dask", "arrangement.cluster", "kernels.blockwise"), "dask.array")
     if name in needs:

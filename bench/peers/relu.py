@@ -4,6 +4,7 @@
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only given --peers            # cvxrelu alone, every instance
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only given --problems 100,5,50 300,10,100 --ratios 0.1 \\
         --peers clarabel
+    OMP_NUM_THREADS=1 python -m bench.peers.relu --only losses
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only generation
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only certificates
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only certificates --tables yacht.csv iris.csv   # the target last
@@ -13,9 +14,13 @@ on one core, over a ladder of its own tolerances. Gaps are relative to the objec
 actual networks, (X u)_+ for every block, certified here by one routine for all: `cvxrelu.certify` over the patterns,
 at the residual. Clarabel's seconds are those of the solver alone, without CVXPY's. Published: the seconds of the
 prototype that this package set out to beat, on data of the same law.
+
+Losses: the logistic loss on the signs of the targets, beside the squared loss on the targets, each at its own ratio of
+the largest penalty: medians of runs that alternate in one process. Clarabel has the program with exponential cones.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -56,6 +61,9 @@ PROTOTYPE = {
     }.items()
     for ratio, seconds in zip(RATIOS, row, strict=True)
 }
+# And whether Clarabel's exponential cones run beside the logistic loss.
+LOSSES = [("100,5,50", 0.1, True), ("300,10,100", 0.1, True), ("300,10,100", 0.01, False)]
+LOSSES += [("1000,20,200", 0.1, False), ("1000,20,200", 0.01, False)]
 # With the prototype's seconds where it ended.
 GENERATION = [
     ("100,5,50", 0.1, 0.08),
@@ -101,13 +109,41 @@ def problem(name, seed):
     return X, y, patterns, program.beta_max()
 
 
-def relative_gap(X, y, blocks, beta, patterns):
+def relative_gap(X, y, blocks, beta, patterns, loss="squared"):
     """Gap over the patterns of the network that has the blocks v, then w, relative to the objective at zero."""
     signs = np.repeat([1, -1], len(blocks) // 2)
     keep = np.linalg.norm(blocks, axis=1) > 1e-8 * np.linalg.norm(blocks, axis=1).max(initial=0)
     network = balanced_layers(blocks[keep], signs[keep])
-    certificate = cvxrelu.certify(X, y, network, beta, patterns=patterns, tol=1e-10, n_threads=1)
+    certificate = cvxrelu.certify(X, y, network, beta, loss=loss, patterns=patterns, tol=1e-10, n_threads=1)
     return certificate.relative_gap
+
+
+def posed(folder, name, ratio, seed):
+    """Write a problem for the solvers' processes; return its file, and what certifies their networks."""
+    X, y, patterns, beta_max = problem(name, seed)
+    beta = ratio * beta_max
+    source = Path(folder) / "problem.npz"
+    masks = patterns.to_dense().astype(float)
+    np.savez(source, X=X, y=y, masks=masks, gates=patterns.gates, words=patterns.words, beta=beta)
+    return source, (X, y, beta, patterns)
+
+
+def quickest(solver, source, certified, python, options):
+    """Return the quickest of a solver's runs that reach the gap, or the best there is; else why it did not run."""
+    X, y, beta, patterns = certified
+    target = source.with_suffix(f".{solver}.npz")
+    command = [python, str(SOLVERS), solver, str(source), str(target), str(options.seconds), "1"]
+    reason = gated.start(command, target, 10 * options.seconds + 60, 1)
+    if not target.exists():
+        return None, reason
+    with np.load(target) as found:
+        runs, blocks = json.loads(str(found["runs"])), found["coefs"]
+    gaps = [relative_gap(X, y, each, beta, patterns) for each in blocks]
+    reached = [k for k, gap in enumerate(gaps) if gap <= options.gap]
+    k = min(reached, key=lambda k: runs[k]["cpu"]) if reached else int(np.argmin(gaps))
+    lengths = np.linalg.norm(blocks[k], axis=1)
+    neurons = int((lengths > 1e-6 * lengths.max(initial=0)).sum())
+    return {"seconds": runs[k]["cpu"], "gap": gaps[k], "neurons": neurons}, ""
 
 
 def given_patterns(options, pythons):
@@ -118,41 +154,74 @@ def given_patterns(options, pythons):
     )
     print("problem            ratio    solver     seconds     gap   neurons   published  times cvxrelu")
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "problem.npz"
-        for name in options.problems:
-            X, y, patterns, beta_max = problem(name, options.seed)
-            for ratio in options.ratios:
-                beta = ratio * beta_max
-                masks = patterns.to_dense().astype(float)
-                np.savez(source, X=X, y=y, masks=masks, gates=patterns.gates, words=patterns.words, beta=beta)
-                ours = None
-                for solver in ["cvxrelu", *options.peers]:
-                    if solver in LARGEST and X.size * len(patterns) > LARGEST[solver]:
-                        continue
-                    python = pythons.get(solver, sys.executable)
-                    target = source.with_suffix(f".{solver}.npz")
-                    command = [python, str(SOLVERS), solver, str(source), str(target), str(options.seconds), "1"]
-                    reason = gated.start(command, target, 10 * options.seconds + 60, 1)
-                    line = f"{name:18} {ratio:<8g} {solver:<9}"
-                    if not target.exists():
-                        print(f"{line} did not run: {reason}", flush=True)
-                        continue
-                    with np.load(target) as found:
-                        runs, blocks = json.loads(str(found["runs"])), found["coefs"]
-                    gaps = [relative_gap(X, y, each, beta, patterns) for each in blocks]
-                    reached = [k for k, gap in enumerate(gaps) if gap <= options.gap]
-                    k = min(reached, key=lambda k: runs[k]["cpu"]) if reached else int(np.argmin(gaps))
-                    seconds = runs[k]["cpu"]
-                    lengths = np.linalg.norm(blocks[k], axis=1)
-                    neurons = int((lengths > 1e-6 * lengths.max(initial=0)).sum())
-                    line += f"{seconds:10.4f}  {gaps[k]:.1e}  {neurons:7d}"
-                    if solver == "cvxrelu":
-                        ours = seconds
-                        published = PROTOTYPE.get((name, ratio))
-                        line += f"  {published:10.4f}" if published else ""
-                    elif ours is not None:
-                        line += f"  {'':10}  {seconds / ours:10.1f}"
-                    print(line, flush=True)
+        for name, ratio in itertools.product(options.problems, options.ratios):
+            source, certified = posed(folder, name, ratio, options.seed)
+            ours = None
+            for solver in ["cvxrelu", *options.peers]:
+                if solver in LARGEST and certified[0].size * len(certified[-1]) > LARGEST[solver]:
+                    continue
+                run, reason = quickest(solver, source, certified, pythons.get(solver, sys.executable), options)
+                line = f"{name:18} {ratio:<8g} {solver:<9}"
+                if run is None:
+                    print(f"{line} did not run: {reason}", flush=True)
+                    continue
+                line += f"{run['seconds']:10.4f}  {run['gap']:.1e}  {run['neurons']:7d}"
+                if solver == "cvxrelu":
+                    ours = run["seconds"]
+                    published = PROTOTYPE.get((name, ratio))
+                    line += f"  {published:10.4f}" if published else ""
+                elif ours is not None:
+                    line += f"  {'':10}  {run['seconds'] / ours:10.1f}"
+                print(line, flush=True)
+
+
+def losses(options):
+    """Print the seconds of the logistic loss over those of the squared loss, and of Clarabel over the former."""
+    print("\nlogistic loss beside the squared one: medians of runs that alternate")
+    print("problem            ratio    squared     gap    logistic    gap    times squared   clarabel    gap   times")
+    for name, ratio, beside in LOSSES:
+        X, y, patterns, _ = problem(name, options.seed)
+        cases = {"squared": y, "logistic": np.sign(y)}
+        penalties = {loss: ratio * cvxrelu.relu_beta_max(X, cases[loss], patterns, loss=loss) for loss in cases}
+        seconds, gaps = {loss: [] for loss in cases}, {}
+        for _ in range(options.repeats):
+            for loss, targets in cases.items():
+                start = time.process_time()
+                found = cvxrelu.solve_relu(
+                    X, targets, patterns, penalties[loss], loss=loss, tol=options.gap, n_threads=1
+                )
+                seconds[loss].append(time.process_time() - start)
+                gaps[loss] = found.relative_gap
+        ours, theirs = (float(np.median(seconds[loss])) for loss in ("logistic", "squared"))
+        line = f"{name:18} {ratio:<8g} {theirs:7.4f}  {gaps['squared']:.1e}  {ours:7.4f}  {gaps['logistic']:.1e}"
+        line += f"  {ours / theirs:10.2f}"
+        if beside:
+            spent, gap = exponential_cones(X, cases["logistic"], patterns, penalties["logistic"], options.gap)
+            line += f"     {spent:10.2f}  {gap:.1e}  {spent / ours:7.0f}"
+        print(line, flush=True)
+
+
+def exponential_cones(X, y, patterns, beta, gap):
+    """Return the seconds and the gap of Clarabel with the logistic loss, where it reaches the gap or comes nearest."""
+    import cvxpy as cp
+
+    masks, (p, d) = patterns.to_dense().astype(float), patterns.gates.shape
+    V, W = cp.Variable((d, p)), cp.Variable((d, p))
+    fit = cp.sum(cp.multiply(masks, X @ (V - W)), axis=1)
+    penalty = cp.sum(cp.norm(V, axis=0)) + cp.sum(cp.norm(W, axis=0))
+    inside = [cp.multiply(2 * masks - 1, X @ U) >= 0 for U in (V, W)]
+    program = cp.Problem(cp.Minimize(cp.sum(cp.logistic(cp.multiply(-y, fit))) + beta * penalty), inside)
+    runs = []
+    for tol in (1e-3, 1e-4, 1e-6, 1e-8):
+        try:
+            program.solve(solver=cp.CLARABEL, tol_gap_rel=tol, tol_gap_abs=tol, tol_feas=tol, max_threads=1)
+        except cp.error.SolverError:
+            break
+        found = relative_gap(X, y, np.vstack([V.value.T, W.value.T]), beta, patterns, loss="logistic")
+        runs.append((program.solver_stats.solve_time, found))
+        if found <= gap:
+            break
+    return min(runs, key=lambda run: run[1])
 
 
 def column_generation(seed):
@@ -227,7 +296,8 @@ def main():
     parser.add_argument("--peers", nargs="*", default=["clarabel", "adelie", "pyscnn"])
     parser.add_argument("--python", nargs="*", default=[], metavar="PEER=PATH", help="interpreter for a peer")
     parser.add_argument("--seconds", type=float, default=60, help="a solver's ladder ends after a run that took longer")
-    parser.add_argument("--only", choices=["given", "generation", "certificates"])
+    parser.add_argument("--only", choices=["given", "losses", "generation", "certificates"])
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each loss, beside each other")
     parser.add_argument("--certify", nargs="*", metavar="n,d,gates", help="some of the certificates' problems")
     parser.add_argument("--tables", nargs="*", default=[], metavar="FILE", help="data to certify networks on")
     parser.add_argument("--ratio", type=float, default=0.1, help="of the certificates' penalty")
@@ -235,6 +305,8 @@ def main():
     options = parser.parse_args()
     if options.only in (None, "given"):
         given_patterns(options, dict(entry.split("=", 1) for entry in options.python))
+    if options.only in (None, "losses"):
+        losses(options)
     if options.only in (None, "generation"):
         column_generation(options.seed)
     if options.only in (None, "certificates"):

@@ -163,6 +163,7 @@ def test_more_threads_than_a_system_can_start(houses, capsys):
         ["--gates", "0"],
         ["--gates", "9" * 20],
         ["--gates", "many"],
+        ["--draws", "0"],
         ["--beta", "-1"],
         ["--beta", "nan"],
         ["--tol", "0"],
@@ -172,6 +173,8 @@ def test_more_threads_than_a_system_can_start(houses, capsys):
         ["train", "file.csv"],
         ["unknown"],
         ["--gate-law", "uniform"],
+        ["--gate-law", "balanced:2"],
+        ["--gate-law", "gaussian:2"],
         ["enumerate"],
         ["enumerate", "points.csv", "--max-patterns", "0"],
         ["enumerate", "points.csv", "--count", "--out", "patterns.npz"],
@@ -222,6 +225,19 @@ def test_the_penalty_by_cross_validation(houses, capsys):
     assert report["folds"] == 3 and 1e-3 <= report["beta"] / report["beta_max"] <= 1
     assert main([*map(str, command), "--cv", "3"]) == 0
     assert "of the largest useful one, chosen by 3-fold cross-validation" in capsys.readouterr().out
+
+
+def test_an_intercept(houses, tmp_path, capsys):
+    command = ("train", houses, "--target", "price", "--ignore", "kind,id", "--no-compare", *FAST)
+    options = ([], ["--no-intercept"], ["--loss", "huber", "--intercept", "--cv", "3"])
+    reports = [printed(capsys, *command, *more, "--json") for more in options]
+    assert [report["intercept"] for report in reports] == [True, False, True]
+    assert main([*map(str, command), "--out", str(tmp_path / "model.skops")]) == 0
+    assert "squared, and an intercept outside the penalty" in capsys.readouterr().out
+    intercept = TableModel.load(tmp_path / "model.skops").pipeline["network"].network_.output_bias
+    assert intercept is not None and intercept != 0
+    labels = printed(capsys, "train", houses, "--target", "kind", "--ignore", "id", "--no-compare", *FAST, "--json")
+    assert not labels["intercept"]
 
 
 def test_losses(houses, tmp_path, capsys):
@@ -308,3 +324,10 @@ def test_models_hold_no_code(houses, tmp_path, capsys):
     assert "Untrusted types" in complaint(capsys, "predict", tmp_path / "model.skops", houses)
     skops.dump([1], tmp_path / "model.skops")
     assert "is damaged, or no file of `train --out`" in complaint(capsys, "predict", tmp_path / "model.skops", houses)
+
+
+def test_several_draws_of_gates_are_averaged(capsys):
+    assert main(["--draws", "3", "--no-compare", *FAST]) == 0
+    told = capsys.readouterr().out
+    assert "from 180 gates in 3 draws, which are averaged" in told and "have a lower mean objective" in told
+    assert printed(capsys, "--draws", "2", "--cv", "2", "--no-compare", "--json", *FAST)["n_draws"] == 2

@@ -56,6 +56,22 @@ def test_certify(points, capsys):
     assert not report["exact"] and report["lower_bound"] <= report["upper_bound"]
 
 
+def test_an_output_bias_is_outside_the_penalty(points, capsys):
+    X, y = (np.load(points / "points.npz")[name] for name in ("X", "y"))
+    solution = cvxrelu.train_relu(X, y, 0.1, unpenalised="intercept", random_state=0, n_threads=1)
+    optimum, plain, saved = solution.to_network(), points / "plain.npz", points / "saved.npz"
+    np.savez(plain, W1=optimum.W1, w2=optimum.w2, output_bias=optimum.output_bias)
+    optimum.save(saved)
+    rest = [points / "points.csv", "--target", "y", "--beta", "0.1", "--threads", "1"]
+    for network in (plain, saved):
+        report = printed(capsys, "certify", network, *rest, "--json")
+        assert report["exact"] and report["relative_gap"] < 1e-4
+        assert report["upper_bound"] == pytest.approx(solution.objective)
+    np.savez(plain, W1=optimum.W1, w2=optimum.w2, b2=optimum.output_bias)
+    said = complaint(capsys, "certify", plain, *rest)
+    assert "an array 'b2', which is none of W1, w2, gates, skip and output_bias" in said
+
+
 def test_networks_that_cannot_be_certified(points, capsys):
     rest = [points / "points.csv", "--target", "y", "--beta", "0.1"]
     other = points / "other.npz"

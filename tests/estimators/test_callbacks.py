@@ -71,7 +71,7 @@ def test_every_estimator_tells_of_its_steps(name):
     steps = {task.removeprefix("end ") for task in recorder.tasks if task.startswith("end")} - {"fit"}
     family = next(kind for kind in STEPS if name.startswith(kind))
     expected = STEPS[family]
-    if name.endswith("CV") and family != "NTK":
+    if name.endswith("CV"):
         expected = {"fold"} | {"GatedReLU": {"path"}, "ReLU": {"path", "round"}}.get(family, expected)
     assert steps == expected
     # The scores of the whole fit are those of the estimator.

@@ -95,3 +95,12 @@ def test_a_missing_value_in_a_nullable_column_is_named(table):
     X.iloc[50, 1] = pd.NA
     with pytest.raises(ValueError, match="row 50 of all, has nan in column 1"):
         cvxrelu.GatedReLURegressor(**GATES).fit(dd.from_pandas(X, npartitions=3), table[1])
+
+
+@pytest.mark.parametrize("at", ["cell-average", "representative", "refined"])
+def test_mixtures_of_kernels_predict_new_samples_as_elsewhere(at):
+    rng = np.random.default_rng(0)
+    X, Z = rng.standard_normal((15, 2)), rng.standard_normal((200, 2))
+    model = cvxrelu.MKLRegressor(n_gates=300, at=at, random_state=0, n_threads=1).fit(X, np.abs(X[:, 0]))
+    predicted = model.predict(da.from_array(Z, chunks=50))
+    np.testing.assert_allclose(predicted, model.predict(Z), rtol=1e-12, atol=1e-12)

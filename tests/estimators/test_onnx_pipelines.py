@@ -103,6 +103,13 @@ def test_settings(name, settings):
         assert_exported(pipeline(name, y, **settings), Z[:500])
 
 
+@pytest.mark.parametrize(("name", "settings"), [("GatedReLUClassifier", {"loss": "logistic"}), ("NTKClassifier", {})])
+def test_several_labels_of_each_sample(name, settings):
+    labels = np.column_stack([LARGE > 1, X[:, 1] > 60])
+    assert_exported(pipeline(name, labels, **settings), Z[:500])
+    assert_exported(pipeline(name, labels, **settings), Z[:500].astype(np.float32))
+
+
 def test_probabilities_of_extreme_scores_do_not_overflow():
     y = TARGETS["Classifier"][1]
     model = pipeline("GatedReLUClassifier", y, loss="logistic")

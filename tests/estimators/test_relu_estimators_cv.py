@@ -123,3 +123,18 @@ def test_samples_without_weight_do_not_matter(kind):
     alone, beside = kind(**settings).fit(X, y), kind(**settings).fit(Z, z, sample_weight=1.0 - ignored)
     np.testing.assert_array_equal(beside.loss_path_, alone.loss_path_)
     assert (beside.beta_, beside.dual_gap_) == (alone.beta_, alone.dual_gap_)
+
+
+def test_outputs_that_share_neurons_share_them_in_the_folds_too():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 1))
+    Y = np.column_stack([np.abs(X[:, 0]), np.maximum(X[:, 0], 0)]) + 0.1 * rng.standard_normal((30, 2))
+    model = ReLURegressorCV(share_neurons=True, cv=3, **QUICK).fit(X, Y)
+    assert model.loss_path_.shape == (3, 3) and len(model.solutions_) == 1
+    assert all(len(point) == 1 and point[0].signs.shape[1] == 2 for point in model.path_)
+    assert model.certificate_.relative_gap <= 1e-4
+    alone = ReLURegressor(share_neurons=True, beta=model.beta_, random_state=0, n_threads=1).fit(X, Y)
+    assert abs(alone.certificate_.upper_bound - model.certificate_.upper_bound) <= alone.dual_gap_ + model.dual_gap_
+    labels = np.array(["a", "b", "c"])[np.digitize(X[:, 0], [-0.5, 0.5])]
+    classifier = ReLUClassifierCV(share_neurons=True, cv=3, **QUICK).fit(X, labels)
+    assert len(classifier.solutions_) == 1 and classifier.score(X, labels) > 0.8

@@ -66,18 +66,18 @@ def test_patterns_and_dual_are_those_of_the_samples():
     X, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
     fit = fit_gated(X, y)
     inner = np.column_stack([X, np.ones(50)])
-    np.testing.assert_array_equal(fit.solution.patterns.to_dense(), fit.solution.patterns.activations(inner))
+    np.testing.assert_array_equal(fit.solutions[0].patterns.to_dense(), fit.solutions[0].patterns.activations(inner))
     residual = y - fit.network.predict(X)
-    scale = residual @ fit.solution.dual / (residual @ residual)
-    np.testing.assert_allclose(fit.solution.dual, scale * residual, atol=1e-6)
-    assert fit.network.objective(X, y, fit.beta) == pytest.approx(fit.solution.objective, rel=1e-10)
+    scale = residual @ fit.solutions[0].dual / (residual @ residual)
+    np.testing.assert_allclose(fit.solutions[0].dual, scale * residual, atol=1e-6)
+    assert fit.network.objective(X, y, fit.beta) == pytest.approx(fit.solutions[0].objective, rel=1e-10)
 
 
 def test_the_objective_counts_what_equal_samples_leave():
     rng = np.random.default_rng(1)
     X, y = np.repeat(rng.standard_normal((20, 2)), 2, axis=0), rng.standard_normal(40)
     fit = fit_gated(X, y)
-    total = fit.solution.objective + fit.unexplained
+    total = fit.solutions[0].objective + fit.unexplained
     assert fit.unexplained > 0
     assert fit.network.objective(X, y, fit.beta) == pytest.approx(total, rel=1e-10)
 
@@ -85,7 +85,7 @@ def test_the_objective_counts_what_equal_samples_leave():
 def test_a_zero_target_gives_the_zero_network():
     X = np.random.default_rng(0).standard_normal((10, 2))
     fit = fit_gated(X, np.zeros(10))
-    assert fit.beta_max == 0 and fit.network.n_neurons == 0 and fit.solution.converged
+    assert fit.beta_max == 0 and fit.network.n_neurons == 0 and fit.solutions[0].converged
     np.testing.assert_array_equal(fit.network.predict(X), np.zeros(10))
 
 
@@ -94,10 +94,10 @@ def test_a_previous_fit_is_where_the_solver_starts():
     X, y = rng.standard_normal((60, 3)), rng.standard_normal(60)
     first = fit_gated(X, y)
     again = fit_gated(X, y, previous=first)
-    np.testing.assert_array_equal(again.solution.patterns.gates, first.solution.patterns.gates)
-    assert again.solution.n_iter < first.solution.n_iter
-    assert again.solution.objective <= first.solution.objective + first.solution.gap
+    np.testing.assert_array_equal(again.solutions[0].patterns.gates, first.solutions[0].patterns.gates)
+    assert again.solutions[0].n_iter < first.solutions[0].n_iter
+    assert again.solutions[0].objective <= first.solutions[0].objective + first.solutions[0].gap
     half = fit_gated(X[:20], y[:20], previous=first)  # fewer samples, so gates share patterns
-    assert half.solution.converged and len(half.solution.patterns) <= len(first.solution.patterns)
+    assert half.solutions[0].converged and len(half.solutions[0].patterns) <= len(first.solutions[0].patterns)
     two = fit_gated(X, np.stack([y, -y], axis=1), previous=first)  # other outputs: gates only
-    assert two.solution.converged
+    assert two.solutions[0].converged

@@ -46,6 +46,7 @@ def same(left, right):
     for a, b in zip(left, right, strict=True):
         np.testing.assert_array_equal(a.coef, b.coef)
         np.testing.assert_array_equal(a.dual, b.dual)
+        np.testing.assert_array_equal(a.unpenalised_coef, b.unpenalised_coef)
         assert (a.objective, a.gap, a.n_iter, a.converged, a.beta) == (
             b.objective,
             b.gap,
@@ -86,6 +87,36 @@ def test_float32_rows(problem, tmp_path):
         path(single, tmp_path / "part", callback=stop_in_point(3))
     same(path(single, tmp_path / "part"), whole)
     assert whole[0].coef.dtype == np.float32 and (whole.relative_gaps <= 1e-6).all()
+
+
+@pytest.mark.parametrize("form", ["array", "chunks", "float32", "dask"])
+def test_an_intercept_goes_on_too(problem, tmp_path, form):
+    X, y, patterns = (problem[0][:6000], problem[1][:6000] + 50, cvxrelu.sample_patterns(problem[0][:6000], 20))
+    given = (X, y, patterns)
+    if form == "chunks":
+        given = (RowChunks([X[:900], X[900:]]), y, patterns)
+    elif form == "float32":
+        given = (X.astype(np.float32), y.astype(np.float32), patterns)
+    elif form == "dask":
+        da = pytest.importorskip("dask.array")
+        given = (da.from_array(X, chunks=(2500, 3)), da.from_array(y, chunks=2500), patterns)
+    whole = path(given, tmp_path / "whole", unpenalised="intercept")
+    with pytest.raises(KeyboardInterrupt):
+        path(given, tmp_path / "part", unpenalised="intercept", callback=stop_in_point(4))
+    resumed = path(given, tmp_path / "part", unpenalised="intercept")
+    same(resumed, whole)
+    same(path(given, tmp_path / "part", unpenalised="intercept"), whole)
+    plain = cvxrelu.gated_path(X, y, patterns, n_betas=BETAS, unpenalised="intercept")
+    np.testing.assert_allclose(whole.objectives, plain.objectives, rtol=1e-5)
+    np.testing.assert_array_equal(resumed[1].to_network().predict(X[:9]), whole[1].to_network().predict(X[:9]))
+    assert abs(resumed[1].unpenalised_coef[0] - 50) < 5
+    with pytest.raises(ValueError, match="belongs to another problem: its intercept"):
+        path(given, tmp_path / "part", betas=whole.betas)
+
+
+def test_other_unpenalised_columns_have_no_checkpoint(problem, tmp_path):
+    with pytest.raises(ValueError, match="not available with unpenalised columns other than an intercept"):
+        path(problem, tmp_path / "file", unpenalised=problem[0][:, :1])
 
 
 def _be_killed(problem, file):
@@ -243,6 +274,21 @@ def test_a_column_generation_goes_on_where_it_was_interrupted(network_problem, t
     assert resumed.n_rounds > 2
     again = generate(network_problem, file)
     assert again.objective == pytest.approx(resumed.objective, rel=1e-9)
+
+
+def test_a_network_of_the_file_has_its_intercept(network_problem, tmp_path):
+    file = tmp_path / "file"
+    whole = generate(network_problem, file, unpenalised="intercept")
+    again = generate(network_problem, file, unpenalised="intercept", callback=lambda _: True)
+    np.testing.assert_allclose(again.unpenalised_coef, whole.unpenalised_coef, rtol=1e-6)
+    assert again.to_network().output_bias == again.unpenalised_coef[0]
+    with pytest.raises(ValueError, match="belongs to another problem: its"):
+        generate(network_problem, file)
+    settings = {"n_betas": 3, "unpenalised": "intercept", "random_state": 0, "checkpoint": tmp_path / "path"}
+    path, loaded = (cvxrelu.relu_path(*network_problem, certificate="given patterns", **settings) for _ in range(2))
+    for a, b in zip(path, loaded, strict=True):
+        np.testing.assert_array_equal(a.unpenalised_map, b.unpenalised_map)
+        np.testing.assert_array_equal(a.unpenalised_coef, b.unpenalised_coef)
 
 
 def test_checkpoints_of_networks_are_whole_and_of_their_problem(network_problem, tmp_path):

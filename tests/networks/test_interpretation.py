@@ -132,3 +132,22 @@ def test_constant_neurons_and_networks_without_neurons():
     np.testing.assert_array_equal(empty.explain(Z[:, :2]).prediction, np.zeros((40, 3)))
     with pytest.raises(ValueError, match="X has 4 features"):
         empty.prune(Z)
+
+
+def test_columns_of_one_variable_are_selected_together():
+    sklearn = pytest.importorskip("sklearn.feature_selection")
+    rng = np.random.default_rng(0)
+    town = rng.integers(0, 4, 150)
+    X = np.column_stack([rng.standard_normal((150, 3)), np.eye(4)[town]])
+    groups = {"a": [0], "b": [1], "c": [2], "town": [3, 4, 5, 6]}
+    y = np.abs(X[:, 1]) + 2.0 * (town == 2)
+
+    def of_groups(fitted):
+        sizes = fitted.network_.explain(X).importance(groups)
+        return np.concatenate([np.full(len(columns), sizes[name]) for name, columns in groups.items()])
+
+    model = cvxrelu.GatedReLURegressor(n_gates=60, random_state=0)
+    chosen = sklearn.SelectFromModel(model, threshold="0.5*mean", importance_getter=of_groups).fit(X, y)
+    assert chosen.get_support().tolist() == [False, True, False, True, True, True, True]
+    refitted = cvxrelu.GatedReLURegressor(n_gates=60, random_state=0).fit(chosen.transform(X), y)
+    assert refitted.score(chosen.transform(X), y) > 0.95

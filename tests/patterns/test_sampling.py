@@ -111,6 +111,15 @@ def test_a_column_of_ones_that_vanishes_beside_the_features(rows):
         sample_patterns(rows(X), 10, gates="mixed", random_state=0)
 
 
+@pytest.mark.parametrize("law", ["mixed", "balanced", "sparse"])
+def test_thresholds_are_not_carried_by_what_centring_leaves_of_a_constant_feature(law):
+    X = design(0)
+    with_rounding = np.column_stack([np.full(len(X), 3e-16), X, np.ones(len(X))])
+    patterns = sample_patterns(with_rounding, 40, gates=law, random_state=0)
+    assert (patterns.gates[1::2, -1] != 0).all()  # thresholds, or a bias in every gate
+    assert patterns.zero_count + len(patterns) > 20
+
+
 def test_nothing_but_the_zero_pattern():
     with pytest.raises(ValueError, match="inactive on every sample"):
         sample_patterns([[1.0, 1.0]], gates=[[-1.0, -1.0]])

@@ -79,15 +79,20 @@ def test_their_default_intercept_is_an_unpenalised_column(problem, package):
 
 
 @pytest.fixture
-def adelie_fit(problem):
+def adelie():
+    return peer("adelie", "--no-deps adelie (it asks for numpy<2, and runs with 2.4)")
+
+
+@pytest.fixture
+def adelie_fit(problem, adelie):
     """Coefficients and intercept of adelie at one penalty, with its structured matrix."""
-    adelie = peer("adelie", "--no-deps adelie (it asks for numpy<2, and runs with 2.4)")
     masks = np.asfortranarray(problem.masks.astype(bool))
     design = adelie.matrix.convex_relu(np.asfortranarray(problem.X), masks, gated=True)
 
-    def fit(lmda, **settings):
+    def fit(lmda, glm=None, **settings):
         state = adelie.grpnet(
-            design, adelie.glm.gaussian(problem.y), groups=np.arange(0, problem.p * problem.d, problem.d),
+            design, adelie.glm.gaussian(problem.y) if glm is None else glm,
+            groups=np.arange(0, problem.p * problem.d, problem.d),
             lmda_path=[lmda], early_exit=False, tol=1e-15, progress_bar=False, **settings,
         )  # fmt: skip
         return state.betas.toarray()[0], state.intercepts[0]
@@ -120,6 +125,53 @@ def test_adelies_elastic_net(problem, adelie_fit):
         (beta + ridge) / problem.n, alpha=beta / (beta + ridge), penalty=np.ones(problem.p), intercept=False
     )
     assert_optimal(objective(problem, coef, ridge=ridge), optimum(problem, ridge=ridge), 1e-9)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "poisson"])
+def test_adelies_families_are_losses_and_its_weights_sum_to_one(problem, adelie, adelie_fit, loss):
+    rng = np.random.default_rng(1)
+    weights = rng.uniform(0.5, 2, problem.n)
+    if loss == "logistic":
+        y = (problem.y > 1).astype(float)
+        glm = adelie.glm.binomial(y, weights=weights)
+    else:
+        y = rng.poisson(np.exp(0.5 * problem.y)).astype(float)
+        glm = adelie.glm.poisson(y, weights=weights)
+    settings = {"loss": loss, "sample_weight": weights}
+    beta = 0.05 * cvxrelu.beta_max(problem.X, y, problem.patterns, **settings)
+    coef, _ = adelie_fit(beta / weights.sum(), glm, penalty=np.ones(problem.p), intercept=False, irls_tol=1e-12)
+    u = np.asarray(coef).reshape(problem.p, problem.d)
+    f = problem.A @ u.ravel()
+    if loss == "logistic":
+        fit = np.logaddexp(0, f) - y * f
+    else:
+        fit = np.exp(f) - y * f + y * np.log(np.maximum(y, 1)) - y
+    value = weights @ fit + beta * np.linalg.norm(u, axis=1).sum()
+    best = cvxrelu.solve_gated(problem.X, y, problem.patterns, beta, tol=1e-10, **settings).objective
+    assert_optimal(value, best, 1e-7)
+
+
+def test_adelies_cones_are_the_relu_program(problem, adelie):
+    masks = np.asfortranarray(problem.masks.astype(bool))
+    design = adelie.matrix.convex_relu(np.asfortranarray(problem.X), masks, gated=False)
+    rows = np.where(masks.T[:, :, None], 1.0, -1.0) * problem.X
+    inside = [
+        adelie.constraint.linear(
+            np.ascontiguousarray(row), np.zeros(problem.n), np.full(problem.n, np.inf), copy=True,
+            configs={"tol": 1e-12, "nnls_tol": 1e-10, "pinball_tol": 1e-10, "max_iters": 1000},
+        )
+        for row in [*rows, *rows]
+    ]  # fmt: skip
+    state = adelie.grpnet(
+        design, adelie.glm.gaussian(problem.y), constraints=inside, penalty=np.ones(2 * problem.p),
+        groups=np.arange(0, 2 * problem.d * problem.p, problem.d), lmda_path=[problem.beta / problem.n],
+        intercept=False, early_exit=False, tol=1e-12, progress_bar=False,
+    )  # fmt: skip
+    v, w = state.betas.toarray()[0].reshape(2, problem.p, problem.d)
+    residual = problem.y - problem.A @ (v - w).ravel()
+    value = 0.5 * residual @ residual + problem.beta * (np.linalg.norm(v, axis=1) + np.linalg.norm(w, axis=1)).sum()
+    best = cvxrelu.solve_relu(problem.X, problem.y, problem.patterns, problem.beta, tol=1e-10).objective
+    assert value == pytest.approx(best, rel=1e-6)
 
 
 def test_group_lasso_halves_nothing_and_weighs_by_the_root_of_the_size(problem):

@@ -57,12 +57,15 @@ def test_a_path_of_relu_networks(problem):
     assert display.norms.shape == (4, len(patterns))
     penalties = [np.linalg.norm(solution.blocks, axis=1).sum() for solution in given]
     np.testing.assert_allclose(display.norms.sum(axis=1), penalties)
-    searched = cvxrelu.relu_path(X[:12, :2], y[:12], n_betas=4, random_state=0, n_threads=1)
-    display = RegularizationPathDisplay.from_path(searched)
-    penalties = [np.linalg.norm(solution.blocks, axis=1).sum() for solution in searched]
-    np.testing.assert_allclose(display.norms.sum(axis=1), penalties)
-    owners = {searched[-1].patterns.words[i].tobytes() for i in searched[-1].active}
-    assert (display.norms[-1] > 0).sum() == len(owners)
+    for targets in (y[:12], np.column_stack([y[:12], y[12:24]])):
+        searched = cvxrelu.relu_path(X[:12, :2], targets, n_betas=4, random_state=0, n_threads=1)
+        display = RegularizationPathDisplay.from_path(searched)
+        penalties = [np.linalg.norm(solution.blocks, axis=1).sum() for solution in searched]
+        np.testing.assert_allclose(display.norms.sum(axis=1), penalties)
+        owners = {searched[-1].patterns.words[i].tobytes() for i in searched[-1].active}
+        assert (display.norms[-1] > 0).sum() == len(owners)
+    alone = RegularizationPathDisplay.from_path(cvxrelu.relu_path(X[:12, :2], targets, betas=[1e6]))
+    assert alone.norms.shape == (1, 0)
 
 
 def test_the_path_of_an_estimator(problem):
@@ -84,6 +87,11 @@ def test_convergence(problem):
     assert objective[-1] == pytest.approx(solution.objective)
     assert solution.objective - solution.gap == pytest.approx(bound[-1])
     assert len(gap) == len(history) and display.gap_ax_.get_yscale() == "log"
+    passes = display.lines_[0].get_xdata()
+    np.testing.assert_array_equal(passes, [report["iteration"] for report in history])
+    assert all(tick == round(tick) for tick in display.ax_.get_xticks())
+    path = [{"iteration": k, "objective": 1.0, "gap": 0.5} for k in (1, 2, 5, 1, 3, 1)]
+    np.testing.assert_array_equal(ConvergenceDisplay.from_history(path).lines_[0].get_xdata(), [1, 2, 5, 6, 8, 9])
     with pytest.raises(ValueError, match="history is empty"):
         ConvergenceDisplay.from_history([])
 
@@ -110,9 +118,22 @@ def test_cones_fill_the_disc_by_their_angles():
     pyplot.close("all")
 
 
+def test_the_scale_says_what_the_colours_are():
+    X = np.random.default_rng(1).standard_normal((5, 2))
+    display = ArrangementDisplay.from_data(X)
+    assert display.colorbar_.ax.get_ylabel() == "active samples"
+    assert all(tick == round(tick) for tick in display.colorbar_.get_ticks())
+    valued = ArrangementDisplay.from_data(X, values=np.linspace(0, 1, 10), values_name="probability")
+    assert valued.colorbar_.ax.get_ylabel() == "probability"
+    figure, ax = pyplot.subplots()
+    assert display.plot(ax, colorbar=False).ax_ is ax and figure.axes == [ax]
+    pyplot.close("all")
+
+
 def test_lines_in_the_plane():
     X = np.array([[1.0, 0, 1], [0, 1, 1], [1, 1, 1], [-1, 1, 1]])
     display = ArrangementDisplay.from_data(X, linewidth=2.0)
+    assert display.ax_.get_title() == "4 hyperplanes, 9 of 12 cells seen"
     assert display.projection == "plane" and display.lines_[0].get_linewidth() == 2.0
     for line in display.lines_:
         u = np.column_stack([*line.get_data(), np.ones(2)])
@@ -129,11 +150,19 @@ def test_great_circles_on_the_sphere():
     display = ArrangementDisplay.from_data(X, patterns, view=(90.0, -90.0))  # from the north pole: right is u_1
     assert display.projection == "sphere" and len(display.lines_) == 7
     for line in display.lines_:
-        a, b = line.get_data()
+        a, b = (part[:181] for part in line.get_data())
         u = np.column_stack([a, b, np.sqrt(np.maximum(1 - a**2 - b**2, 0))])
         assert np.abs(X @ u.T).max(axis=1).min() < 1e-5  # the root amplifies rounding at the rim
         assert (a**2 + b**2 <= 1 + 1e-12).all()
-    assert display.image_.get_array()[350, 350] == (X[:, 2] >= 0).sum()
+        # From behind, the south pole's side, with right as it was: what was up is down.
+        a, b = (part[182:-1] for part in line.get_data())
+        u = np.column_stack([2.15 - a, b, -np.sqrt(np.maximum(1 - (a - 2.15) ** 2 - b**2, 0))])
+        assert np.abs(X @ u.T).max(axis=1).min() < 1e-5
+    colours = display.image_.get_array()
+    assert colours[350, 350] == (X[:, 2] >= 0).sum()
+    assert colours[350, 350 + round(2.15 * 350)] == (-X[:, 2] >= 0).sum()
+    assert set(colours.compressed()) == set(patterns.to_dense().sum(axis=0))
+    assert display.ax_.get_title() == "7 hyperplanes, 44 cells"
     few = ArrangementDisplay.from_data(X, patterns[:2])
     assert np.ma.getmaskarray(few.image_.get_array()).mean() > 0.3
     pyplot.close("all")

@@ -312,8 +312,6 @@ def test_networks_with_several_outputs():
     ]:
         with pytest.raises(ValueError, match=message):
             cvxrelu.certify(X, Y, network, beta)
-    with pytest.raises(ValueError, match="y must have one output"):
-        cvxrelu.relu_path(X, Y)
 
 
 def test_networks_from_elsewhere():

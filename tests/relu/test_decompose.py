@@ -124,6 +124,29 @@ def test_the_loss_is_that_of_the_solution(loss):
     assert relu.loss == loss and relu.objective == pytest.approx(told.upper_bound, rel=1e-10)
 
 
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_unpenalised_columns_stay_beside_it(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 3))
+    y = np.abs(X[:, 0]) + 100 if loss == "squared" else rng.integers(0, 2, 30).astype(float)
+    patterns = cvxrelu.sample_patterns(X, 20, random_state=0)
+    for columns in ("intercept", np.column_stack([np.ones(30), X[:, 1]]), rng.standard_normal((30, 1))):
+        options = {"loss": loss, "unpenalised": columns, "tol": 1e-8}
+        solution = cvxrelu.solve_gated(X, y, patterns, 0.2, **options)
+        relu = cvxrelu.decompose(X, solution)
+        fitted = relu.predict(X, unpenalised=columns)
+        np.testing.assert_allclose(fitted, solution.predict(X, unpenalised=columns), atol=1e-9)
+        assert relu.objective - relu.gap <= cvxrelu.solve_relu(X, y, patterns, 0.2, **options).objective
+        if not isinstance(columns, str) and columns.shape[1] == 1:
+            with pytest.raises(ValueError, match="neither constant nor a column of X"):
+                relu.to_network()
+            continue
+        network = relu.to_network()
+        np.testing.assert_allclose(network.predict(X), fitted, atol=1e-9)
+        told = cvxrelu.certify(X, y, network, 0.2, loss=loss, patterns=patterns)
+        assert relu.objective == pytest.approx(told.upper_bound, rel=1e-9)
+
+
 def test_better_methods_add_less_penalty():
     X, _, solution = gated()
     margin, qp, socp = (cvxrelu.decompose(X, solution, method=m).objective for m in ("margin", "qp", "socp"))

@@ -90,6 +90,26 @@ def test_bounds_over_listed_patterns_are_those_of_their_cones():
             assert highest <= bound * (1 + 1e-12) and bound <= highest * (1 + 1e-3)
 
 
+def test_samples_without_a_residual_still_tell_listed_cones_apart():
+    X, T = problem(9, 2, 2)
+    T[::2] = 0
+    cells = cvxrelu.enumerate_patterns(X)
+    each = [search(X, T, patterns=cells[k : k + 1]) for k in range(len(cells))]
+    assert all(found.complete and found.n_nodes < 1000 for found in each)
+    assert max(found.bound for found in each) == pytest.approx(reference.in_the_plane(X, T), rel=1e-8)
+    # Halves of a cone that no listed pattern meets, all of a batch at once.
+    rng = np.random.default_rng(0)
+    design, targets = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
+    one = cvxrelu.enumerate_patterns(design)[13:14]
+    units = rng.standard_normal((4000, 3))
+    units = units[((design @ units.T > 0).T == one.to_dense()[:, 0]).all(axis=1)]
+    highest = reference.norms(design, targets, units / np.linalg.norm(units, axis=1, keepdims=True)).max(initial=0)
+    assert highest <= cvxrelu.relu_beta_max(design, targets, one) * (1 + 1e-12)
+    # A cone in which nothing is gained.
+    corner = cvxrelu.sample_patterns(np.eye(2), gates=[[1.0, -1.0]])
+    assert cvxrelu.relu_beta_max(np.eye(2), [[0.0, 0.0], [1.0, 2.0]], corner) == pytest.approx(0, abs=1e-9)
+
+
 def test_degenerate_data_are_bounded():
     X, T = problem(8, 3)
     doubled = np.vstack([X, 2 * X, -X, np.zeros((1, 3))])
@@ -169,6 +189,22 @@ def test_weights_and_unpenalised_columns():
     assert small.objective == pytest.approx(1e-200 * large.objective, rel=1e-5)
 
 
+@pytest.mark.parametrize(("seed", "ratio"), [(134, 0.5), (249, None)])
+def test_small_neurons_and_those_held_everywhere(seed, ratio):
+    # A small neuron beside another one had a gradient within what was asked for while the gap was not; one that was
+    # held at as many samples as there are features had been divided by its length of zero.
+    rng = np.random.default_rng(seed)
+    n, c = int(rng.integers(2, 12)), int(rng.integers(2, 4))
+    X = rng.standard_normal((n, 2)) if ratio else rng.integers(-2, 3, (n, 2)).astype(float)
+    Y = rng.poisson(2.0, (n, c)).astype(float)
+    rng.random(2)
+    ratio = ratio or float(rng.choice([0.5, 0.1, 0.02]))
+    cells = cvxrelu.enumerate_patterns(X)
+    weights = np.ones(len(cells)) if seed == 134 else rng.uniform(0.5, 2, len(cells))
+    beta = ratio * cvxrelu.relu_beta_max(X, Y, loss="poisson")
+    assert cvxrelu.solve_relu(X, Y, cells, beta, loss="poisson", group_weights=weights).converged
+
+
 def test_limits_leave_a_bound_that_holds():
     X, Y = problem(14, 3, 2)
     best = cvxrelu.train_relu(X, Y, 0.5, random_state=0)
@@ -194,14 +230,139 @@ def test_more_features_than_are_subdivided_have_the_bound_of_the_axes():
 def test_what_several_outputs_do_not_take_is_named():
     X, Y = problem()
     patterns = cvxrelu.enumerate_patterns(X)
-    with pytest.raises(ValueError, match="group_weights and ridge are for one output"):
+    with pytest.raises(ValueError, match="ridge is for one output"):
         cvxrelu.solve_relu(X, Y, patterns, 0.3, ridge=1.0)
-    with pytest.raises(ValueError, match="checkpoint is for one output"):
-        cvxrelu.train_relu(X, Y, 0.3, checkpoint="file.npz")
+    with pytest.raises(ValueError, match="ridge is for one output"):
+        cvxrelu.relu_path(X, Y, patterns, betas=[0.3], ridge=1.0)
+    with pytest.raises(ValueError, match=r"group_weights must have shape \(20,\)"):
+        cvxrelu.solve_relu(X, Y, patterns, 0.3, group_weights=np.ones(3))
     with pytest.raises(ValueError, match="warm_start has 3 outputs"):
         cvxrelu.train_relu(X, Y, 0.3, warm_start=(np.ones((4, 2)), np.ones((4, 3))))
     with pytest.raises(ValueError, match="warm_start has 2 outputs"):
         cvxrelu.train_relu(X, Y[:, 0], 0.3, warm_start=cvxrelu.train_relu(X, Y, 0.3, random_state=0))
+
+
+def test_the_largest_penalty_is_that_of_arcs():
+    X, Y = problem(9, 2, 3)
+    largest = cvxrelu.relu_beta_max(X, Y)
+    assert largest == pytest.approx(reference.in_the_plane(X, Y), rel=1e-8)
+    cells = cvxrelu.enumerate_patterns(X)
+    assert cvxrelu.relu_beta_max(X, Y, cells) == pytest.approx(largest, rel=1e-8)
+    each = [cvxrelu.relu_beta_max(X, Y, cells[k : k + 1]) for k in range(len(cells))]
+    weights = np.random.default_rng(0).uniform(0.2, 5, len(cells))
+    weighted = cvxrelu.relu_beta_max(X, Y, cells, group_weights=weights)
+    assert weighted == pytest.approx(max(each / weights), rel=1e-8)
+    assert cvxrelu.train_relu(X, Y, 1.001 * largest, random_state=0).n_neurons == 0
+    assert cvxrelu.train_relu(X, Y, 0.99 * largest, random_state=0).n_neurons > 0
+    labels = np.eye(3)[np.arange(9) % 3]
+    shares = labels - labels.mean(axis=0)
+    softmax = cvxrelu.relu_beta_max(X, labels, loss="softmax", unpenalised="intercept")
+    assert softmax == pytest.approx(reference.in_the_plane(X, shares), rel=1e-8)
+    wide, targets = problem(12, 9, 2)
+    with pytest.warns(ConvergenceWarning, match="upper bound"):
+        bound = cvxrelu.relu_beta_max(wide, targets, max_nodes=50)
+    assert bound >= reference.over_samples(wide, targets, np.random.default_rng(0))[0]
+
+
+@pytest.mark.parametrize("loss", ["squared", "softmax"])
+def test_a_path_equals_its_points_and_goes_on_from_its_file(loss, tmp_path):
+    rng = np.random.default_rng(3)
+    X, Y = rng.standard_normal((8, 2)), targets_of(loss, 8, 2, rng)
+    how = {"n_betas": 3, "beta_min_ratio": 0.05, "loss": loss, "random_state": 0, "checkpoint": tmp_path / "path"}
+    heard = []
+    first = cvxrelu.relu_path(X, Y, callback=lambda told: heard.append(told) or told["beta"] < heard[0]["beta"], **how)
+    assert not first.complete and len(first) == 2
+    assert all(told["gap"] >= 0 and told["finished"].objective == told["objective"] for told in heard)
+    path = cvxrelu.relu_path(X, Y, **how)
+    assert path.complete and path.n_neurons[0] == 0 and (np.diff(path.betas) < 0).all()
+    np.testing.assert_array_equal(path[1].blocks, first[1].blocks)
+    assert path.relative_gaps[[0, 2]].max() <= 1e-6
+    alone = cvxrelu.train_relu(X, Y, path.betas[2], loss=loss, random_state=1)
+    assert path[2].objective == pytest.approx(alone.objective, abs=2e-6 * path[0].objective)
+    with pytest.raises(ValueError, match="another problem: its targets"):
+        cvxrelu.relu_path(X, Y[:, ::-1], **how)
+
+
+def test_training_goes_on_from_its_file(tmp_path, monkeypatch):
+    X, Y = problem(10, 2, 2)
+    how = {"random_state": 0, "checkpoint": tmp_path / "rounds"}
+    best = cvxrelu.train_relu(X, Y, 0.3, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        early = cvxrelu.train_relu(X, Y, 0.3, max_rounds=1, **how)
+    whole = cvxrelu.train_relu(X, Y, 0.3, **how)
+    assert whole.converged and early.objective > whole.objective
+    assert whole.objective == pytest.approx(best.objective, abs=2e-6 * 0.5 * np.sum(Y**2))
+    assert whole.n_rounds > 1
+    again = cvxrelu.train_relu(X, Y, 0.3, **how)
+    assert again.converged and again.objective <= whole.objective * (1 + 1e-12)
+    with pytest.raises(ValueError, match="another problem: its penalty"):
+        cvxrelu.train_relu(X, Y, 0.4, **how)
+
+    def interrupted(told):
+        if told["iteration"] == 1:
+            raise KeyboardInterrupt
+        return False
+
+    left = cvxrelu.train_relu(X, Y, 0.3, random_state=0, on_interrupt="return", callback=interrupted)
+    assert left.n_rounds == 1 and left.scope == "all patterns" and not left.converged
+    assert left.dual_objective <= best.objective <= left.objective * (1 + 1e-9)
+    with pytest.raises(KeyboardInterrupt):
+        cvxrelu.train_relu(X, Y, 0.3, random_state=0, callback=interrupted)
+
+
+def test_weights_of_patterns():
+    X, Y = problem(8, 2, 2)
+    cells = cvxrelu.enumerate_patterns(X)
+    weights = np.random.default_rng(1).uniform(0.3, 3, len(cells))
+    best = cvxrelu.solve_relu(X, Y, cells, 0.3, group_weights=weights)
+    assert best.converged
+    decay = weights[best.active] * np.linalg.norm(best.blocks, axis=1)
+    assert best.objective == pytest.approx(0.5 * np.sum((best.predict(X) - Y) ** 2) + 0.3 * decay.sum(), rel=1e-10)
+    each = [cvxrelu.relu_beta_max(X, best.dual, cells[k : k + 1]) for k in range(len(cells))]
+    assert (each <= 0.3 * weights * (1 + 1e-9)).all()
+    twin = 0.5 * np.sum(Y**2) - 0.5 * np.sum((Y - best.dual) ** 2)
+    assert best.dual_objective == pytest.approx(twin, rel=1e-9)
+    # Equal weights are a multiple of the penalty; patterns that cost more than any gain are not there.
+    even = cvxrelu.solve_relu(X, Y, cells, 0.3, group_weights=np.full(len(cells), 2.0))
+    assert even.objective == pytest.approx(cvxrelu.solve_relu(X, Y, cells, 0.6).objective, rel=1e-5)
+    some = np.arange(len(cells)) % 2 == 0
+    barred = cvxrelu.solve_relu(X, Y, cells, 0.3, group_weights=np.where(some, 1.0, 1e6))
+    assert some[barred.active].all()
+    assert barred.objective == pytest.approx(cvxrelu.solve_relu(X, Y, cells[some], 0.3).objective, rel=1e-5)
+    first = cvxrelu.solve_relu(X, Y, cells, 0.5, group_weights=weights)
+    path = cvxrelu.relu_path(X, Y, cells, betas=[0.3, 0.5], group_weights=weights)
+    assert path[1].objective == pytest.approx(best.objective, rel=1e-5)
+    assert path[0].objective == pytest.approx(first.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "huber", "logistic"])
+def test_an_intercept_beside_losses_of_several_outputs(loss):
+    rng = np.random.default_rng(5)
+    X, Z = rng.standard_normal((10, 2)), np.ones((10, 1))
+    Y = rng.choice([-1.0, 1.0], (10, 2)) if loss == "logistic" else targets_of(loss, 10, 2, rng)
+    best = cvxrelu.train_relu(X, Y, 0.2, loss=loss, unpenalised=Z, random_state=0)
+    assert best.converged and best.unpenalised_coef.shape == (1, 2)
+    np.testing.assert_allclose(best.dual.sum(axis=0), 0, atol=1e-9)
+    without = cvxrelu.train_relu(X, Y, 0.2, loss=loss, random_state=0)
+    assert best.objective <= without.objective * (1 + 1e-6)
+    again = cvxrelu.certify(X, Y, best.to_network(), 0.2, loss=loss, unpenalised=Z)
+    assert again.exact and again.relative_gap <= 2e-6
+    given = cvxrelu.certify(X, Y, best.to_network(), 0.2, loss=loss)
+    assert given.upper_bound == pytest.approx(best.objective, rel=1e-9)
+
+
+def test_curvatures_beside_unpenalised_columns_are_those_of_the_best_offset():
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((9, 2)), np.eye(3)[np.arange(9) % 3]
+    posed = pose_relu(X, Y, 0.2, loss="softmax", unpenalised="intercept")
+    F, D = rng.standard_normal((9, 3)), rng.standard_normal((2, 9, 3))
+
+    def residual(outputs):
+        return posed.residual(outputs + posed.best_offset(outputs))
+
+    for direction, product in zip(D, posed.curved(F + posed.best_offset(F), D), strict=True):
+        change = (residual(F - 1e-5 * direction) - residual(F + 1e-5 * direction)) / 2e-5
+        np.testing.assert_allclose(product, change, atol=1e-8)
 
 
 @settings(max_examples=10)

@@ -72,6 +72,14 @@ def test_the_order_of_the_rows_does_not_matter(problem, client):
     assert solution.objective == pytest.approx(reference.objective, rel=1e-9)
 
 
+@pytest.mark.parametrize("law", ["balanced:0.3", "sparse:2", "patches:2x2x1x1"])
+def test_laws_of_gates(law, client):
+    rng = np.random.default_rng(0)
+    X = np.hstack([rng.standard_normal((40, 4)), np.ones((40, 1))])
+    drawn = cvxrelu.sample_patterns(in_blocks(X, (20,) * 2), 30, gates=law, random_state=1)
+    np.testing.assert_array_equal(drawn.draws, cvxrelu.sample_patterns(X, 30, gates=law, random_state=1).draws)
+
+
 def test_without_a_client_threads_do_the_work(problem):
     X, y, patterns, beta, reference = problem
     solution = cvxrelu.solve_gated(in_blocks(X), y, patterns, beta, tol=1e-9, sample_weight=np.ones(N))

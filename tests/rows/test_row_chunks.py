@@ -188,8 +188,14 @@ def test_patterns_are_those_in_memory(problem, tmp_path):
     assert len(merged) < 400 and in_two.zero_count == merged.zero_count
     np.testing.assert_array_equal(in_two.counts, merged.counts)
     biased = np.hstack([few, np.ones((20, 1))])
-    mixed = cvxrelu.sample_patterns(RowChunks([biased]), 50, gates="mixed", random_state=1)
-    assert mixed.n_draws == 50
+    images = np.hstack([few, few, few, few, np.ones((20, 1))])
+    for law in ("mixed", "balanced:0.3", "sparse:2", f"patches:{2 * few.shape[1]}x2"):
+        data = images if law.startswith("patches") else biased
+        law = law + "x1x2" if law.startswith("patches") else law
+        expected = cvxrelu.sample_patterns(data, 50, gates=law, random_state=1)
+        chunked = cvxrelu.sample_patterns(RowChunks([data[:7], data[7:]]), 50, gates=law, random_state=1)
+        assert chunked.n_draws == 50
+        np.testing.assert_array_equal(chunked.draws, expected.draws)
 
 
 @pytest.mark.parametrize("form", ["beta", "simplex"])

@@ -16,7 +16,8 @@ constexpr int kMostStalls = 12;            // proximal steps that do not halve t
 constexpr double kProximalAccuracy = 0.5;  // of a proximal point, relative to the step that leads there
 constexpr double kLeastAccuracy = 5e-3;    // after steps that did not halve the gap
 constexpr double kStiffness = 100;         // of proximal steps on gamma, relative to those on a block
-constexpr double kFlat = 1e-100;           // root of a curvature that counts as none
+constexpr double kFlat = 1e-3;             // root of a curvature, relative to the largest, that is not divided by
+constexpr double kHidden = 1e-13;          // of psi, below which its rounding hides a decrease
 constexpr double kNewtonAccuracy = 0.1;    // of Newton's direction: the residual of its system
 
 }  // namespace
@@ -200,10 +201,12 @@ DualPoint ConeNewton::newton_direction(const DualPoint& point, const VectorView&
   hessian_.set_curvature(roots);
   const Vector scaled = hessian_.solve(-roots.cwiseProduct(gradient), kNewtonAccuracy);
   DualPoint direction{roots.cwiseProduct(scaled), Vector(n_)};
-  // W d f = -d theta; where the loss is flat, outputs follow those that the other samples lead to.
-  if (roots.minCoeff() < kFlat) direction.output = gradient + hessian_.blocks_product(direction.theta);
+  // W d f = -d theta. Where the loss is nearly flat, outputs follow those that the other samples lead to: a division
+  // would make of what the system's residual is there an output of any size.
+  const double flat = kFlat * roots.maxCoeff();
+  if (roots.minCoeff() <= flat) direction.output = gradient + hessian_.blocks_product(direction.theta);
   for (Index j = 0; j < n_; ++j)
-    if (!(roots[j] < kFlat)) direction.output[j] = -scaled[j] / roots[j];
+    if (roots[j] > flat) direction.output[j] = -scaled[j] / roots[j];
   return direction;
 }
 
@@ -237,15 +240,17 @@ Index ConeNewton::minimise(DualPoint& point, Evaluation& at, ConeWork& work) {
   Index steps = 0;
   for (; steps < kMostNewton; ++steps) {
     const double accuracy = std::min(accuracy_ * moved() / std::sqrt(sigma_), 1e-2 * point.theta.norm());
-    const bool converged = size(point, gradient) <= std::max(accuracy, 1e-13 * loss_.output_size(point));
+    const double before = size(point, gradient);
+    const bool converged = before <= std::max(accuracy, 1e-13 * loss_.output_size(point));
+    resolved_ = converged;
     if (converged || exhausted) {
       if (check_ == ConeProjector::Check::all) break;
       // So far against the pools: psi with all rows is no larger, and where it differs the steps go on.
       check_ = ConeProjector::Check::all;
-      const double before = at.psi;
+      const double psi = at.psi;
       look();
       exhausted = false;
-      if ((std::abs(at.psi - before) <= 1e-16 * std::abs(at.psi) && converged) || ++looks > 20) break;
+      if ((std::abs(at.psi - psi) <= 1e-16 * std::abs(at.psi) && converged) || ++looks > 20) break;
       continue;
     }
     check_ = ConeProjector::Check::pool;
@@ -254,7 +259,9 @@ Index ConeNewton::minimise(DualPoint& point, Evaluation& at, ConeWork& work) {
     if (loss_.straight()) along = gradients(direction.theta);
     const double slope = gradient.dot(loss_.velocity(point, direction));
     // psi falls along the way, with kinks: a bracket of its minimum shrinks by false position (Illinois variant), from
-    // Newton's step, until its slope is small enough.
+    // Newton's step, until its slope is small enough. The slope tells where it is when rounding hides how much psi
+    // falls.
+    const double hidden = kHidden * std::abs(at.psi);
     double step = 1, low = 0, high = 0, low_slope = slope, high_slope = 0;
     bool ended_high = false;
     for (int trials = 1;; ++trials) {
@@ -264,14 +271,14 @@ Index ConeNewton::minimise(DualPoint& point, Evaluation& at, ConeWork& work) {
       else
         trial_correlations = gradients(trial_point.theta);
       evaluate(trial_correlations, trial_point, trial);
-      if (std::abs(slope) * step < 1e-13 * std::abs(at.psi) || trials == kMostTrials) break;
+      if (trials == kMostTrials) break;
       if (!std::isfinite(trial.psi)) {  // an exponential is beyond the range of float64
         high = step;
         step = low + 0.1 * (high - low);
         continue;
       }
       const double steepness = (trial.fit - trial_point.output).dot(loss_.velocity(trial_point, direction));
-      const bool enough = trial.psi <= at.psi + 1e-4 * step * slope;
+      const bool enough = trial.psi <= at.psi + (-slope * step < hidden ? hidden : 1e-4 * step * slope);
       if (enough && steepness <= -kCurvature * slope && (high == 0 || steepness >= kCurvature * slope)) break;
       if (steepness > 0 || !enough) {
         if (ended_high) low_slope /= 2;
@@ -284,8 +291,14 @@ Index ConeNewton::minimise(DualPoint& point, Evaluation& at, ConeWork& work) {
         low_slope = steepness;
         ended_high = false;
       }
+      // Where a loss saturates psi may be high and flat, which says nothing of where its minimum is.
       const double part = low_slope / (low_slope - high_slope);
-      step = low + std::clamp(part, 0.05, 0.95) * (high - low);
+      step = low + std::clamp(part, 0.05, enough ? 0.95 : 0.5) * (high - low);
+    }
+    if (!(trial.psi <= at.psi + hidden)) {
+      evaluate(correlations, point, at);
+      exhausted = true;
+      continue;
     }
     std::swap(point, trial_point);
     std::swap(at, trial);
@@ -295,7 +308,7 @@ Index ConeNewton::minimise(DualPoint& point, Evaluation& at, ConeWork& work) {
       std::swap(correlations, trial_correlations);
     loss_.settle(point, at.fit);
     gradient = at.fit - point.output;
-    exhausted = std::abs(slope) < 1e-15 * std::abs(at.psi);
+    exhausted = std::abs(slope) < 1e-15 * std::abs(at.psi) && size(point, gradient) > 0.5 * before;
   }
   if (check_ == ConeProjector::Check::pool) {
     check_ = ConeProjector::Check::all;
@@ -344,6 +357,12 @@ void ConeNewton::solve(ConeIterate& iterate, double gap_target, Index max_proxim
   int stalls = 0;
   accuracy_ = kProximalAccuracy;
   Evaluation at;
+  struct {
+    Matrix values;
+    Vector gamma;
+    std::vector<std::vector<Index>> faces;
+    DualPoint dual;
+  } best;
   for (Index outer = 0; outer < max_proximal; ++outer) {
     ++work.n_proximal;
     sigma_ = sigma;
@@ -352,18 +371,27 @@ void ConeNewton::solve(ConeIterate& iterate, double gap_target, Index max_proxim
     values_ = proposal_;
     gamma_ = gamma_proposal_;
     const double gap = restricted_gap(at.fit);
-    if (gap <= gap_target || (change < 1e-11 && outer > 0)) break;
     const bool no_better = gap > 0.9 * best_gap;
     stalls = gap > 0.5 * best_gap ? stalls + 1 : 0;
+    if (gap < best_gap) {
+      best_gap = gap;
+      best = {values_, gamma_, faces_, iterate.dual};
+    }
+    if (gap <= gap_target || (change < 1e-11 && outer > 0)) break;
     if (stalls > 0) accuracy_ = std::max(accuracy_ / 10, kLeastAccuracy);
     if (stalls > kMostStalls) break;
-    best_gap = std::min(gap, best_gap);
-    if (steps == 0 && no_better)
+    if (no_better && (steps == 0 || (!resolved_ && steps < kMostNewton)))
       sigma /= 20;  // u + sigma A'theta has lost digits
     else if (steps < kMostNewton)
       sigma = std::min(sigma * (steps <= 6 ? 5 : 3), 1e8 / curvature);
     else
       sigma /= 2;
+  }
+  if (!resolved_ && best_gap < std::numeric_limits<double>::infinity()) {
+    values_ = best.values;
+    gamma_ = best.gamma;
+    faces_ = best.faces;
+    iterate.dual = best.dual;
   }
   iterate.gamma = gamma_;
   for (std::size_t b = 0; b < iterate.blocks.size(); ++b) {

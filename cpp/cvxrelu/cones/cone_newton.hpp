@@ -103,6 +103,7 @@ class ConeNewton {
   double sigma_ = 0;
   double stiffness_ = 0;  // tau / sigma
   double accuracy_ = 0;   // of proximal points
+  bool resolved_ = true;  // whether the last one was found to it
   ConeHessian hessian_;
 };
 

@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..patterns.laws import as_law
+
 if TYPE_CHECKING:
     from ._tables import Table
 
@@ -95,6 +97,15 @@ def count(text: str) -> int:
     if value > _LARGEST_COUNT:
         raise argparse.ArgumentTypeError(f"must be at most {_LARGEST_COUNT}, not {text}")
     return value
+
+
+def gate_law(text: str) -> str:
+    """The name of a law of gates, with its parameter."""
+    try:
+        as_law(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).replace("gates must be", "must be")) from None
+    return text
 
 
 def natural(text: str) -> int:

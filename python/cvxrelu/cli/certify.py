@@ -25,10 +25,12 @@ def add_command(commands: Any) -> None:
         "certify",
         "bound how far a ReLU network is from the global optimum",
         "Bounds how far the objective 1/2 ||f(X) - y||^2 + B/2 (||W1||^2 + ||w2||^2) of a ReLU network is "
-        "from the best one of every width, whatever trained the network.",
+        "from the best one of every width, whatever trained the network. An output bias is outside the penalty.",
     )
     command.add_argument(
-        "network", metavar="NETWORK.npz", help="arrays W1 (m, d) and w2 (m,), or what Network.save has written"
+        "network",
+        metavar="NETWORK.npz",
+        help="arrays W1 (m, d), w2 (m,) and perhaps output_bias, or what Network.save has written",
     )
     _options.add_table(command, ": the data it was trained on")
     command.add_argument("--target", required=True, metavar="COLUMN", help="column with the targets")
@@ -111,8 +113,14 @@ def load_network(path: str, bias: bool) -> Network:
         return Network.load(path)
     if not isinstance(arrays, dict) or not {"W1", "w2"} <= arrays.keys():
         raise ValueError(f"{path} is not a network: it needs arrays W1 and w2")
+    unknown = sorted(arrays.keys() - {"W1", "w2", "gates", "skip", "output_bias"})
+    if unknown:
+        raise ValueError(
+            f"{path} has an array {unknown[0]!r}, which is none of W1, w2, gates, skip and output_bias; biases of "
+            "neurons are the last column of W1, with --bias"
+        )
     try:
-        return Network(arrays["W1"], arrays["w2"], arrays.get("gates"), bias)
+        return Network(**arrays, bias=bias)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a network: {error}") from None
 

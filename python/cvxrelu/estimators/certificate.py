@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
 
 from ..base.bounds import bound_below
 
@@ -41,6 +45,29 @@ class TrainingCertificate:
             f"TrainingCertificate({self.lower_bound:.8g} <= optimum <= {self.upper_bound:.8g}, "
             f"relative_gap={self.relative_gap:.1e}, {self.scope})"
         )
+
+
+class Certified(Protocol):
+    """A solution of a convex program, with its duality gap."""
+
+    @property
+    def objective(self) -> float: ...
+    @property
+    def gap(self) -> float: ...
+    @property
+    def relative_gap(self) -> float: ...
+    @property
+    def converged(self) -> bool: ...
+
+
+def mean_certificate(solutions: Sequence[Certified], unexplained: float) -> TrainingCertificate:
+    """Return what solutions of programs that differ in their patterns prove about the mean of the objectives."""
+    return certificate_of(
+        float(np.mean([solution.objective for solution in solutions])) + unexplained,
+        float(np.mean([solution.gap for solution in solutions])),
+        float(np.mean([solution.relative_gap for solution in solutions])),
+        all(solution.converged for solution in solutions),
+    )
 
 
 def certificate_of(objective: float, gap: float, relative_gap: float, converged: bool) -> TrainingCertificate:

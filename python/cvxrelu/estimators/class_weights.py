@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,24 +13,6 @@ CLASS_WEIGHT = """\
     class_weight : "balanced" or dict of label to weight, optional
         Weights of the classes, which multiply those of the samples; 1 for labels that a dict leaves out. "balanced"
         gives every class the same weight in all."""
-
-Classifier = TypeVar("Classifier", bound=type)
-
-
-def weighs_classes(classifier: Classifier) -> Classifier:
-    """Give a classifier the parameter `class_weight`, before those that its family of estimators shares."""
-    of_family = classifier.__init__  # type: ignore[misc]
-
-    def __init__(self: Any, *, class_weight: Any = None, **settings: Any) -> None:
-        of_family(self, **settings)
-        self.class_weight = class_weight
-
-    signature = inspect.signature(of_family)
-    itself, *others = signature.parameters.values()
-    own = inspect.Parameter("class_weight", inspect.Parameter.KEYWORD_ONLY, default=None)
-    __init__.__signature__ = signature.replace(parameters=[itself, own, *others])  # type: ignore[attr-defined]
-    classifier.__init__ = __init__  # type: ignore[misc]
-    return classifier
 
 
 def with_class_weight(class_weight: Any, labels: npt.NDArray[Any], weights: FloatArray | None) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import sparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, is_multilabel
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from ..base.arrays import FloatArray, append_ones, as_flag, as_generator
@@ -64,37 +65,8 @@ def warn_of_scales(X: npt.NDArray[np.floating[Any]]) -> None:
             f"X[:, {small}] beside {scales[large]:.2g} of X[:, {large}]: for the same effect feature {small} pays that "
             "many times the penalty, and directions hardly turn by it; put a StandardScaler before",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-
-
-def weighted_folds(cv: Any, X: Any, labels: Any, weights: FloatArray | None, *, classifier: bool) -> list[Any]:
-    """Return folds as pairs of indices, with something to learn from in each and something held out in some.
-
-    Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
-    iterable of indices, or a PredefinedSplit, speaks of all samples.
-    """
-    from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
-
-    splitter = check_cv(cv, labels, classifier=classifier)
-    listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
-    if weights is None or weights.all() or listed:
-        folds = list(splitter.split(X, labels))
-    else:
-        present = np.flatnonzero(weights)
-        splitter = check_cv(cv, labels[present], classifier=classifier)
-        folds = [tuple(present[part] for part in fold) for fold in splitter.split(X[present], labels[present])]
-    if weights is None:
-        return folds
-    for k, (train, _) in enumerate(folds):
-        if not weights[train].any():
-            raise ValueError(
-                f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
-                "weight, or choose the folds with cv"
-            )
-    if not any(weights[test].any() for _, test in folds):
-        raise ValueError("sample_weight is zero for every sample that is held out")
-    return folds
 
 
 def generator_of(random_state: Any) -> np.random.Generator:
@@ -146,6 +118,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         """Return the targets that are fitted to."""
         return y
 
+    def _truth(self, targets: FloatArray) -> Any:
+        """Return what a perfect prediction is where targets are these."""
+        return targets
+
     def _weights_of(self, X: Any, y: Any, sample_weight: Any) -> Any:
         """Return the weights that samples have in the fit."""
         return sample_weight
@@ -184,7 +160,8 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         X : array_like or sparse matrix of shape (n_samples, n_features)
             Training samples. Sparse ones are copied to an array.
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets of a regressor; a classifier takes labels of two classes or more, of shape (n_samples,).
+            Targets of a regressor; a classifier takes labels of two classes or more, of shape (n_samples,), or a
+            matrix of 0 and 1 that indicates several labels of each sample.
         sample_weight : array_like of shape (n_samples,), optional
             Non-negative weights; an integer weight k is the same as k copies.
 
@@ -200,6 +177,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         TypeError
             For settings of other kinds, such as a `callback` that cannot be called.
         """
+        return self._fitted(X, y, sample_weight, self._fit)
+
+    def _fitted(self, X: Any, y: Any, sample_weight: Any, fit: Callable[..., None]) -> Self:
+        """Check settings and data, and fit by a function of samples, targets, weights and tasks."""
         self._check_settings()
         if self._fits_chunks(X):
             if getattr(self, "class_weight", None) is not None:
@@ -213,7 +194,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
             warn_of_scales(X)
             targets = self._as_targets(y)
             tasks = FitTasks(self, X, y, sample_weight)
-            self._fit(X, np.asarray(targets, dtype=np.float64), self._weights_of(X, y, sample_weight), tasks)
+            fit(X, np.asarray(targets, dtype=np.float64), self._weights_of(X, y, sample_weight), tasks)
         tasks.finish()
         return self
 
@@ -249,7 +230,12 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             float32 where `X` is, else float64.
         """
-        return self._evaluate(X)
+        return self._means(self._evaluate(X))
+
+    def _means(self, values: Any) -> npt.NDArray[np.floating[Any]]:
+        """Return what is predicted for values of the model."""
+        means: npt.NDArray[np.floating[Any]] = values
+        return means
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -260,12 +246,24 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
 class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
     """Labels, and predictions of them.
 
-    By default by regression on targets -1 and +1: one output for two classes, else one each.
+    By default by regression on targets -1 and +1: one output for two classes, else one each. Where samples have
+    several labels each has an output, too, and `classes_` is a list with the classes 0 and 1 of each.
     """
 
     class_weight: Any
+    _PROBABILITIES = (
+        "its scores are those of a regression on -1 and +1; scikit-learn's "
+        "CalibratedClassifierCV(estimator, ensemble=False) makes probabilities of them"
+    )
+
+    def __getattr__(self, name: str) -> Any:
+        reason = f": {self._PROBABILITIES}" if name == "predict_proba" else ""
+        raise AttributeError(f"this {type(self).__name__} has no attribute {name!r}{reason}")
 
     def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
+        if is_multilabel(y):
+            X, y = self._checked(X, y=y, multi_output=True)
+            return X, as_dense(y)
         X, y = self._checked(X, y=y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
@@ -274,11 +272,16 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
     def _weights_of(self, X: Any, y: Any, sample_weight: Any) -> Any:
         if self.class_weight is None:
             return sample_weight
+        if y.ndim == 2:
+            raise ValueError("class_weight is for one label of each sample, not for several: pass sample_weight")
         return with_class_weight(self.class_weight, y, checked_weights(sample_weight, X))
 
     def _as_targets(self, y: Any) -> Any:
         targets, self.classes_ = coded(y, self._targets_of)
         return targets
+
+    def _truth(self, targets: FloatArray) -> Any:
+        return labels_of_scores(targets, self.classes_)
 
     def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Evaluate the model.
@@ -290,8 +293,9 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class, or for each of
+            several labels, positive where it applies.
         """
         return self._evaluate(X)
 
@@ -305,11 +309,16 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Labels.
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Labels; 0 and 1 where samples have several.
         """
         labels: npt.NDArray[Any] = labels_of_scores(self.decision_function(X), self.classes_)
         return labels
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
 class NetworkModel(Model):
@@ -325,7 +334,7 @@ class NetworkModel(Model):
     def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         check_is_fitted(self)
         if is_rows(X):
-            return evaluate_on_rows(self, X)
+            return evaluate_on_rows(self, X, self.network_)
         X = self._checked(X, reset=False)
         return self.network_.predict(X, n_threads=self.n_threads)
 
@@ -335,8 +344,8 @@ class NetworkRegression(RegressionMixin, NetworkModel):
 
     _TASK = "regression"
 
-    def _evaluate(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        return on_blocks(self._checked_loss().prediction, super()._evaluate(X))
+    def _means(self, values: Any) -> npt.NDArray[np.floating[Any]]:
+        return on_blocks(self._checked_loss().prediction, values)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -352,6 +361,19 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
 
     _TASK = "classification"
 
+    @property
+    def _PROBABILITIES(self) -> str:  # type: ignore[override]
+        known = (name for name, loss in LOSSES.items() if loss.task == "classification" and loss.has_probabilities)
+        return f"loss={self.loss!r} has no probabilities; set loss to one of {', '.join(known)}"
+
+    def _as_targets(self, y: Any) -> Any:
+        targets = super()._as_targets(y)
+        if isinstance(self.classes_, list) and self._checked_loss().couples_outputs:
+            raise ValueError(
+                f'loss={self.loss!r} gives every sample one label, but y has several: set loss="logistic" or "squared"'
+            )
+        return targets
+
     def _targets_of(self, labels: npt.NDArray[np.integer], n_classes: int) -> FloatArray:
         return self._checked_loss().labels_as_targets(labels, n_classes)
 
@@ -365,11 +387,12 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class.
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class, or for each of
+            several labels, positive where it applies.
         """
         check_is_fitted(self)
-        loss, n_classes = self._checked_loss(), self.classes_.size
+        loss, n_classes = self._checked_loss(), len(self.classes_)
         return on_blocks(lambda values: loss.scores(values, n_classes), self._evaluate(X))
 
     @available_if(lambda self: LOSSES.get(self.loss, Squared).has_probabilities)  # type: ignore[untyped-decorator]
@@ -383,7 +406,16 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; rows sum to 1.
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+            In the order of ``classes_``; rows sum to 1. Where samples have several labels, the probability of each.
         """
-        return on_blocks(self._checked_loss().probabilities, self._evaluate(X))
+        check_is_fitted(self)
+        law = self._checked_loss().probabilities
+        if isinstance(self.classes_, list):
+            return on_blocks(lambda values: np.stack([law(f)[:, 1] for f in values.T], axis=1), self._evaluate(X))
+        return on_blocks(law, self._evaluate(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = not LOSSES.get(self.loss, Squared).couples_outputs
+        return tags

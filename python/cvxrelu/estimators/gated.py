@@ -11,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, as_count, as_scalar
+from ..base.arrays import FloatArray, as_scalar
 from ..gated.problem import Stopping
+from ..gated.solution import GatedSolution
+from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import Rows, is_rows
 from .callbacks import FitTasks
 from .certificate import certificate_of
-from .class_weights import CLASS_WEIGHT, weighs_classes
+from .class_weights import CLASS_WEIGHT
+from .draws import DRAWS, GateDraw, only
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -25,19 +28,23 @@ from .fitting import (
     checked_weights,
     generator_of,
 )
-from .training import GatedFit, GatedProblem, GateDraw, logger, pose_again, pose_gated, pose_rows
+from .parameters import with_parameters
+from .training import GatedFit, GatedProblem, logger, pose_again, pose_gated, pose_rows
 
 _PARAMETERS = """\
     n_gates : int, default 500
         Gates that are drawn. Ignored where `gates` is an array.
-    gates : {{"mixed", "gaussian"}} or array_like of shape (n_gates, n_features [+ 1]), default {gates!r}
-        Law of the gates. "gaussian" draws them from N(0, I). "mixed" lets every second gate compare one random
-        feature with a threshold between two of its training values; it needs `fit_bias` (or a constant feature).
-        An array is taken as it is; with `fit_bias` its last column belongs to the ones column.
+    gates : str or array_like of shape (n_gates, n_features [+ 1]), default {gates!r}
+        Law of the gates, any of :func:`sample_patterns`. "gaussian" draws them from N(0, I). "mixed" lets every second
+        gate compare one random feature with a threshold between two of its training values; it needs `fit_bias` (or a
+        constant feature), and so does "balanced:0.3", whose gates are active on that share of the samples. "sparse:2"
+        has gates on at most two features, "patches:28x28" on patches of images. An array is taken as it is; with
+        `fit_bias` its last column belongs to the ones column.
+{draws}
     beta : float, optional
         Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
-    beta_ratio : float, optional
-        Penalty relative to that smallest one, by default {beta_ratio!r}; ignored where `beta` is given.
+    beta_ratio : float, default {beta_ratio}
+        Penalty relative to that smallest one; ignored where `beta` is given.
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.
 {intercept}
@@ -54,7 +61,8 @@ _PARAMETERS = """\
     callback : callable, optional
         Called with a dict of ``iteration``, ``objective``, ``gap``, ``relative_gap``, ``active``, ``beta`` and
         ``network``, the network at present; returning True stops training with the best certified result so far.
-        scikit-learn's own callbacks (its versions with ``set_callbacks``) work as well.
+        With several draws of gates they hear of one after the other, ``draw`` its number, and draws after one that is
+        stopped are left out. scikit-learn's own callbacks (its versions with ``set_callbacks``) work as well.
     verbose : int, default 0
         1 logs a line for each fit, 2 one for each iteration, through ``logging.getLogger("cvxrelu")``; to stderr
         where the application has configured no logging.
@@ -65,8 +73,11 @@ _PARAMETERS = """\
         The trained network{network_note}.
     certificate_ : TrainingCertificate
         Over networks on these gates: ``lower_bound``, ``upper_bound``, ``gap``, ``relative_gap`` and ``converged``.
+        Of several draws it is about the mean of their objectives, each over networks on its own gates; the objective
+        of `network_` is at most that.
     dual_gap_ : float
-        ``certificate_.gap``: no network on these gates has an objective smaller by more than this.
+        ``certificate_.gap``: no network on these gates has an objective smaller by more than this. Of several draws
+        the mean.
     beta_ : float
         Penalty that was used.
     beta_max_ : float
@@ -77,11 +88,13 @@ _PARAMETERS = """\
         Optimal value of the program that was reached, over all samples.
     n_iter_ : int
         Iterations of the solver.
+    solutions_ : tuple of GatedSolution
+        The solution of the program of each draw, with its dual point. Equal samples are merged before (which changes
+        nothing but a constant in the objective), so that a sample weight of k is exactly k copies.
     solution_ : GatedSolution
-        The solution of the program, with its dual point. Equal samples are merged before (which changes nothing but
-        a constant in the objective), so that a sample weight of k is exactly k copies.
+        That of the only draw; where there are several, there is none.
     patterns_ : ActivationPatterns
-        Distinct patterns of the gates on the distinct samples, in the order of their first appearance.
+        Distinct patterns of the only draw's gates on the distinct samples, in the order of their first appearance.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -90,17 +103,43 @@ _PARAMETERS = """\
 _DEFAULT_MAX_ITER = 200
 
 
-class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
-    _BETA_RATIO = 1e-2  # where `beta_ratio` is None
+class GatedModel(NetworkModel):
+    """What gated networks with a given penalty and with a chosen one share."""
 
+    n_draws: int
+
+    def _keep(self, fit: GatedFit) -> None:
+        self.network_ = fit.network
+        self.solutions_ = fit.solutions
+        self.beta_ = fit.beta
+        self.beta_max_ = fit.beta_max
+        self.certificate_ = fit.certificate
+        self.objective_ = fit.certificate.upper_bound
+        self.dual_gap_ = fit.certificate.gap
+        self.n_active_ = sum(len(solution.active) for solution in fit.solutions)
+        self.n_iter_ = sum(solution.n_iter for solution in fit.solutions)
+
+    @property
+    def solution_(self) -> GatedSolution:
+        """The solution of the only draw."""
+        return only(self.solutions_)
+
+    @property
+    def patterns_(self) -> ActivationPatterns:
+        """The patterns of the only draw."""
+        return self.solution_.patterns
+
+
+class _GatedReLU(GatedModel, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
         loss: str = "squared",
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
+        n_draws: int = 1,
         beta: float | None = None,
-        beta_ratio: float | None = None,
+        beta_ratio: float = 1e-2,
         fit_bias: bool = True,
         fit_intercept: bool = False,
         tol: float = 1e-6,
@@ -114,6 +153,7 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
         self.loss = loss
         self.n_gates = n_gates
         self.gates = gates
+        self.n_draws = n_draws
         self.beta = beta
         self.beta_ratio = beta_ratio
         self.fit_bias = fit_bias
@@ -130,24 +170,20 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
         # With another loss than the squared one a memory map is read whole, as any array: only passes need chunks.
         return is_rows(X) and (not isinstance(X, np.memmap) or self._checked_loss().quadratic)
 
-    def _draw(self) -> GateDraw:
-        n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
-        return GateDraw(n_gates, self.gates, generator_of(self.random_state), self.fit_bias)
-
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         loss = self._checked_loss()
         weights = checked_weights(sample_weight, X)
         settings: dict[str, Any] = {"sample_weight": weights, "n_threads": self.n_threads, "loss": loss}
         settings["intercept"] = self.fit_intercept
         tasks.begin("iteration")
-        previous, start = self._previous(X), None
+        previous, starts = self._previous(X), None
         data = np.asarray(X, dtype=np.float64)
         with log_to_console(self.verbose):
             if previous is None:
-                problem = pose_gated(data, targets, self._draw(), **settings)
+                problem = pose_gated(data, targets, GateDraw.of(self, generator_of(self.random_state)), **settings)
             else:
-                problem, start = pose_again(previous, data, targets, **settings)
-            self._solve(problem, tasks, start)
+                problem, starts = pose_again(previous, data, targets, **settings)
+            self._solve(problem, tasks, starts)
 
     def _fit_rows(self, rows: Rows, targets: Any, sample_weight: Any, tasks: FitTasks) -> None:
         if not self._checked_loss().quadratic:
@@ -157,7 +193,7 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
         problem = pose_rows(
             rows,
             targets,
-            self._draw(),
+            GateDraw.of(self, generator_of(self.random_state)),
             sample_weight=sample_weight,
             n_threads=self.n_threads,
             intercept=self.fit_intercept,
@@ -165,32 +201,21 @@ class _GatedReLU(NetworkModel, BaseEstimator):  # type: ignore[misc]
         tasks.begin("iteration")
         self._solve(problem, tasks, None)
 
-    def _solve(self, problem: GatedProblem, tasks: FitTasks, start: FloatArray | None) -> None:
+    def _solve(self, problem: GatedProblem, tasks: FitTasks, starts: list[FloatArray | None] | None) -> None:
         """Train, from given coefficients or from zero, and keep the result."""
-        ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
-        beta = problem.beta_of(ratio) if self.beta is None else as_scalar(self.beta, "beta", strict=True)
-        self._keep(problem.fit(beta, Stopping(self.tol, self.max_iter, callback=self._progress(tasks)), start))
+        beta = problem.beta_of(self.beta_ratio) if self.beta is None else as_scalar(self.beta, "beta", strict=True)
+        self._keep(problem.fit(beta, Stopping(self.tol, self.max_iter, callback=self._progress(tasks)), starts))
 
     def _previous(self, X: npt.NDArray[np.floating]) -> GatedFit | None:
         fit: GatedFit | None = getattr(self, "_trained", None) if self.warm_start else None
-        if fit is not None and (fit.network.n_features, fit.network.bias) != (X.shape[1], self.fit_bias):
+        ours = (X.shape[1], self.fit_bias, self.n_draws)
+        if fit is not None and (fit.network.n_features, fit.network.bias, len(fit.solutions)) != ours:
             return None
         return fit
 
     def _keep(self, fit: GatedFit) -> None:
+        super()._keep(fit)
         self._trained = fit
-        self.network_ = fit.network
-        self.solution_ = fit.solution
-        self.patterns_ = fit.solution.patterns
-        self.beta_ = fit.beta
-        self.beta_max_ = fit.beta_max
-        self.objective_ = fit.solution.objective + fit.unexplained
-        self.certificate_ = certificate_of(
-            self.objective_, fit.solution.gap, fit.solution.relative_gap, fit.solution.converged
-        )
-        self.dual_gap_ = fit.solution.gap
-        self.n_active_ = len(fit.solution.active)
-        self.n_iter_ = fit.solution.n_iter
 
     def _progress(self, tasks: FitTasks) -> Callable[[dict[str, Any]], bool] | None:
         """Join the `callback` parameter, scikit-learn's callbacks and the log; None when nobody listens."""
@@ -224,6 +249,7 @@ def _attributes_at(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@with_parameters(delta=1.0, fit_intercept=True)
 class GatedReLURegressor(NetworkRegression, _GatedReLU):
     __doc__ = f"""Gated ReLU network for regression, trained to a certified global optimum.
 
@@ -250,6 +276,7 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
 {
         _PARAMETERS.format(
             gates="mixed",
+            draws=DRAWS.format(n_draws=1),
             beta_ratio=1e-2,
             intercept=INTERCEPT.format(fit_intercept=True),
             max_iter=_DEFAULT_MAX_ITER,
@@ -268,45 +295,8 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        loss: str = "squared",
-        delta: float = 1.0,
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        beta: float | None = None,
-        beta_ratio: float | None = None,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        tol: float = 1e-6,
-        max_iter: int = _DEFAULT_MAX_ITER,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        callback: Callable[[dict[str, Any]], Any] | None = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            loss=loss,
-            n_gates=n_gates,
-            gates=gates,
-            beta=beta,
-            beta_ratio=beta_ratio,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            tol=tol,
-            max_iter=max_iter,
-            n_threads=n_threads,
-            random_state=random_state,
-            warm_start=warm_start,
-            callback=callback,
-            verbose=verbose,
-        )
-        self.delta = delta
 
-
-@weighs_classes
+@with_parameters(class_weight=None, beta_ratio=3e-2)
 class GatedReLUClassifier(NetworkClassification, _GatedReLU):
     __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
 
@@ -314,14 +304,15 @@ class GatedReLUClassifier(NetworkClassification, _GatedReLU):
 
     Parameters
     ----------
-{CLASS_WEIGHT}
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         "squared" on targets -1 and +1 and "logistic" have one output for two classes, one for each class (against the
         rest) for more; "softmax" has one for each class. "squared" trains fastest, but has no ``predict_proba``:
         its scores are no probabilities (scikit-learn's ``CalibratedClassifierCV`` makes some of them).
+{CLASS_WEIGHT}
 {
         _PARAMETERS.format(
             gates="mixed",
+            draws=DRAWS.format(n_draws=1),
             beta_ratio=3e-2,
             intercept=INTERCEPT.format(fit_intercept=False),
             max_iter=_DEFAULT_MAX_ITER,
@@ -338,8 +329,6 @@ class GatedReLUClassifier(NetworkClassification, _GatedReLU):
     >>> GatedReLUClassifier(random_state=0).fit(X, ["same", "other", "other", "same"]).predict(X).tolist()
     ['same', 'other', 'other', 'same']
     """
-
-    _BETA_RATIO = 3e-2
 
 
 @contextlib.contextmanager

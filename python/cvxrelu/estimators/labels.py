@@ -18,17 +18,27 @@ def decide(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
 
 
 def labels_of_scores(scores: Any, classes: Any) -> Any:
-    """Return the labels that belong to scores."""
+    """Return the labels that belong to scores, or for several labels of each sample the matrix that indicates them."""
+    if isinstance(classes, list):
+        return (scores > 0).astype(np.int64)
     if not is_dask(scores):
         return classes[decide(scores)]
     drop = [1] if scores.ndim == 2 else None
     return scores.map_blocks(lambda block: classes[decide(block)], drop_axis=drop, dtype=classes.dtype)
 
 
-def coded(y: Any, targets_of: Callable[[npt.NDArray[np.integer], int], FloatArray]) -> tuple[Any, npt.NDArray[Any]]:
-    """Return targets for labels, and the labels in order; of a dask collection as a dask array, block by block."""
+def coded(y: Any, targets_of: Callable[[npt.NDArray[np.integer], int], FloatArray]) -> tuple[Any, Any]:
+    """Return targets for labels, and the labels in order; of a dask collection as a dask array, block by block.
+
+    A matrix indicates several labels of each sample: it has a target for every column, and a list of its labels.
+    """
+    y = y if is_dask(y) else np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
+        indicators = _indicators(y)
+        targets = np.stack([targets_of(column, 2) for column in indicators.T], axis=1)
+        return targets, [np.arange(2) for _ in indicators.T]
     if not is_dask(y):
-        classes, labels = np.unique(np.asarray(y), return_inverse=True)
+        classes, labels = np.unique(y, return_inverse=True)
         require_two(classes)
         return targets_of(labels, classes.size), classes
     import dask
@@ -50,3 +60,13 @@ def require_two(classes: npt.NDArray[Any]) -> None:
     """Check that there is something to tell apart."""
     if classes.size < 2:
         raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
+
+
+def _indicators(y: Any) -> npt.NDArray[np.int64]:
+    if is_dask(y):
+        raise ValueError(f"y of shape {y.shape} indicates several labels: it must be an array, not a dask collection")
+    bad = np.argwhere((y != 0) & (y != 1))
+    if bad.size:
+        where = tuple(int(k) for k in bad[0])
+        raise ValueError(f"y of shape {y.shape} must hold 0 and 1, several labels of each sample, but has {y[where]}")
+    return np.asarray(y, dtype=np.int64)

@@ -31,6 +31,8 @@ class MergedSamples:
         The part of the loss that is left out.
     appearance : ndarray of shape (n_distinct,)
         ``X[appearance]`` has the samples in the order in which they first appeared.
+    members : ndarray of shape (n_samples,)
+        Which of them every sample is; -1 for samples without weight.
     """
 
     X: FloatArray
@@ -38,6 +40,7 @@ class MergedSamples:
     weights: FloatArray | None
     constant: float
     appearance: npt.NDArray[np.intp]
+    members: npt.NDArray[np.intp]
 
 
 def merge_samples(
@@ -49,12 +52,13 @@ def merge_samples(
     """
     loss = Squared() if loss is None else loss
     weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
-    if not weights.all():
-        present = weights > 0
+    members, present = np.full(X.shape[0], -1), weights > 0
+    if not present.all():
         X, y, weights = X[present], y[present], weights[present]
     # Equal are also 0.0 and -0.0; adding 0.0 leaves the former alone.
     what_must_be_equal = X + 0.0 if loss.means_suffice else np.column_stack([X, y]) + 0.0
     _, first, index = np.unique(row_keys(what_must_be_equal), return_index=True, return_inverse=True)
+    members[present] = index
     constant, means, totals = 0.0, y[first], weights[first]
     if first.size < X.shape[0]:
         totals = np.bincount(index, weights=weights).astype(np.float64)
@@ -72,4 +76,4 @@ def merge_samples(
             constant = float(weights @ loss.of_samples(y, zero) - totals @ loss.of_samples(means, zero[first]))
     design = np.ones((first.size, X.shape[1] + bias))
     design[:, : X.shape[1]] = what_must_be_equal[first, : X.shape[1]]
-    return MergedSamples(design, means, None if (totals == 1).all() else totals, constant, np.argsort(first))
+    return MergedSamples(design, means, None if (totals == 1).all() else totals, constant, np.argsort(first), members)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, as_count, as_penalties, as_scalar, as_threads
+from ..base.arrays import FloatArray, append_ones, as_count, as_penalties, as_scalar, as_threads
 from ..exceptions import ConvergenceWarning
 from ..gated.losses import Squared
 from ..gated.pose import pose
@@ -22,29 +22,43 @@ from ..gated.solve import warn_of_gaps
 from ..kernels.gates import require_evaluation
 from ..kernels.mkl import MKLSettings, learn_weights
 from ..kernels.mkl_solution import MKLSolution, masked_values
-from ..networks.network import Network
+from ..networks.network import Network, mean_network
+from ..patterns.patterns import ActivationPatterns
 from ..patterns.sampling import sample_of_design
 from .callbacks import FitTasks
-from .certificate import certificate_of
-from .class_weights import CLASS_WEIGHT, weighs_classes
-from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, generator_of
-from .merging import MergedSamples
+from .certificate import mean_certificate
+from .class_weights import CLASS_WEIGHT
+from .draws import DRAWS, GateDraw, only
+from .fitting import (
+    INTERCEPT,
+    ONE_SAMPLE,
+    ClassificationMixin,
+    Model,
+    RegressionMixin,
+    checked_weights,
+    generator_of,
+)
+from .merging import MergedSamples, merge_samples
+from .parameters import with_parameters
+from .selection import MEAN_OF_FOLDS, SCORING, HeldOut, PenaltySearch, Selection, on_all_copies, squared_errors
 
 _GATES = """\
     n_gates : int, default 500
         Gates that are drawn. Ignored where `gates` is an array.
-    gates : {"mixed", "gaussian"} or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
-        Law of the gates, as for :func:`sample_patterns`. "mixed" lets every second gate compare one random feature
-        with a threshold between two of its training values; it needs `fit_bias` (or a constant feature).
-    at : {"cell-average", "representative", "refined"}, default "cell-average"
+    gates : str or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
+        Law of the gates, any of :func:`sample_patterns`, such as "gaussian", "balanced:0.3" or "sparse:2". "mixed" lets
+        every second gate compare one random feature with a threshold between two of its training values; it needs
+        `fit_bias` (or a constant feature).
+{draws}
+    at : {{"cell-average", "representative", "refined"}}, default "cell-average"
         What stands for the masks at samples that were not seen, see :func:`masking_kernel`. The average over all
         gates drawn is the default because it has less variance; "representative" predicts what `network_` does."""
 
 _PENALTY = """\
     beta : float, optional
         Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero.
-    beta_ratio : float, optional
-        Penalty relative to that smallest one, by default {beta_ratio}; ignored where `beta` is given.
+    beta_ratio : float, default {beta_ratio}
+        Penalty relative to that smallest one; ignored where `beta` is given.
     init : {{"ntk", "uniform"}} or array_like, default "ntk"
         Weights to start the reweighting from.
     max_iter : int, default 10
@@ -53,11 +67,17 @@ _PENALTY = """\
         Whether to go on to the optimum. Without, this is early stopping between the neural tangent kernel and the
         optimal one."""
 
-_PENALTIES = """\
+_PENALTIES = (
+    SCORING.format(mean=MEAN_OF_FOLDS, error="weighted mean square error")
+    + """
+    cv : int, splitter or iterable of (train, test), default None
+        Folds as scikit-learn understands them, each with gates of its own. By default `n_folds` of the distinct
+        samples, which `random_state` draws.
     beta_ratios : array_like of shape (n_betas,), optional
         Penalties to try, relative to the smallest one whose optimum is zero. By default 12 of them from 0.5 to 1e-4.
     n_folds : int, default 5
-        Folds, each with gates of its own."""
+        Folds without `cv`."""
+)
 
 _REST = """\
     fit_bias : bool, default True
@@ -74,19 +94,22 @@ _REST = """\
         stops training with the best certified result so far."""
 
 _FITTED = """\
+    solutions_ : tuple of MKLSolution
+        For each draw of gates weights, coefficients, certificate and history, over the distinct samples in the order
+        of their appearance.
+    solution_ : MKLSolution
+        That of the only draw; where there are several, there is none, and neither `eta_` nor `patterns_`.
     eta_ : ndarray of shape (n_patterns,)
         Weights of the masking kernels.
-    solution_ : MKLSolution
-        Weights, coefficients, certificate and history, over the distinct samples in the order of their appearance.
     network_ : Network
-        The gated network with one gate for each pattern.
+        The gated network with one gate for each pattern, of all draws.
     patterns_ : ActivationPatterns
         Distinct patterns of the gates on the distinct samples.
     certificate_ : TrainingCertificate
         Over the patterns of the gates that were drawn: ``lower_bound``, ``upper_bound``, ``gap``, ``relative_gap``
-        and ``converged``.
+        and ``converged``. Of several draws it is about the mean of their objectives, each over its own patterns.
     dual_gap_ : float
-        ``certificate_.gap``: no weights have an objective smaller by more than this.
+        ``certificate_.gap``: no weights have an objective smaller by more than this. Of several draws the mean.
     objective_ : float
         Objective that was reached, over all samples.
     beta_ : float
@@ -104,7 +127,9 @@ _ERRORS = """\
     beta_ratios_ : ndarray of shape (n_betas,)
         Relative penalties that were tried, decreasing.
     cv_errors_ : ndarray of shape (n_betas,)
-        Weighted mean squared error on the samples left out, for each of them."""
+        Weighted mean squared error on the samples left out, for each of them.
+    cv_scores_ : ndarray of shape (n_betas,), or None
+        Mean over the folds of what `scoring` says of them; None without it."""
 
 Callback = Callable[[dict[str, Any]], Any]
 
@@ -112,6 +137,7 @@ Callback = Callable[[dict[str, Any]], Any]
 class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
     n_gates: int
     gates: str | npt.ArrayLike
+    n_draws: int
     at: str
     fit_bias: bool
     fit_intercept: bool
@@ -126,14 +152,15 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
 
     def _posed(
         self, X: FloatArray, y: FloatArray, weights: FloatArray | None, rng: np.random.Generator
-    ) -> tuple[GatedData, Program]:
-        """Draw gates for validated samples, and pose the gated program on them."""
-        n_gates = as_count(self.n_gates, "n_gates") if isinstance(self.gates, str) else None
-        threads = as_threads(self.n_threads)
-        patterns = sample_of_design(X, n_gates, self.gates, rng, threads)
-        require_evaluation(self.at, patterns)
-        data = GatedData(X, y, patterns, weights, threads, own_patterns=True)
-        return data, pose(data, Penalty(unpenalised=self._unpenalised), Squared())
+    ) -> list[tuple[GatedData, Program]]:
+        """Draw gates for validated samples, and pose the gated program on those of each draw."""
+        draw, threads = GateDraw.of(self, rng), as_threads(self.n_threads)
+        posed = []
+        for patterns in draw.patterns(lambda own: sample_of_design(X, draw.n_gates, draw.gates, own, threads)):
+            require_evaluation(self.at, patterns)
+            data = GatedData(X, y, patterns, weights, threads, own_patterns=True)
+            posed.append((data, pose(data, Penalty(unpenalised=self._unpenalised), Squared())))
+        return posed
 
     def _solve(
         self,
@@ -144,21 +171,26 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
         **settings: Any,
     ) -> None:
         """Train with a penalty, or with one relative to the largest where it is None, and keep the result."""
-        data, program = self._posed(samples.X, samples.y, samples.weights, rng)
+        posed = self._posed(samples.X, samples.y, samples.weights, rng)
         beta, ratio = penalty
-        if beta is None:  # where y is zero every penalty gives zero weights
-            beta = as_scalar(ratio, "beta_ratio", strict=True) * (program.beta_max() or 1.0)
+        if beta is None:
+            beta = as_scalar(ratio, "beta_ratio", strict=True) * _largest_penalty(posed)
         tasks.begin("iteration")
         how = MKLSettings(tol=self.tol, callback=self._progress(tasks), **settings)
-        solution, stopped = learn_weights(data, program, as_scalar(beta, "beta", strict=True), how)
-        if not (solution.converged or stopped) and how.finish:  # to stop early without is what was asked for
-            warnings.warn(
-                f"the duality gap is {solution.relative_gap:.1e} relative to the objective at zero, above "
-                f"tol={self.tol:.1e}: raise tol",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        self._keep(samples, samples.X, solution)
+        solutions: list[MKLSolution] = []
+        for data, program in posed:
+            solution, stopped = learn_weights(data, program, as_scalar(beta, "beta", strict=True), how)
+            solutions.append(solution)
+            if stopped:
+                break
+            if not solution.converged and how.finish:  # to stop early without is what was asked for
+                warnings.warn(
+                    f"the duality gap is {solution.relative_gap:.1e} relative to the objective at zero, above "
+                    f"tol={self.tol:.1e}: raise tol",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+        self._keep(samples, samples.X, solutions)
 
     def _progress(self, tasks: FitTasks) -> Callback | None:
         """Join the `callback` parameter and scikit-learn's callbacks, which see a fitted estimator only at the end."""
@@ -171,45 +203,68 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
 
         return progress
 
-    def _keep(self, samples: MergedSamples, X: FloatArray, solution: MKLSolution) -> None:
-        self.objective_ = solution.objective + samples.constant
-        self.certificate_ = certificate_of(self.objective_, solution.gap, solution.relative_gap, solution.converged)
-        self.solution_ = dataclasses.replace(
-            solution,
-            X=np.ascontiguousarray(X[samples.appearance]),
-            patterns=solution.patterns.reorder_samples(samples.appearance),
-            dual=solution.dual[samples.appearance],
+    def _keep(self, samples: MergedSamples, X: FloatArray, solutions: list[MKLSolution]) -> None:
+        X, order = np.ascontiguousarray(X[samples.appearance]), samples.appearance
+        self.solutions_ = tuple(
+            dataclasses.replace(
+                solution, X=X, patterns=solution.patterns.reorder_samples(order), dual=solution.dual[order]
+            )
+            for solution in solutions
         )
-        self.patterns_ = self.solution_.patterns
-        self.eta_ = solution.eta
-        self.beta_ = solution.beta
-        self.dual_gap_ = solution.gap
-        self.n_active_ = int(solution.active.size)
-        self.n_iter_ = solution.n_iter
-        # The solution's features are those of its network, of which the last may be the ones.
-        self.network_ = dataclasses.replace(self.solution_.to_network(), bias=self.fit_bias)
+        self.certificate_ = mean_certificate(solutions, samples.constant)
+        self.objective_ = self.certificate_.upper_bound
+        self.beta_ = solutions[0].beta
+        self.dual_gap_ = self.certificate_.gap
+        self.n_active_ = sum(int(solution.active.size) for solution in solutions)
+        self.n_iter_ = sum(solution.n_iter for solution in solutions)
+        self.network_ = self._network("representative")
+
+    def _network(self, at: str) -> Network:
+        # A solution's features are those of its network, of which the last may be the ones.
+        networks = [solution.to_network(at=at) for solution in self.solutions_]
+        return dataclasses.replace(mean_network(networks), bias=self.fit_bias)
+
+    @property
+    def solution_(self) -> MKLSolution:
+        """The solution of the only draw."""
+        return only(self.solutions_)
+
+    @property
+    def patterns_(self) -> ActivationPatterns:
+        """The patterns of the only draw."""
+        return self.solution_.patterns
+
+    @property
+    def eta_(self) -> FloatArray:
+        """The weights of the only draw's masking kernels."""
+        return self.solution_.eta
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
-        values: npt.NDArray[np.floating[Any]] = self.solution_.predict(
-            X, at=self.at, unpenalised=self._unpenalised, n_threads=self.n_threads
-        )
-        return values
+        values = [
+            solution.predict(X, at=self.at, unpenalised=self._unpenalised, n_threads=self.n_threads)
+            for solution in self.solutions_
+        ]
+        return np.asarray(np.mean(values, axis=0))
 
     def _predicting_network(self) -> Network:
-        return dataclasses.replace(self.solution_.to_network(at=self.at), bias=self.fit_bias)
+        return self._network(self.at)
+
+
+def _largest_penalty(posed: list[tuple[GatedData, Program]]) -> float:
+    """Return the smallest penalty whose optimum is zero for every draw; 1 where y is zero, and so are all optima."""
+    return max(program.beta_max() for _, program in posed) or 1.0
 
 
 class _MKL(_MKLBase):
-    _BETA_RATIO = 1e-3  # where `beta_ratio` is None
-
     def __init__(
         self,
         *,
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
+        n_draws: int = 1,
         at: str = "cell-average",
         beta: float | None = None,
-        beta_ratio: float | None = None,
+        beta_ratio: float = 1e-3,
         init: str | npt.ArrayLike = "ntk",
         max_iter: int = 10,
         finish: bool = True,
@@ -222,6 +277,7 @@ class _MKL(_MKLBase):
     ) -> None:
         self.n_gates = n_gates
         self.gates = gates
+        self.n_draws = n_draws
         self.at = at
         self.beta = beta
         self.beta_ratio = beta_ratio
@@ -236,18 +292,20 @@ class _MKL(_MKLBase):
         self.callback = callback
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
-        ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
         settings = {"init": self.init, "max_iter": self.max_iter, "finish": self.finish}
-        self._solve(samples, generator_of(self.random_state), (self.beta, ratio), tasks, **settings)
+        self._solve(samples, generator_of(self.random_state), (self.beta, self.beta_ratio), tasks, **settings)
 
 
-class _MKLCV(_MKLBase):
+class _MKLCV(PenaltySearch, _MKLBase):
     def __init__(
         self,
         *,
         n_gates: int = 500,
         gates: str | npt.ArrayLike = "mixed",
+        n_draws: int = 1,
         at: str = "cell-average",
+        scoring: Any = None,
+        cv: Any = None,
         beta_ratios: npt.ArrayLike | None = None,
         n_folds: int = 5,
         fit_bias: bool = True,
@@ -259,7 +317,10 @@ class _MKLCV(_MKLBase):
     ) -> None:
         self.n_gates = n_gates
         self.gates = gates
+        self.n_draws = n_draws
         self.at = at
+        self.scoring = scoring
+        self.cv = cv
         self.beta_ratios = beta_ratios
         self.n_folds = n_folds
         self.fit_bias = fit_bias
@@ -269,49 +330,82 @@ class _MKLCV(_MKLBase):
         self.random_state = random_state
         self.callback = callback
 
-    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
-        n = X.shape[0]
-        if n < 2:
+    def _search(
+        self,
+        selection: Selection,
+        X: npt.NDArray[np.floating[Any]],
+        targets: FloatArray,
+        sample_weight: Any,
+        tasks: FitTasks,
+    ) -> None:
+        weights, data = checked_weights(sample_weight, X), np.asarray(X, dtype=np.float64)
+        samples = merge_samples(data, targets, weights, bias=self.fit_bias)
+        if samples.X.shape[0] < 2:
             raise ValueError(ONE_SAMPLE)
         if self.beta_ratios is None:
             ratios = np.geomspace(0.5, 1e-4, 12)
         else:
             ratios = np.sort(as_penalties(self.beta_ratios, "beta_ratios"))[::-1]
         rng = generator_of(self.random_state)
+        if self.cv is None:
+            if selection.groups_given:
+                raise ValueError("groups need cv, such as GroupKFold(): without it folds are drawn from all samples")
+            distinct = self._of_distinct(samples, ratios, rng, tasks)
+            errors = squared_errors(samples.y, samples.weights, distinct)
+            held_out = on_all_copies(samples, distinct)
+        else:
+            held_out = []
+            for train, test in selection.folds(X, targets, weights):
+                tasks.begin("fold")
+                weight = None if weights is None else weights[train]
+                part = merge_samples(data[train], targets[train], weight, bias=self.fit_bias)
+                design = append_ones(data[test]) if self.fit_bias else data[test]
+                held_out.append((test, self._values_beside((part.X, part.y, part.weights), design, ratios, rng)))
+                tasks.end()
+            errors = squared_errors(targets, weights, held_out)
+        best, self.cv_scores_ = int(errors.argmin()), None
+        if selection.scores_wanted:
+            self.cv_scores_ = np.nanmean(selection.scores(X, targets, weights, held_out), axis=1)
+            best = selection.best(self.cv_scores_, ratios)
+        self.beta_ratios_, self.cv_errors_ = ratios, errors
+        self._solve(samples, rng, (None, float(ratios[best])), tasks)
+
+    def _of_distinct(
+        self, samples: MergedSamples, ratios: FloatArray, rng: np.random.Generator, tasks: FitTasks
+    ) -> list[HeldOut]:
+        """Return what `n_folds` of the distinct samples hold out, and the values there."""
+        n = samples.X.shape[0]
         weights = np.ones(n) if samples.weights is None else samples.weights
-        folds = np.array_split(rng.permutation(n), min(as_count(self.n_folds, "n_folds", minimum=2), n))
-        errors = np.zeros(ratios.size)
-        for fold in folds:
+        held_out = []
+        for fold in np.array_split(rng.permutation(n), min(as_count(self.n_folds, "n_folds", minimum=2), n)):
             tasks.begin("fold")
             rest = np.setdiff1d(np.arange(n), fold)
-            errors += self._errors((X, samples.y, weights), rest, fold, ratios, rng)
+            training = samples.X[rest], samples.y[rest], weights[rest]
+            held_out.append((fold, self._values_beside(training, samples.X[fold], ratios, rng)))
             tasks.end()
-        self.beta_ratios_, self.cv_errors_ = ratios, errors / weights.sum()
-        self._solve(samples, rng, (None, float(ratios[errors.argmin()])), tasks)
+        return held_out
 
-    def _errors(
+    def _values_beside(
         self,
-        samples: tuple[FloatArray, FloatArray, FloatArray],
-        train: npt.NDArray[np.intp],
-        test: npt.NDArray[np.intp],
+        training: tuple[FloatArray, FloatArray, FloatArray | None],
+        Z: FloatArray,
         ratios: FloatArray,
         rng: np.random.Generator,
     ) -> FloatArray:
-        """Weighted sums of squared errors on the samples left out, for every penalty of the path."""
-        X, y, weights = samples
-        data, program = self._posed(X[train], y[train], weights[train], rng)
-        stopping = Stopping(self.tol)
-        path, _ = program.path(ratios * (program.beta_max() or 1.0), None, stopping)
-        warn_of_gaps(path, stopping)
-        scale = weights[test].reshape(-1, *[1] * (y.ndim - 1))
-        errors = []
-        for point in path:
-            values = masked_values(data.patterns, point.coef, X[train], X[test], self.at, self.n_threads)
-            values = values + unpenalised_values(point.unpenalised_coef, self._unpenalised, len(values))
-            errors.append((scale * (y[test] - values) ** 2).sum())
-        return np.array(errors)
+        """Return the values of a path of penalties on samples Z after a fit to others: (n_betas, n_samples[, c])."""
+        posed = self._posed(*training, rng)
+        betas, stopping = ratios * _largest_penalty(posed), Stopping(self.tol)
+        values = np.zeros((ratios.size, len(Z), *training[1].shape[1:]))
+        for data, program in posed:
+            path, _ = program.path(betas, None, stopping)
+            warn_of_gaps(path, stopping)
+            for value, point in zip(values, path, strict=True):
+                value += masked_values(data.patterns, point.coef, training[0], Z, self.at, self.n_threads)
+                value += unpenalised_values(point.unpenalised_coef, self._unpenalised, len(Z))
+        return values / len(posed)
 
 
+@with_parameters(fit_intercept=True)
 class MKLRegressor(RegressionMixin, _MKL):
     __doc__ = f"""Regression with the optimal mixture of masking kernels, from the neural tangent kernel on.
 
@@ -320,7 +414,7 @@ class MKLRegressor(RegressionMixin, _MKL):
 
     Parameters
     ----------
-{_GATES}
+{_GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTY.format(beta_ratio="1e-3")}
 {_REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=True))}
 
@@ -338,43 +432,8 @@ class MKLRegressor(RegressionMixin, _MKL):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        at: str = "cell-average",
-        beta: float | None = None,
-        beta_ratio: float | None = None,
-        init: str | npt.ArrayLike = "ntk",
-        max_iter: int = 10,
-        finish: bool = True,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        tol: float = 1e-6,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        callback: Callback | None = None,
-    ) -> None:
-        super().__init__(
-            n_gates=n_gates,
-            gates=gates,
-            at=at,
-            beta=beta,
-            beta_ratio=beta_ratio,
-            init=init,
-            max_iter=max_iter,
-            finish=finish,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            tol=tol,
-            n_threads=n_threads,
-            random_state=random_state,
-            callback=callback,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None, beta_ratio=3e-2)
 class MKLClassifier(ClassificationMixin, _MKL):
     __doc__ = f"""Classification with the optimal mixture of masking kernels, by regression on -1 and +1.
 
@@ -384,7 +443,7 @@ class MKLClassifier(ClassificationMixin, _MKL):
     Parameters
     ----------
 {CLASS_WEIGHT}
-{_GATES}
+{_GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTY.format(beta_ratio="3e-2")}
 {_REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=False))}
 
@@ -395,9 +454,8 @@ class MKLClassifier(ClassificationMixin, _MKL):
 {_FITTED}
     """
 
-    _BETA_RATIO = 3e-2
 
-
+@with_parameters(fit_intercept=True)
 class MKLRegressorCV(RegressionMixin, _MKLCV):
     __doc__ = f"""Regression with the optimal mixture of masking kernels and a penalty chosen by cross-validation.
 
@@ -405,7 +463,7 @@ class MKLRegressorCV(RegressionMixin, _MKLCV):
 
     Parameters
     ----------
-{_GATES}
+{_GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTIES}
 {_REST.format(folds=" and of the folds", intercept=INTERCEPT.format(fit_intercept=True))}
 
@@ -415,46 +473,17 @@ class MKLRegressorCV(RegressionMixin, _MKLCV):
 {_FITTED}
     """
 
-    def __init__(
-        self,
-        *,
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        at: str = "cell-average",
-        beta_ratios: npt.ArrayLike | None = None,
-        n_folds: int = 5,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        tol: float = 1e-6,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        callback: Callback | None = None,
-    ) -> None:
-        super().__init__(
-            n_gates=n_gates,
-            gates=gates,
-            at=at,
-            beta_ratios=beta_ratios,
-            n_folds=n_folds,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            tol=tol,
-            n_threads=n_threads,
-            random_state=random_state,
-            callback=callback,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None)
 class MKLClassifierCV(ClassificationMixin, _MKLCV):
     __doc__ = f"""Classification with the optimal mixture of masking kernels and a cross-validated penalty.
 
-    The choice is by squared error, which is steadier than accuracy. See :class:`MKLRegressorCV`.
+    The choice is by default by squared error, which is steadier than accuracy. See :class:`MKLRegressorCV`.
 
     Parameters
     ----------
 {CLASS_WEIGHT}
-{_GATES}
+{_GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTIES}
 {_REST.format(folds=" and of the folds", intercept=INTERCEPT.format(fit_intercept=False))}
 

@@ -10,16 +10,18 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, as_count, as_penalties, as_scalar, as_threads
+from ..base.arrays import FloatArray, append_ones, as_count, as_penalties, as_scalar, as_threads
 from ..base.native import core
 from ..base.scaling import as_dtype
 from ..kernels.closed_form import require_memory
 from ..kernels.complement import Complement
 from ..kernels.kernels import ntk
 from .callbacks import FitTasks
-from .class_weights import CLASS_WEIGHT, weighs_classes
-from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin
-from .merging import MergedSamples
+from .class_weights import CLASS_WEIGHT
+from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, checked_weights
+from .merging import MergedSamples, merge_samples
+from .parameters import with_parameters
+from .selection import SCORING, PenaltySearch, Selection, on_all_copies, squared_errors
 
 _KERNEL = """\
     kind : {"gated", "gated-both", "relu"}, default "gated"
@@ -54,18 +56,29 @@ _PENALTY = """\
     beta_ratio : float, default 1e-2
         Penalty relative to that."""
 
-_PENALTIES = """\
+_PENALTIES = (
+    SCORING.format(
+        mean="It is of all samples left out one by one at once, or the mean over the folds of `cv`, and of equal ones "
+        "the largest penalty counts.",
+        error="weighted mean square error",
+    )
+    + """
+    cv : int, splitter or iterable of (train, test), default None
+        Folds as scikit-learn understands them. None leaves the samples out one by one, in closed form.
     betas : array_like of shape (n_betas,), optional
         Penalties. By default `n_betas` of them in geometric progression from 1e-6 to 10 times the weighted mean of
         ||x||^2 / 2, the diagonal of the gated kernel.
     n_betas : int, default 30
         Length of the default grid."""
+)
 
 _ERRORS = """\
     betas_ : ndarray of shape (n_betas,)
         Penalties that were tried.
     cv_errors_ : ndarray of shape (n_betas,)
-        Weighted mean squared error on the samples left out, for each penalty."""
+        Weighted mean squared error on the samples left out, for each penalty.
+    cv_scores_ : ndarray of shape (n_betas,), or None
+        What `scoring` says of them; None without it."""
 
 
 class _NTK(Model, BaseEstimator):  # type: ignore[misc]
@@ -86,6 +99,9 @@ class _NTK(Model, BaseEstimator):  # type: ignore[misc]
         self.dual_coef_ = as_dtype((ridge.root[:, None] * alpha).reshape(samples.y.shape), np.float64)
         self.intercept_ = ridge.intercept(alpha).reshape(samples.y.shape[1:])[()]
         self.beta_ = beta
+
+    def _merged(self, X: Any, targets: FloatArray, weights: FloatArray | None) -> MergedSamples:
+        return merge_samples(np.asarray(X, dtype=np.float64), targets, weights, bias=self.fit_bias)
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         step = max(1, 2**24 // self.X_fit_.shape[0])  # kernels of at most some 128 MiB at a time
@@ -180,12 +196,14 @@ class _NTKRidge(_NTK):
         self._keep(samples, X, ridge, ridge.vectors(alpha), beta)
 
 
-class _NTKRidgeCV(_NTK):
+class _NTKRidgeCV(PenaltySearch, _NTK):
     def __init__(
         self,
         *,
         kind: str = "gated",
         depth: int = 1,
+        scoring: Any = None,
+        cv: Any = None,
         betas: npt.ArrayLike | None = None,
         n_betas: int = 30,
         fit_bias: bool = True,
@@ -194,39 +212,91 @@ class _NTKRidgeCV(_NTK):
     ) -> None:
         self.kind = kind
         self.depth = depth
+        self.scoring = scoring
+        self.cv = cv
         self.betas = betas
         self.n_betas = n_betas
         self.fit_bias = fit_bias
         self.fit_intercept = fit_intercept
         self.n_threads = n_threads
 
-    def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
-        if X.shape[0] < 2:
+    def _search(
+        self,
+        selection: Selection,
+        X: npt.NDArray[np.floating[Any]],
+        targets: FloatArray,
+        sample_weight: Any,
+        tasks: FitTasks,
+    ) -> None:
+        weights = checked_weights(sample_weight, X)
+        samples = self._merged(X, targets, weights)
+        if samples.X.shape[0] < 2:
             raise ValueError(ONE_SAMPLE)
         if self.betas is None:
-            betas = np.geomspace(1e-6, 10, as_count(self.n_betas, "n_betas")) * _mean_diagonal(samples, X)
+            betas = np.geomspace(1e-6, 10, as_count(self.n_betas, "n_betas")) * _mean_diagonal(samples, samples.X)
         else:
             betas = as_penalties(self.betas, "betas")
-        require_memory(X.shape[0], X.shape[0], 4)  # the kernel, its eigenvectors, and what LAPACK works in
-        ridge = self._ridge(samples, X)
-        values, vectors = _eigh(ridge.K)
-        values = np.maximum(values, 0)  # what is below is rounding
-        rotated = vectors.T @ ridge.targets
-        vectors = ridge.vectors(vectors)
-        diagonals = vectors**2 @ (1 / (values[:, None] + betas))
-        errors = np.empty(betas.size)
-        for k, beta in enumerate(betas):  # coefficients that overflow are refused where they are kept
-            # Leaving sample j out changes its residual from beta alpha_j to alpha_j / [(K + beta I)^-1]_jj; with an
-            # intercept the inverse is that of the bordered matrix, which these vectors have without cancellation.
-            with np.errstate(over="ignore", invalid="ignore"):
-                alpha = vectors @ (rotated / (values + beta)[:, None])
-            left_out = alpha / diagonals[:, k, None]
-            errors[k] = (left_out**2).sum() / (ridge.root**2).sum()
-        best = int(errors.argmin())
-        with np.errstate(over="ignore", invalid="ignore"):
-            alpha = vectors @ (rotated / (values + betas[best])[:, None])
+        ridge, path = self._decomposed(samples)
+        if self.cv is None:
+            if selection.groups_given:
+                raise ValueError("groups need cv, such as GroupKFold(): without it samples are left out one by one")
+            left_out = path.left_out(betas)
+            errors = np.array([(part**2).sum() / (ridge.root**2).sum() for part in left_out])
+            values = samples.y - (left_out / ridge.root[:, None]).reshape(betas.size, *samples.y.shape)
+            held_out = on_all_copies(samples, [(np.arange(len(samples.y)), values)])
+        else:
+            held_out = []
+            for train, test in selection.folds(X, targets, weights):
+                tasks.begin("fold")
+                part = self._merged(X[train], targets[train], None if weights is None else weights[train])
+                held_out.append((test, self._values_beside(part, betas, X[test])))
+                tasks.end()
+            errors = squared_errors(targets, weights, held_out)
+        best, self.cv_scores_ = int(errors.argmin()), None
+        if selection.scores_wanted:
+            self.cv_scores_ = np.nanmean(selection.scores(X, targets, weights, held_out), axis=1)
+            best = selection.best(self.cv_scores_, betas)
         self.betas_, self.cv_errors_ = betas, errors
-        self._keep(samples, X, ridge, alpha, float(betas[best]))
+        self._keep(samples, samples.X, ridge, path.alpha(betas[best]), float(betas[best]))
+
+    def _decomposed(self, samples: MergedSamples) -> tuple[_Ridge, _Path]:
+        n = samples.X.shape[0]
+        require_memory(n, n, 4)  # the kernel, its eigenvectors, and what LAPACK works in
+        ridge = self._ridge(samples, samples.X)
+        return ridge, _Path(ridge)
+
+    def _values_beside(self, samples: MergedSamples, betas: FloatArray, Z: npt.NDArray[Any]) -> FloatArray:
+        """Return the values of all penalties on samples Z after a fit to others: (n_betas, n_samples[, n_outputs])."""
+        ridge, path = self._decomposed(samples)
+        design = np.asarray(Z, dtype=np.float64)
+        kernel = self._kernel(samples.X, append_ones(design) if self.fit_bias else design)
+        alphas = [path.alpha(beta) for beta in betas]
+        values = [kernel @ (ridge.root[:, None] * alpha) + ridge.intercept(alpha) for alpha in alphas]
+        return np.reshape(values, (betas.size, len(Z), *samples.y.shape[1:]))
+
+
+class _Path:
+    """Dual coefficients for any penalty, by one eigendecomposition. What overflows is refused where it is kept."""
+
+    def __init__(self, ridge: _Ridge) -> None:
+        values, vectors = _eigh(ridge.K)
+        self._values = np.maximum(values, 0)  # what is below is rounding
+        self._rotated = vectors.T @ ridge.targets
+        self._vectors = ridge.vectors(vectors)
+
+    def alpha(self, beta: float) -> FloatArray:
+        """Return the dual coefficients (n, c)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(self._vectors @ (self._rotated / (self._values + beta)[:, None]))
+
+    def left_out(self, betas: FloatArray) -> FloatArray:
+        """Return the residuals of samples that were left out one by one, times the roots of weights: (n_betas, n, c).
+
+        Leaving sample j out changes its residual from beta alpha_j to alpha_j / [(K + beta I)^-1]_jj; with an intercept
+        the inverse is that of the bordered matrix, which these vectors have without cancellation.
+        """
+        diagonals = self._vectors**2 @ (1 / (self._values[:, None] + betas))
+        return np.array([self.alpha(beta) / diagonals[:, k, None] for k, beta in enumerate(betas)])
 
 
 def _eigh(K: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -252,6 +322,7 @@ def _eigh(K: FloatArray) -> tuple[FloatArray, FloatArray]:
     return outcome[0]
 
 
+@with_parameters(fit_intercept=True)
 class NTKRegressor(RegressionMixin, _NTKRidge):
     __doc__ = f"""Kernel ridge regression with a neural tangent kernel.
 
@@ -279,29 +350,8 @@ class NTKRegressor(RegressionMixin, _NTKRidge):
     array([0.5])
     """
 
-    def __init__(
-        self,
-        *,
-        kind: str = "gated",
-        depth: int = 1,
-        beta: float | None = None,
-        beta_ratio: float = 1e-2,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        n_threads: int | None = None,
-    ) -> None:
-        super().__init__(
-            kind=kind,
-            depth=depth,
-            beta=beta,
-            beta_ratio=beta_ratio,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            n_threads=n_threads,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None)
 class NTKClassifier(ClassificationMixin, _NTKRidge):
     __doc__ = f"""Classification by kernel ridge regression on -1 and +1 with a neural tangent kernel.
 
@@ -322,11 +372,12 @@ class NTKClassifier(ClassificationMixin, _NTKRidge):
     """
 
 
+@with_parameters(fit_intercept=True)
 class NTKRegressorCV(RegressionMixin, _NTKRidgeCV):
     __doc__ = f"""Kernel ridge regression with a neural tangent kernel and a penalty chosen by leaving samples out.
 
-    One eigendecomposition serves all penalties: the error on each sample left out has a closed form. Equal samples
-    count as one, and are left out together.
+    One eigendecomposition serves all penalties: the value at each sample left out has a closed form. Equal samples
+    count as one, and are left out together. With `cv` there are folds in place of it, each with a decomposition.
 
     Parameters
     ----------
@@ -340,33 +391,12 @@ class NTKRegressorCV(RegressionMixin, _NTKRidgeCV):
 {_FITTED}
     """
 
-    def __init__(
-        self,
-        *,
-        kind: str = "gated",
-        depth: int = 1,
-        betas: npt.ArrayLike | None = None,
-        n_betas: int = 30,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        n_threads: int | None = None,
-    ) -> None:
-        super().__init__(
-            kind=kind,
-            depth=depth,
-            betas=betas,
-            n_betas=n_betas,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            n_threads=n_threads,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None)
 class NTKClassifierCV(ClassificationMixin, _NTKRidgeCV):
     __doc__ = f"""Classification by kernel ridge regression on -1 and +1, with a penalty chosen by leaving samples out.
 
-    The choice is by squared error, which is steadier than accuracy. See :class:`NTKRegressorCV`.
+    The choice is by default by squared error, which is steadier than accuracy. See :class:`NTKRegressorCV`.
 
     Parameters
     ----------

@@ -53,14 +53,15 @@ def _types(scope: Any, model: Any, inputs: list[Any]) -> dict[str, Any]:
     number = FloatTensorType if _dtype(inputs) == np.float32 else DoubleTensorType
     if not is_classifier(model):
         return {"variable": number([None, _n_outputs(model)])}
-    n_classes = model.classes_.size
-    label = StringTensorType if _labels(model.classes_).dtype == object else Int64TensorType
-    types = {"label": label([None])}
+    n_classes = len(model.classes_)
+    several = isinstance(model.classes_, list)
+    label = Int64TensorType if several or _labels(model.classes_).dtype != object else StringTensorType
+    types = {"label": label([None, n_classes] if several else [None])}
     if _has_raw_scores(scope, model):
         return types | {"scores": number([None, n_classes])}
     if hasattr(model, "predict_proba"):
         types["probabilities"] = number([None, n_classes])
-    return types | {"scores": number([None] if n_classes == 2 else [None, n_classes])}
+    return types | {"scores": number([None] if n_classes == 2 and not several else [None, n_classes])}
 
 
 def _add_estimator(scope: Any, operator: Any, container: Any) -> None:
@@ -161,7 +162,10 @@ def _mean(graph: Graph, values: str, loss: type[Loss]) -> str:
 
 def _decisions(graph: Graph, values: str, model: Any, loss: type[Loss], *, raw: bool) -> list[str]:
     """Add label, probabilities where there are some, and scores; or label and a score for each class."""
-    n_classes = model.classes_.size
+    n_classes = len(model.classes_)
+    if isinstance(model.classes_, list):  # several labels of each sample
+        laws = [_known(_OF_LABELS, loss)(graph, values)] if hasattr(model, "predict_proba") and not raw else []
+        return [graph.cast(graph.node("Greater", values, graph.constant(0.0)), np.int64), *laws, values]
     scores = values
     if n_classes > 2:
         index = graph.node("ArgMax", scores, axis=1, keepdims=0)
@@ -205,3 +209,5 @@ def _known(heads: dict[str, Callable[..., str]], loss: type[Loss]) -> Callable[.
 _MEANS = {"poisson": lambda graph, values: graph.node("Exp", values)}
 
 _LOG_PROBABILITIES = {"logistic": _log_sigmoid, "softmax": lambda graph, values, n_classes: values}
+
+_OF_LABELS = {"logistic": lambda graph, values: graph.node("Sigmoid", values)}

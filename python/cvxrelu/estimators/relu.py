@@ -23,7 +23,7 @@ from ..relu.problem import SquaredProblem, pose_relu
 from ..relu.solution import ReLUSolution, balanced_layers
 from .callbacks import FitTasks
 from .certificate import TrainingCertificate
-from .class_weights import CLASS_WEIGHT, weighs_classes
+from .class_weights import CLASS_WEIGHT
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
@@ -33,14 +33,15 @@ from .fitting import (
     generator_of,
 )
 from .merging import MergedSamples, merge_samples
+from .parameters import with_parameters
 
 _PARAMETERS = """\
     beta : float, optional
         Penalty. By default `beta_ratio` times the smallest penalty whose optimum is zero, ``max_u |r . (X u)_+|`` over
         unit vectors u with the residual r of the zero network, as far as walks from random starts find it (the largest
         over the outputs).
-    beta_ratio : float, optional
-        Penalty relative to that, by default {beta_ratio}; ignored where `beta` is given.
+    beta_ratio : float, default {beta_ratio}
+        Penalty relative to that; ignored where `beta` is given.
     share_neurons : bool, default False
         Train one network for all outputs, whose neurons serve each of them: the penalty is then the weight decay of
         that network, never more than that of separate ones. Takes longer, and is certified exactly for up to eight
@@ -208,14 +209,12 @@ class ReLUModel(NetworkModel, BaseEstimator):  # type: ignore[misc]
 
 
 class _ReLU(ReLUModel):
-    _BETA_RATIO = 1e-2  # where `beta_ratio` is None
-
     def __init__(
         self,
         *,
         loss: str = "squared",
         beta: float | None = None,
-        beta_ratio: float | None = None,
+        beta_ratio: float = 1e-2,
         share_neurons: bool = False,
         fit_bias: bool = True,
         fit_intercept: bool = False,
@@ -248,10 +247,9 @@ class _ReLU(ReLUModel):
         if self.beta is not None:
             beta = as_scalar(self.beta, "beta", strict=True)
         else:
-            ratio = self._BETA_RATIO if self.beta_ratio is None else self.beta_ratio
             parts = self._parts(int(np.prod(samples.y.shape[1:])))
             posed = problems(samples, X, self._checked_loss(), self.fit_intercept, parts)
-            beta = as_scalar(ratio, "beta_ratio", strict=True) * largest_penalty(posed, rng)
+            beta = as_scalar(self.beta_ratio, "beta_ratio", strict=True) * largest_penalty(posed, rng)
         self._solve(samples, X, beta, rng, tasks)
 
 
@@ -342,6 +340,7 @@ def _certificate(solutions: list[ReLUSolution], at_zero: float, constant: float)
     )
 
 
+@with_parameters(delta=1.0, fit_intercept=True)
 class ReLURegressor(NetworkRegression, _ReLU):
     __doc__ = f"""ReLU network for regression, trained towards the global optimum over all widths, with a certificate.
 
@@ -387,45 +386,8 @@ class ReLURegressor(NetworkRegression, _ReLU):
     ('all patterns', True)
     """
 
-    def __init__(
-        self,
-        *,
-        loss: str = "squared",
-        delta: float = 1.0,
-        beta: float | None = None,
-        beta_ratio: float | None = None,
-        share_neurons: bool = False,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        certificate: str = "all patterns",
-        tol: float = 1e-4,
-        max_rounds: int = 50,
-        max_nodes: int | None = None,
-        max_seconds: float | None = None,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        callback: Callback | None = None,
-    ) -> None:
-        super().__init__(
-            loss=loss,
-            beta=beta,
-            beta_ratio=beta_ratio,
-            share_neurons=share_neurons,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            certificate=certificate,
-            tol=tol,
-            max_rounds=max_rounds,
-            max_nodes=max_nodes,
-            max_seconds=max_seconds,
-            n_threads=n_threads,
-            random_state=random_state,
-            callback=callback,
-        )
-        self.delta = delta
 
-
-@weighs_classes
+@with_parameters(class_weight=None, beta_ratio=3e-2)
 class ReLUClassifier(NetworkClassification, _ReLU):
     __doc__ = f"""ReLU network that classifies, trained towards the global optimum over all widths, with a certificate.
 
@@ -436,11 +398,11 @@ class ReLUClassifier(NetworkClassification, _ReLU):
 
     Parameters
     ----------
-{CLASS_WEIGHT}
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         "squared" on targets -1 and +1, or "logistic", which has ``predict_proba``; that of more than two classes is
         normalised to sum to 1. "softmax" is the cross-entropy of one network with an output for each class, and has
         ``predict_proba``, too.
+{CLASS_WEIGHT}
 {
         _PARAMETERS.format(
             beta_ratio="3e-2",
@@ -459,5 +421,3 @@ class ReLUClassifier(NetworkClassification, _ReLU):
     >>> ReLUClassifier(random_state=0).fit(X, ["same", "other", "other", "same"]).predict(X).tolist()
     ['same', 'other', 'other', 'same']
     """
-
-    _BETA_RATIO = 3e-2

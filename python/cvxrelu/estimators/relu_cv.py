@@ -9,25 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from joblib import delayed
-from sklearn.base import is_classifier
 
-from ..base.arrays import FloatArray, append_ones, as_count, as_scalar
+from ..base.arrays import FloatArray, append_ones, as_scalar
 from ..exceptions import ConvergenceWarning
-from ..gated.losses import Squared
+from ..gated.losses import Loss
 from ..relu.generation import train_relu
 from ..relu.solution import ReLUSolution
 from .callbacks import FitTasks, folds_in_parallel
-from .class_weights import CLASS_WEIGHT, weighs_classes
+from .class_weights import CLASS_WEIGHT
 from .fitting import (
     INTERCEPT,
     NetworkClassification,
     NetworkRegression,
     checked_weights,
     generator_of,
-    weighted_folds,
 )
-from .labels import decide
 from .merging import MergedSamples, merge_samples
+from .parameters import with_parameters
 from .relu import (
     N_STARTS,
     ReLUModel,
@@ -37,8 +35,12 @@ from .relu import (
     posed_samples,
     problems,
 )
+from .selection import MEAN_OF_FOLDS, SCORING, PathSearch, Selection
+
+_SCORING = SCORING.format(mean=MEAN_OF_FOLDS, error="loss, with the weights of the samples")
 
 _PARAMETERS = """\
+{scoring}
     n_betas : int, default 10
         Penalties to try: a geometric progression from the smallest one whose optimum is zero, found for each training
         part by walks, down to `beta_min_ratio` times that.
@@ -49,6 +51,9 @@ _PARAMETERS = """\
         weight is not zero.
     n_jobs : int, optional
         Folds at a time, by joblib and whatever backend it has been given. Each uses `n_threads` threads.
+    share_neurons : bool, default False
+        Train one network for all outputs, whose neurons serve each of them, as in :class:`ReLURegressor`, in the folds
+        too.
     fit_bias : bool, default True
         Append a column of ones, inside the penalty.
 {intercept}
@@ -76,10 +81,14 @@ _PARAMETERS = """\
     beta_ratios_ : ndarray of shape (n_betas,)
         Those that were tried, decreasing.
     loss_path_ : ndarray of shape (n_betas, n_folds)
-        Mean square error on the part held out, weighted by the sample weights there.
+        Mean loss on the part held out, weighted by the sample weights there: for the squared loss the square error
+        (not halved), else the loss.
+    score_path_ : ndarray of shape (n_betas, n_folds), or None
+        What `scoring` says of each penalty on the part held out; None without it.
     path_ : tuple of tuple of ReLUSolution
         Networks over all samples, with certificates over the patterns that walks found: for each penalty from the
-        largest to the one that was chosen, a solution for each output. The final network starts from the last.
+        largest to the one that was chosen, a solution for each output, or one for all where they share neurons or the
+        loss is softmax. The final network starts from the last.
     beta_, network_, certificate_, dual_gap_, n_active_, n_iter_, solutions_
         Of the network trained on all samples with that penalty, as in :class:`ReLURegressor`.
     n_features_in_ : int
@@ -88,16 +97,17 @@ _PARAMETERS = """\
         Their names, where `X` had names."""
 
 
-class _ReLUCV(ReLUModel):
-    loss = "squared"
-
+class _ReLUCV(PathSearch, ReLUModel):
     def __init__(
         self,
         *,
+        loss: str = "squared",
+        scoring: Any = None,
         n_betas: int = 10,
         beta_min_ratio: float = 1e-3,
         cv: Any = None,
         n_jobs: int | None = None,
+        share_neurons: bool = False,
         fit_bias: bool = True,
         fit_intercept: bool = False,
         certificate: str = "all patterns",
@@ -108,10 +118,13 @@ class _ReLUCV(ReLUModel):
         n_threads: int | None = None,
         random_state: Any = None,
     ) -> None:
+        self.loss = loss
+        self.scoring = scoring
         self.n_betas = n_betas
         self.beta_min_ratio = beta_min_ratio
         self.cv = cv
         self.n_jobs = n_jobs
+        self.share_neurons = share_neurons
         self.fit_bias = fit_bias
         self.fit_intercept = fit_intercept
         self.certificate = certificate
@@ -122,17 +135,22 @@ class _ReLUCV(ReLUModel):
         self.n_threads = n_threads
         self.random_state = random_state
 
-    def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
-        weights = checked_weights(sample_weight, X)
-        smallest = as_scalar(self.beta_min_ratio, "beta_min_ratio", strict=True)
-        if smallest >= 1:
-            raise ValueError(f"beta_min_ratio must be below 1, not {smallest}")
-        ratios = np.geomspace(1.0, smallest, as_count(self.n_betas, "n_betas", minimum=2))
+    def _search(
+        self,
+        selection: Selection,
+        X: npt.NDArray[np.floating[Any]],
+        targets: FloatArray,
+        sample_weight: Any,
+        tasks: FitTasks,
+    ) -> None:
+        weights, loss = checked_weights(sample_weight, X), self._checked_loss()
+        ratios = self._ratios()
         data = np.asarray(X, dtype=np.float64)
         if self.fit_bias:
             data = append_ones(data)
         seed = int(generator_of(self.random_state).integers(2**63))  # the same starts for every fold
         settings = {
+            "loss": loss,
             "tol": self.tol,
             "max_rounds": self.max_rounds,
             "n_threads": self.n_threads,
@@ -141,26 +159,13 @@ class _ReLUCV(ReLUModel):
         }
 
         def merged(rows: Any) -> MergedSamples:
-            return merge_samples(data[rows], targets[rows], None if weights is None else weights[rows])
+            return merge_samples(data[rows], targets[rows], None if weights is None else weights[rows], loss)
 
-        labels = decide(targets) if is_classifier(self) else targets
-        folds = weighted_folds(self.cv, X, labels, weights, classifier=is_classifier(self))
-        errors = folds_in_parallel(
-            [
-                delayed(held_out_errors)(merged(train), ratios, data[test], targets[test], seed, settings)
-                for train, test in folds
-            ],
-            self.n_jobs,
-            tasks,
-        )
-        held_out = [np.ones(test.size) if weights is None else weights[test] for _, test in folds]
-        sums = [weight @ error for weight, error in zip(held_out, errors, strict=True)]
-        total = np.array([weight.sum() for weight in held_out])
-        best = int(np.argmin(np.sum(sums, axis=0)))
-        self.beta_ratios_ = ratios
-        self.beta_ratio_ = float(ratios[best])
-        with np.errstate(invalid="ignore"):
-            self.loss_path_ = np.transpose(sums) / total
+        folds = selection.folds(X, targets, weights)
+        jobs = [delayed(held_out_values)(merged(train), ratios, data[test], seed, settings) for train, test in folds]
+        values = folds_in_parallel(jobs, self.n_jobs, tasks)
+        held_out = [(test, at) for (_, test), at in zip(folds, values, strict=True)]
+        best = self._choose(selection, ratios, (X, targets, weights), held_out)
 
         samples = merged(slice(None))
         tasks.begin("path")
@@ -175,28 +180,30 @@ def warm_started_path(
 ) -> tuple[list[list[ReLUSolution]], float]:
     """Train networks over the patterns that walks find, each from the one before, and return the last penalty, too.
 
-    A point of the path is a list with a solution for each output.
+    A point of the path is a list with a solution for each output, or one for all that are trained together.
     """
     rng = np.random.default_rng(seed)
-    intercept, seconds = settings["intercept"], settings["max_seconds"]
-    largest = largest_penalty(problems(samples, samples.X, Squared(), intercept), rng)
-    design, targets, posed = posed_samples(samples, samples.X, Squared(), intercept)
+    loss: Loss = settings["loss"]
+    parts, intercept, seconds = (settings[name] for name in ("parts", "intercept", "max_seconds"))
+    largest = largest_penalty(problems(samples, samples.X, loss, intercept, parts), rng)
+    design, targets, posed = posed_samples(samples, samples.X, loss, intercept)
+    posed |= {"loss": loss.name, "delta": loss.delta}
     how = {name: settings[name] for name in ("tol", "max_rounds", "n_threads")} | posed
     deadline = None if seconds is None else time.monotonic() + seconds
     path: list[list[ReLUSolution]] = []
     for step, ratio in enumerate(ratios):
         point = []
-        for k, target in enumerate(targets.T):
+        for k, part in enumerate(parts):
             if deadline is not None:
                 left = max(0.0, deadline - time.monotonic())
-                seconds = left / ((ratios.size - step) * targets.shape[1] - k)
+                seconds = left / ((ratios.size - step) * len(parts) - k)
             with warnings.catch_warnings():
                 # What it is worth shows on the part held out, and the final network has a certificate of its own.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 point.append(
                     train_relu(
                         design,
-                        target,
+                        targets[:, part],
                         ratio * largest,
                         warm_start=path[-1][k] if path else None,
                         certificate="given patterns",
@@ -210,28 +217,30 @@ def warm_started_path(
     return path, float(ratios[-1] * largest)
 
 
-def held_out_errors(
-    samples: MergedSamples, ratios: FloatArray, Z: FloatArray, targets: FloatArray, seed: int, settings: dict[str, Any]
+def held_out_values(
+    samples: MergedSamples, ratios: FloatArray, Z: FloatArray, seed: int, settings: dict[str, Any]
 ) -> FloatArray:
-    """Return the square errors, summed over outputs, of a path on samples held out: (n_samples, n_betas)."""
-    columns = []
-    for point in warm_started_path(samples, ratios, seed, settings)[0]:
-        network = joined_networks(point, targets.shape[1:], False)
-        errors = (network.predict(Z, n_threads=settings["n_threads"]) - targets) ** 2
-        columns.append(errors.reshape(Z.shape[0], -1).sum(axis=1))
-    return np.stack(columns, axis=1)
+    """Return the values of a path on samples held out: (n_betas, n_samples[, n_outputs])."""
+    path, _ = warm_started_path(samples, ratios, seed, settings)
+    networks = [joined_networks(point, samples.y.shape[1:], False) for point in path]
+    return np.asarray([network.predict(Z, n_threads=settings["n_threads"]) for network in networks])
 
 
+@with_parameters(delta=1.0, fit_intercept=True)
 class ReLURegressorCV(NetworkRegression, _ReLUCV):
     __doc__ = f"""ReLU network for regression whose penalty is chosen by cross-validation.
 
     The program is that of :class:`ReLURegressor`. For each fold a path of penalties is trained, each network from the
-    one before; the penalty with the smallest error on the parts held out trains the final network on all samples,
-    which has a certificate.
+    one before; the penalty that is best on the parts held out, by default by its loss there, trains the final network
+    on all samples, which has a certificate.
 
     Parameters
     ----------
-{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=True))}
+    loss : {{"squared", "huber", "poisson"}}, default "squared"
+        As in :class:`ReLURegressor`.
+    delta : float, default 1.0
+        Error from which on the Huber loss is linear, in units of the target.
+{_PARAMETERS.format(scoring=_SCORING, intercept=INTERCEPT.format(fit_intercept=True))}
 
     Examples
     --------
@@ -243,51 +252,20 @@ class ReLURegressorCV(NetworkRegression, _ReLUCV):
     ((4, 3), 'all patterns')
     """
 
-    def __init__(
-        self,
-        *,
-        n_betas: int = 10,
-        beta_min_ratio: float = 1e-3,
-        cv: Any = None,
-        n_jobs: int | None = None,
-        fit_bias: bool = True,
-        fit_intercept: bool = True,
-        certificate: str = "all patterns",
-        tol: float = 1e-4,
-        max_rounds: int = 20,
-        max_nodes: int | None = None,
-        max_seconds: float | None = None,
-        n_threads: int | None = None,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(
-            n_betas=n_betas,
-            beta_min_ratio=beta_min_ratio,
-            cv=cv,
-            n_jobs=n_jobs,
-            fit_bias=fit_bias,
-            fit_intercept=fit_intercept,
-            certificate=certificate,
-            tol=tol,
-            max_rounds=max_rounds,
-            max_nodes=max_nodes,
-            max_seconds=max_seconds,
-            n_threads=n_threads,
-            random_state=random_state,
-        )
 
-
-@weighs_classes
+@with_parameters(class_weight=None)
 class ReLUClassifierCV(NetworkClassification, _ReLUCV):
     __doc__ = f"""ReLU network that classifies and whose penalty is chosen by cross-validation.
 
-    The program is that of :class:`ReLUClassifier`; the penalty is the one with the smallest square error of the scores
-    on the parts held out, which is a steadier measure than accuracy.
+    The program is that of :class:`ReLUClassifier`; the penalty is by default the one with the smallest loss of the
+    scores on the parts held out, which is a steadier measure than accuracy.
 
     Parameters
     ----------
+    loss : {{"squared", "logistic", "softmax"}}, default "squared"
+        As in :class:`ReLUClassifier`.
 {CLASS_WEIGHT}
-{_PARAMETERS.format(intercept=INTERCEPT.format(fit_intercept=False))}
+{_PARAMETERS.format(scoring=_SCORING, intercept=INTERCEPT.format(fit_intercept=False))}
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     """

@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from ..base.memory import machine_memory
 from ..base.scaling import predictions_in
+from ..networks.network import Network
 from ..rows.open import as_rows
 from ..rows.passes import Chunk
 from ..rows.predict import predict_rows
@@ -61,12 +62,15 @@ def on_blocks(function: Callable[[Any], Any], values: Any) -> npt.NDArray[np.flo
     return mapped
 
 
-def evaluate_on_rows(estimator: Any, X: Any) -> npt.NDArray[np.floating]:
-    """Return a model's values on rows: a dask array for dask collections, else an array."""
+def evaluate_on_rows(estimator: Any, X: Any, network: Network | None = None) -> npt.NDArray[np.floating]:
+    """Return a model's values on rows: a dask array for dask collections, else an array.
+
+    Where the values are those of a network, it is what travels, and not the estimator.
+    """
     rows = as_rows(X)
     _check_features(estimator, X, rows, reset=False)
-    if hasattr(estimator, "network_"):  # what travels is the network alone
-        return predict_rows(rows, estimator.network_)
+    if network is not None:
+        return predict_rows(rows, network)
     width = np.ndim(estimator._evaluate_design(np.zeros((1, rows.shape[1]))))
     values: npt.NDArray[np.floating] = rows.assemble(rows.chunks, _evaluated, estimator, rows.dtype)
     return values[:, 0] if width == 1 else values

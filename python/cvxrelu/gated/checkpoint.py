@@ -67,6 +67,8 @@ class PathCheckpoint:
             arrays[f"{k}_inner_solvers"] = np.array(solution.inner_solvers, dtype=np.str_)
             if isinstance(solution.dual, np.ndarray):  # one in blocks is made again from the coefficients
                 arrays[f"{k}_dual"] = solution.dual
+            if solution.unpenalised_coef is not None:
+                arrays[f"{k}_intercept"] = solution.unpenalised_coef
         self._file.save(arrays | {f"state_{name}": value for name, value in state.items()})
 
     def _unpacked(self, arrays: dict[str, Any], k: int) -> GatedSolution:
@@ -80,7 +82,7 @@ class PathCheckpoint:
             dual=arrays.get(f"{k}_dual", _ELSEWHERE),
             solver=str(arrays[f"{k}_solver"]),
             inner_solvers=tuple(arrays[f"{k}_inner_solvers"].tolist()),
-            unpenalised_coef=None,
+            unpenalised_coef=arrays.get(f"{k}_intercept"),
             patterns=self._patterns,
             **(numbers | {"converged": bool(numbers["converged"])}),
         )

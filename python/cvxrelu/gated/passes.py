@@ -116,7 +116,7 @@ class PassesProgram:
         self.duals: list[tuple[SparseBlocks, float] | None] = []
         self.means = RowMeans(self.blocks, self.rows.n_threads) if penalty.has_intercept else None
         none = np.zeros(0, dtype=np.int64)
-        zero = self._pass(SparseBlocks(none, np.zeros((0, 0), order="F")))
+        zero = self._summed(SparseBlocks(none, np.zeros((0, 0), order="F")))
         # How long a block is, is known only now: the targets may lie elsewhere.
         empty = np.zeros((len(zero.correlations), 0), order="F")
         self.zero = dataclasses.replace(zero, coef=dataclasses.replace(zero.coef, blocks=empty))
@@ -131,6 +131,9 @@ class PassesProgram:
         return int(self.zero.correlations.shape[0]) // self.rows.shape[1]
 
     def _pass(self, coef: SparseBlocks) -> Iterate:
+        return self._summed(coef) if coef.active.size else self.zero
+
+    def _summed(self, coef: SparseBlocks) -> Iterate:
         coef = self._completed(coef)
         return self._iterate(coef, *self.blocks.sum(gradients, coef, self.rows.n_threads))
 
@@ -233,6 +236,7 @@ class PassesProgram:
             "targets": digest_of(self.one_output, parts[:, 2]),
             "group weights": digest_of(self.omega),
             "ridge": digest_of(self.ridge),
+            "intercept": digest_of(self.means is not None),
             "coefficients to start from": digest_of(np.zeros(0) if coef is None else coef),
             "tol and max_iter": digest_of(stopping.tol, stopping.max_iter),
             "types": digest_of(np.dtype(self.dtype).name),
@@ -249,13 +253,11 @@ class PassesProgram:
         restored = []
         for k, solution in enumerate(points):
             if solution.dual.size == 0:
-                coef, scale = (
-                    SparseBlocks(state[f"{k}_active"], np.asfortranarray(state[f"{k}_blocks"])),
-                    state[f"{k}_scale"],
-                )
-                self.duals[k] = coef, float(scale)
-                solution = dataclasses.replace(solution, dual=self._dual(coef, float(scale)))
-            restored.append(solution)
+                blocks, scale = np.asfortranarray(state[f"{k}_blocks"]), float(state[f"{k}_scale"])
+                coef = SparseBlocks(state[f"{k}_active"], blocks, state.get(f"{k}_intercept"))
+                self.duals[k] = coef, scale
+                solution = dataclasses.replace(solution, dual=self._dual(coef, scale))
+            restored.append(dataclasses.replace(solution, unpenalised_map=self.unpenalised_map))
         return restored
 
     def _state(self) -> dict[str, Any]:
@@ -267,6 +269,8 @@ class PassesProgram:
             if made_of is not None:
                 coef, state[f"{k}_scale"] = made_of
                 state |= {f"{k}_active": coef.active, f"{k}_blocks": coef.blocks}
+                if coef.intercept is not None:
+                    state[f"{k}_intercept"] = coef.intercept
         return state
 
     def _solve(

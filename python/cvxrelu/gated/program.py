@@ -16,7 +16,7 @@ from ..base.scaling import as_dtype, require_held, rescaled
 from ..base.span import Span
 from ..patterns.patterns import ActivationPatterns
 from .problem import GatedData, Penalty, Stopping
-from .solution import GatedSolution
+from .solution import GatedSolution, linear_map_of
 from .sums import Iterate, SparseBlocks
 
 Start = GatedSolution | npt.ArrayLike | None
@@ -124,7 +124,7 @@ class ExactProgram:
         if penalty.unpenalised is not None:
             extra = as_unpenalised(penalty.unpenalised, design.shape[0])
             self._project_out(extra)
-            self.unpenalised_map = _map_from(data.X, extra)
+            self.unpenalised_map = linear_map_of(data.X, extra)
         self.beta_scale = self.X_scale * self.y_scale
         self.objective_scale = self.y_scale * self.y_scale  # may be infinite or 0: see _require_held
         self.dual_scale = self.y_scale
@@ -357,20 +357,6 @@ class ExactProgram:
             block_norm=self.block_norm,
             unpenalised_map=self.unpenalised_map,
         )
-
-
-def _map_from(X: FloatArray, columns: FloatArray) -> FloatArray | None:
-    """Return M with [X, 1] M equal to columns that are constant or columns of X; None where one is neither."""
-    mapped = np.zeros((X.shape[1] + 1, columns.shape[1]))
-    for column, weights in zip(columns.T, mapped.T, strict=True):
-        if (column == column[0]).all():
-            weights[-1] = column[0]
-            continue
-        like = [k for k in np.flatnonzero(X[0] == column[0]) if np.array_equal(X[:, k], column)]
-        if not like:
-            return None
-        weights[like[0]] = 1
-    return mapped
 
 
 def checked_start(

@@ -29,6 +29,8 @@ def rounded(
     `bound` is that of `point`, `threshold` is beta omega_i, and `beside` makes the pass of :func:`gradients_beside`.
     The scale that is returned is that of the residual of `point`.
     """
+    if not point.coef.active.size:
+        return point, bound
     values = as_dtype(point.coef.blocks, np.float32).astype(np.float64)
     coef = SparseBlocks(point.coef.active, np.asfortranarray(values))
     # Without squares this is the blocks' part of the gap, and the factor that makes the dual point feasible.

@@ -171,6 +171,20 @@ def unpenalised_values(
     return np.asarray(as_unpenalised(columns, n_samples, coef.shape[0], "Z") @ coef)
 
 
+def linear_map_of(X: FloatArray, columns: FloatArray) -> FloatArray | None:
+    """Return M with [X, 1] M equal to columns that are constant or columns of X; None where one is neither."""
+    mapped = np.zeros((X.shape[1] + 1, columns.shape[1]))
+    for column, weights in zip(columns.T, mapped.T, strict=True):
+        if (column == column[0]).all():
+            weights[-1] = column[0]
+            continue
+        like = [k for k in np.flatnonzero(X[0] == column[0]) if np.array_equal(X[:, k], column)]
+        if not like:
+            return None
+        weights[like[0]] = 1
+    return mapped
+
+
 def with_unpenalised(
     network: Network, mapped: FloatArray | None, coef: npt.NDArray[np.floating[Any]] | None
 ) -> Network:

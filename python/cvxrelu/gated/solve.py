@@ -86,7 +86,7 @@ def solve_gated(
     Solves the convex program
 
     .. math::
-        \min_{w}\; \tfrac12 \sum_j s_j \Big\| y_j - \sum_i D_{i,jj}\, x_j^\top w_i \Big\|^2
+        \min_{w}\; \tfrac12 \sum_j s_j \left\| y_j - \sum_i D_{i,jj}\, x_j^\top w_i \right\|^2
         + \beta \sum_i \omega_i \|w_i\| + \tfrac{\text{ridge}}{2} \sum_i \|w_i\|^2,
 
     which, without `ridge` and with unit weights, has the same minimum as training
@@ -277,7 +277,7 @@ def gated_path(
         for name, fits in (
             (f"loss={loss!r}", given_loss.quadratic),
             (f"block_norm={block_norm!r}", block_norm == "frobenius"),
-            ("unpenalised columns", unpenalised is None),
+            ("unpenalised columns other than an intercept", unpenalised is None or penalty.has_intercept),
         ):
             if not fits:
                 raise ValueError(f"checkpoint is not available with {name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -384,6 +385,37 @@ def network_from_blocks(gates: npt.ArrayLike, blocks: npt.ArrayLike, *, bias: bo
     """
     W1, w2, gates = layers_of_blocks(as_real(gates, "gates"), as_real(blocks, "blocks"))
     return Network(W1, w2, gates, bias)
+
+
+def mean_network(networks: Sequence[Network]) -> Network:
+    """Return the union of networks that predicts the mean of their predictions.
+
+    Both layers are divided by the root of their number, so that balanced neurons stay balanced: the weight decay is
+    the mean of theirs, and the objective at most the mean of theirs, because the loss is convex.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        Of the same features and outputs, with gates all or none, without a skip.
+
+    Returns
+    -------
+    Network
+        With the neurons of all, those of the first one first.
+    """
+    first = networks[0]
+    if len(networks) == 1:
+        return first
+    root = np.sqrt(len(networks))
+    gates = [network.gates for network in networks if network.gates is not None]
+    offsets = [network.output_bias for network in networks if network.output_bias is not None]
+    return dataclasses.replace(
+        first,
+        W1=np.concatenate([network.W1 for network in networks]) / root,
+        w2=np.concatenate([network.w2 for network in networks]) / root,
+        gates=np.concatenate(gates) if gates else None,
+        output_bias=np.mean(offsets, axis=0) if offsets else None,
+    )
 
 
 def gated_blocks(network: Network) -> FloatArray:

@@ -63,11 +63,16 @@ def as_law(name: str) -> Callable[[int, Callable[[], FloatArray]], GateLaw]:
 
 
 def constant_column(X: FloatArray, law: str = "") -> int | None:
-    """Return a column whose entries are equal and not zero; where a law is named, raise if there is none."""
+    """Return the largest column whose entries are equal and not zero; where a law is named, raise if there is none.
+
+    The largest, because what centring leaves of a constant feature, a rounding error of 1e-16, cannot carry thresholds.
+    """
     constant = np.flatnonzero((X == X[0]).all(axis=0) & (X[0] != 0))
-    if constant.size == 0 and law:
-        raise ValueError(f'gates="{law}" needs a constant column in X, such as a column of ones')
-    return int(constant[0]) if constant.size else None
+    if constant.size == 0:
+        if law:
+            raise ValueError(f'gates="{law}" needs a constant column in X, such as a column of ones')
+        return None
+    return int(constant[np.abs(X[0, constant]).argmax()])
 
 
 @register_law

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Projection = Literal["cones", "plane", "sphere"]
-_PIXELS = 700
+_PIXELS = 700  # across a disc or the plane
+_APART = 2.15  # centres of the two sides of the sphere
 
 
 @dataclasses.dataclass(eq=False)
@@ -42,6 +43,8 @@ class ArrangementDisplay(Display):
         For the sphere: elevation and azimuth, in degrees, that it is seen from.
     extent : float
         For the plane: it is drawn from -extent to extent in both directions.
+    values_name : str
+        What the values are, beside the scale of colours.
 
     Attributes
     ----------
@@ -50,7 +53,9 @@ class ArrangementDisplay(Display):
     lines_ : list of Line2D
         One for every hyperplane that is seen.
     image_ : AxesImage
-        The coloured cells.
+        The coloured cells; on the sphere the side that is seen from `view`, and on its right the other one.
+    colorbar_ : Colorbar or None
+        The scale of colours.
     """
 
     X: FloatArray
@@ -59,7 +64,9 @@ class ArrangementDisplay(Display):
     projection: Projection
     view: tuple[float, float] = (25.0, 35.0)
     extent: float = 3.0
+    values_name: str = "active samples"
     image_: Any = dataclasses.field(default=None, init=False, repr=False)
+    colorbar_: Any = dataclasses.field(default=None, init=False, repr=False)
 
     @classmethod
     def from_data(
@@ -68,10 +75,12 @@ class ArrangementDisplay(Display):
         patterns: ActivationPatterns | None = None,
         *,
         values: npt.ArrayLike | None = None,
+        values_name: str | None = None,
         projection: Literal["auto", "cones", "plane", "sphere"] = "auto",
         view: tuple[float, float] = (25.0, 35.0),
         extent: float | None = None,
         labels: bool = False,
+        colorbar: bool = True,
         cmap: str = "YlGnBu",
         ax: Axes | None = None,
         **style: Any,
@@ -86,17 +95,21 @@ class ArrangementDisplay(Display):
             Cells to colour; by default all. What belongs to none of them stays white.
         values : array_like of shape (n_patterns,), optional
             What to colour them by; by default the number of active samples, which changes by one across a line.
+        values_name : str, optional
+            What the values are, for the scale of colours.
         projection : {"auto", "cones", "plane", "sphere"}
             "cones": lines through the origin, for two features. "plane": for three features, the lines that the
             arrangement cuts out of the plane u_3 = 1; in a data matrix with a column of ones these are all vectors
-            with a positive bias. "sphere": for three features, great circles on the unit sphere. "auto": "cones", or
-            "plane" where the last column of X is constant, or "sphere".
+            with a positive bias. "sphere": for three features, great circles on the unit sphere, both sides of it.
+            "auto": "cones", or "plane" where the last column of X is constant, or "sphere".
         view : tuple of float
             For the sphere: elevation and azimuth, in degrees, that it is seen from.
         extent : float, optional
             For the plane: it is drawn from -extent to extent; by default so that most crossings are seen.
         labels : bool, default False
             Write its pattern into every cell.
+        colorbar : bool, default True
+            Draw the scale of colours.
         cmap : str
             Colour map.
         ax : matplotlib axes, optional
@@ -134,10 +147,19 @@ class ArrangementDisplay(Display):
         chosen = patterns.to_dense().sum(axis=0) if values is None else np.asarray(values)
         if chosen.shape != (len(patterns),):
             raise ValueError(f"values must have shape ({len(patterns)},), not {chosen.shape}")
-        display = cls(X, patterns, chosen.astype(float), projection, view, extent or _spread(X))
-        return display.plot(ax, labels=labels, cmap=cmap, **style)
+        name = values_name or ("active samples" if values is None else "value")
+        display = cls(X, patterns, chosen.astype(float), projection, view, extent or _spread(X), name)
+        return display.plot(ax, labels=labels, colorbar=colorbar, cmap=cmap, **style)
 
-    def plot(self, ax: Axes | None = None, *, labels: bool = False, cmap: str = "YlGnBu", **style: Any) -> Self:
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        labels: bool = False,
+        colorbar: bool = True,
+        cmap: str = "YlGnBu",
+        **style: Any,
+    ) -> Self:
         """Plot on given or new axes.
 
         Parameters
@@ -146,6 +168,8 @@ class ArrangementDisplay(Display):
             Where to; by default a new figure.
         labels : bool, default False
             Write its pattern into every cell.
+        colorbar : bool, default True
+            Draw the scale of colours.
         cmap : str
             Colour map.
         **style
@@ -158,16 +182,16 @@ class ArrangementDisplay(Display):
         """
         ax = self._axes(ax)
         half = self.extent if self.projection == "plane" else 1.0
-        grid = (np.arange(_PIXELS) + 0.5) / _PIXELS * 2 * half - half
-        a, b = (axis.ravel() for axis in np.meshgrid(grid, grid))
-        inside = np.ones(a.size, dtype=bool) if self.projection == "plane" else a**2 + b**2 <= 1
+        right = half + _APART if self.projection == "sphere" else half
+        pixel = 2 * half / _PIXELS
+        x, y = (np.arange(-half + pixel / 2, end, pixel) for end in (right, half))
+        a, b = (axis.ravel() for axis in np.meshgrid(x, y))
+        vectors, inside = self._vectors(a, b)
         cells = np.full(a.size, -1)
-        cells[inside] = self._cells_at(self._vectors(a[inside], b[inside]))
-        colours = np.where(cells >= 0, self.values[cells], np.nan)
-        box = (-half, half, -half, half)
-        self.image_ = ax.imshow(
-            colours.reshape(_PIXELS, _PIXELS), cmap=cmap, origin="lower", extent=box, interpolation="nearest"
-        )
+        cells[inside] = self._cells_at(vectors)
+        colours = np.where(cells >= 0, self.values[cells], np.nan).reshape(y.size, x.size)
+        box = (-half, x[-1] + pixel / 2, -half, half)
+        self.image_ = ax.imshow(colours, cmap=cmap, origin="lower", extent=box, interpolation="nearest")
         look: dict[str, Any] = {"color": "0.15", "linewidth": 0.9, "solid_capstyle": "butt"} | style
         self.lines_ = []
         normals = np.unique(_directions(self.X), axis=0)
@@ -182,23 +206,40 @@ class ArrangementDisplay(Display):
             ax.set_ylabel("$u_2$")
         else:
             turn = np.linspace(0, 2 * np.pi, 361)
-            ax.plot(np.cos(turn), np.sin(turn), color=look["color"], linewidth=1.3)
+            for centre in (0.0, _APART) if self.projection == "sphere" else (0.0,):
+                ax.plot(centre + np.cos(turn), np.sin(turn), color=look["color"], linewidth=1.3)
             ax.set_axis_off()
-        margin = 1.0 if self.projection == "plane" else 1.03
-        ax.set_xlim(-margin * half, margin * half)
-        ax.set_ylim(-margin * half, margin * half)
+        margin = 0.0 if self.projection == "plane" else 0.03
+        ax.set_xlim(-half - margin, right + margin)
+        ax.set_ylim(-half - margin, half + margin)
         ax.set_aspect("equal")
-        ax.set_title(f"{len(normals)} hyperplanes, {len(self.patterns)} cells", fontsize="medium")
+        seen, known = np.unique(cells[cells >= 0]).size, len(self.patterns)
+        counted = f"{known} cells" if seen == known else f"{seen} of {known} cells seen"
+        ax.set_title(f"{len(normals)} hyperplanes, {counted}", fontsize="medium")
+        if colorbar:
+            below = self.projection == "sphere"  # whose two sides are wide
+            location, shrink = ("bottom", 0.5) if below else ("right", 0.8)
+            self.colorbar_ = ax.figure.colorbar(
+                self.image_, ax=ax, label=self.values_name, location=location, shrink=shrink
+            )
+            if (self.values == np.round(self.values)).all():
+                self.colorbar_.ax.locator_params(axis="x" if below else "y", integer=True)
         return self
 
-    def _vectors(self, a: FloatArray, b: FloatArray) -> FloatArray:
-        """Return the vectors u that are drawn at (a, b)."""
-        if self.projection == "cones":
-            return np.column_stack([a, b])
+    def _vectors(self, a: FloatArray, b: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Return the vectors u that are drawn at points (a, b), and at which there is one."""
         if self.projection == "plane":
-            return np.column_stack([a, b, np.ones_like(a)])
-        depth = np.sqrt(np.maximum(1 - a**2 - b**2, 0))
-        return np.ascontiguousarray(np.column_stack([a, b, depth]) @ turned_frame(self.view))
+            return np.column_stack([a, b, np.ones_like(a)]), np.ones(a.size, dtype=bool)
+        if self.projection == "cones":
+            inside = a**2 + b**2 <= 1
+            return np.column_stack([a, b])[inside], inside
+        behind = a > 1 + (_APART - 2) / 2
+        a = np.where(behind, a - _APART, a)
+        inside = a**2 + b**2 <= 1
+        a, b, behind = a[inside], b[inside], behind[inside]
+        seen = np.column_stack([a, b, np.sqrt(np.maximum(1 - a**2 - b**2, 0))])
+        vectors = np.where(behind[:, None], seen @ turned_frame(_opposite(self.view)), seen @ turned_frame(self.view))
+        return np.ascontiguousarray(vectors), inside
 
     def _trace(self, normal: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the curve normal . u = 0."""
@@ -214,11 +255,15 @@ class ArrangementDisplay(Display):
             return x, y
         first = np.cross(normal, np.eye(3)[np.argmin(np.abs(normal))])
         first /= np.linalg.norm(first)
-        toward = turned_frame(self.view)[2]
         second = np.cross(normal, first)
-        start = np.arctan2(toward @ second, toward @ first)  # the nearest point; half a turn around it is seen
-        turn = start + np.linspace(-np.pi / 2, np.pi / 2, 181)
-        x, y = turned_frame(self.view)[:2] @ (np.outer(first, np.cos(turn)) + np.outer(second, np.sin(turn)))
+        sides = []
+        for centre, view in ((0.0, self.view), (_APART, _opposite(self.view))):
+            frame = turned_frame(view)
+            start = np.arctan2(frame[2] @ second, frame[2] @ first)  # the nearest point; half a turn around it is seen
+            turn = start + np.linspace(-np.pi / 2, np.pi / 2, 181)
+            x, y = frame[:2] @ (np.outer(first, np.cos(turn)) + np.outer(second, np.sin(turn)))
+            sides.append((np.append(centre + x, np.nan), np.append(y, np.nan)))
+        x, y = np.hstack(sides)
         return x, y
 
     def _cells_at(self, vectors: FloatArray) -> npt.NDArray[np.intp]:
@@ -237,6 +282,11 @@ class ArrangementDisplay(Display):
                 text = "".join("1" if bit else "0" for bit in masks[i])
                 ax.annotate(text, (a[pixels].mean(), b[pixels].mean()), ha="center", va="center", fontsize="x-small")
                 ax.texts[-1].set_bbox({"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.75})
+
+
+def _opposite(view: tuple[float, float]) -> tuple[float, float]:
+    """Return the view of the sphere from behind."""
+    return -view[0], view[1] + 180
 
 
 def _directions(X: FloatArray) -> FloatArray:

@@ -25,7 +25,7 @@ class ConvergenceDisplay(Display):
     Parameters
     ----------
     iterations : ndarray of shape (n_reports,)
-        Iterations.
+        Passes over all patterns; where they begin anew, as at the next penalty of a path, they are counted on.
     objectives : ndarray of shape (n_reports,)
         Objective at each of them.
     gaps : ndarray of shape (n_reports,)
@@ -87,16 +87,20 @@ class ConvergenceDisplay(Display):
             Itself.
         """
         ax = self._axes(ax)
-        steps = np.arange(self.iterations.size)
+        anew = np.append(0, np.where(np.diff(self.iterations) <= 0, self.iterations[:-1], 0))
+        steps = self.iterations + np.cumsum(anew)
         lines = ax.plot(steps, self.objectives, label="objective", color="C0", **style)
         lines += ax.plot(steps, self.objectives - self.gaps, label="bound from below", color="C1", **style)
         right = self.gap_ax_ = ax.twinx()
         positive = np.where(self.gaps > 0, self.gaps, np.nan)
-        lines += right.plot(steps, positive, label="gap (right)", color="0.5", **({"linestyle": "--"} | style))
+        lines += right.plot(
+            steps, positive, label="gap to the optimum (right)", color="0.5", **({"linestyle": "--"} | style)
+        )
         self.lines_ = lines
         right.set_yscale("log")
         right.set_ylabel("duality gap")
         ax.set_xlabel("pass over all patterns")
+        ax.locator_params(axis="x", integer=True)
         ax.set_ylabel("objective")
         right.legend(handles=lines, loc="upper right", fontsize="small")
         return self

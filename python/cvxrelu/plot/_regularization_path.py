@@ -69,7 +69,7 @@ class RegularizationPathDisplay(Display):
         columns = (
             _shared_columns(path) if isinstance(path, ReLUPath) else [np.arange(len(path[0].patterns))] * len(path)
         )
-        norms = np.zeros((len(path), 1 + max(int(column.max()) for column in columns)))
+        norms = np.zeros((len(path), 1 + max(int(column.max(initial=-1)) for column in columns)))
         for k, column in enumerate(columns):
             solution = path[k]
             blocks = np.asarray(solution.blocks, dtype=np.float64)
@@ -134,6 +134,6 @@ def _shared_columns(path: ReLUPath) -> list[IntArray]:
     """Return a number for every pattern of every solution, whose lists may differ: the same for the same pattern."""
     numbers: dict[bytes, int] = {}
     return [
-        np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in solution.patterns.words])
+        np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in solution.patterns.words], dtype=np.int64)
         for solution in path
     ]

@@ -17,6 +17,7 @@ from .problem import SquaredProblem
 from .solution import ReLUSolution
 
 _ARRAYS = ("active", "signs", "blocks", "dual")
+_OPTIONAL = ("unpenalised_coef", "unpenalised_map")
 
 
 class GenerationCheckpoint:
@@ -96,18 +97,16 @@ def _digests(problem: SquaredProblem) -> dict[str, str]:
 
 def _packed(solution: ReLUSolution, prefix: str = "") -> dict[str, Any]:
     fields = dict(vars(solution))
-    patterns, coef = fields.pop("patterns"), fields.pop("unpenalised_coef")
-    arrays = {name: fields.pop(name) for name in _ARRAYS}
+    patterns, arrays = fields.pop("patterns"), {name: fields.pop(name) for name in (*_ARRAYS, *_OPTIONAL)}
+    arrays = {name: array for name, array in arrays.items() if array is not None}
     arrays |= {"gates": patterns.gates, "words": patterns.words, "numbers": json.dumps(fields)}
-    if coef is not None:
-        arrays["unpenalised_coef"] = coef
     return {prefix + name: value for name, value in arrays.items()}
 
 
 def _unpacked(arrays: dict[str, Any], prefix: str = "") -> ReLUSolution:
     stored = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-    patterns = ActivationPatterns(stored["gates"], stored["words"], n_samples=stored["dual"].size)
-    fields: dict[str, Any] = {name: stored[name] for name in (*_ARRAYS, "unpenalised_coef") if name in stored}
+    patterns = ActivationPatterns(stored["gates"], stored["words"], n_samples=len(stored["dual"]))
+    fields: dict[str, Any] = {name: stored[name] for name in (*_ARRAYS, *_OPTIONAL) if name in stored}
     return ReLUSolution(**fields, **json.loads(str(stored["numbers"])), patterns=patterns)
 
 

@@ -25,14 +25,15 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
     B = (2 D - I) X, of one vector z. The network is a start or a baseline, not an optimum: its penalty is larger.
 
     With several outputs each singular triple of a block is decomposed by itself, into neurons with its outputs: the fit
-    is kept, and the objective is that of the network. So are the fit and the objective of another loss.
+    is kept, and the objective is that of the network. So are the fit and the objective of another loss. Unpenalised
+    columns stay as they are, beside either network.
 
     Parameters
     ----------
     X : array_like of shape (n_samples, n_features)
         The data matrix of the solution.
     gated_solution : GatedSolution
-        A solution without sample weights, group weights, ridge or unpenalised columns.
+        A solution without sample weights, group weights or ridge.
     method : {"qp", "socp", "margin"}
         "margin": z along the gate, a closed form. "qp": the smallest ``||v||^2 + ||w||^2``, a least-distance problem.
         "socp": the smallest ``||v|| + ||w||``, which is the penalty that is added; needs clarabel and scipy.
@@ -79,8 +80,6 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
             f"{design.shape}"
         )
     checked_patterns(patterns, design, as_threads(None), "the patterns of gated_solution")
-    if gated_solution.unpenalised_coef is not None:
-        raise ValueError("gated_solution has unpenalised columns, which a ReLU network has not")
 
     # Cones do not change with the units of X, and blocks are decomposed in any.
     design, _ = rescaled(design)
@@ -130,6 +129,8 @@ def decompose(X: npt.ArrayLike, gated_solution: GatedSolution, *, method: str = 
         n_nodes=0,
         patterns=patterns,
         loss=gated_solution.loss,
+        unpenalised_coef=gated_solution.unpenalised_coef,
+        unpenalised_map=gated_solution.unpenalised_map,
     )
 
 

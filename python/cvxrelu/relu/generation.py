@@ -73,7 +73,8 @@ def train_relu(
     y : array_like of shape (n_samples,) or (n_samples, n_outputs)
         Targets. Neurons serve all outputs, as in :func:`solve_relu`.
     beta : float
-        Penalty, positive.
+        Penalty, positive. The limit of penalties towards 0, the network of least weight decay that fits best, has no
+        certificate of this kind, since 0 is then, as a rule, the only dual point: a small penalty is near it.
     sample_weight : array_like of shape (n_samples,), optional
         Weights s_j >= 0 of the loss, ``sum_j s_j loss(y_j, f(x_j))``.
     unpenalised, loss, delta
@@ -108,12 +109,13 @@ def train_relu(
         Threads; by default what OpenMP would take.
     callback : callable, optional
         Called in every pass with a dict of iteration, objective, gap, relative_gap (these over the list), active, and
-        ``finished``, the solution over the list of the last round that has ended, or None. Returning True stops with
-        the network so far. As in
-        :func:`solve_gated`, nothing that it writes into changes the problem.
+        ``finished``, the solution over the list of the last round that has ended, or None; with several outputs the
+        gap is that to the best bound that a search has proved yet, over all patterns, and at first there is none.
+        Returning True stops with the network so far. As in :func:`solve_gated`, nothing that it writes into changes the
+        problem.
     on_interrupt : {"raise", "return"}
         On Ctrl-C raise KeyboardInterrupt, or return the last network that was finished, with its certificate over
-        the list.
+        the list; with several outputs the network at hand, with the best bound that was proved yet.
     checkpoint : str or path-like, optional
         A file that is written after every round, whole or not at all, with the one before as
         ``<checkpoint>.previous``: the network, its dual point and the list of patterns. Where it exists the generation
@@ -162,8 +164,6 @@ def train_relu(
     callback = as_callback(callback)
     X, y, sample_weight, unpenalised = out_of_reach(callback, X, y, sample_weight, unpenalised)
     if has_several_outputs(y):
-        if checkpoint is not None:
-            raise ValueError("checkpoint is for one output: networks with several are trained in one go")
         training = JointTraining(
             X,
             y,
@@ -177,13 +177,21 @@ def train_relu(
             pricing=as_pricing(pricing),
             max_seconds=np.inf if max_seconds is None else as_scalar(max_seconds, "max_seconds"),
         )
-        starts = as_generator(random_state).standard_normal((as_count(n_starts, "n_starts"), training.n_features))
+        rng = as_generator(random_state)
+        starts = rng.standard_normal((as_count(n_starts, "n_starts"), training.n_features))
         if patterns is not None:
             starts = np.vstack([starts, checked_patterns(patterns, training.design, training.threads).gates])
         if warm_start is not None:
             training.start(warm_start)
+        if checkpoint is not None:
+            training.keep_in(checkpoint, rng)
         tol, everywhere = as_scalar(tol, "tol", strict=True), certificate == "all patterns"
-        training.run(tol, as_count(max_rounds, "max_rounds"), starts, callback, everywhere=everywhere)
+        try:
+            training.run(tol, as_count(max_rounds, "max_rounds"), starts, callback, everywhere=everywhere)
+        except KeyboardInterrupt:
+            if on_interrupt == "raise":
+                raise
+            return training.so_far(tol)
         return training.solution(tol)
     generation = _Generation(
         ReLUProgram(

@@ -1,4 +1,4 @@
-"""Targets and layers of ReLU networks in the forms that users pass."""
+"""Layers of ReLU networks in the forms that users pass."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.arrays import FloatArray, as_design, as_real, as_targets, as_unpenalised
+from ..base.arrays import FloatArray, as_design, as_real, as_unpenalised
 from ..networks.network import Network
 
 _LINEAR = ("output_bias", "skip")
@@ -26,19 +26,6 @@ def has_several_outputs(y: Any) -> bool:
     """Say whether targets have more than one column."""
     shape = np.shape(y)
     return len(shape) == 2 and shape[1] > 1
-
-
-def as_target(y: Any, n_samples: int, name: str = "y") -> FloatArray:
-    """Return `y` as a contiguous float64 vector, for what is there for one output only."""
-    targets = as_targets(y, n_samples, name)
-    if targets.ndim == 2:
-        if targets.shape[1] != 1:
-            raise ValueError(
-                f"{name} must have one output here, not {targets.shape[1]}: train_relu, solve_relu and certify take "
-                "several"
-            )
-        targets = targets[:, 0]
-    return np.ascontiguousarray(targets)
 
 
 def as_relu_network(network: Any, name: str = "network") -> Any:

@@ -88,19 +88,36 @@ def placed(
 
 
 class NeuronSearch:
-    """Newton's method for the neurons of a problem; with masks of patterns (n, p), each in the cone of its owner."""
+    """Newton's method for the neurons of a problem; with masks of patterns (n, p), each in the cone of its owner.
 
-    def __init__(self, problem: SquaredProblem, masks: BoolArray | None = None) -> None:
+    The penalty of a neuron is beta, times the weight of its owner where the patterns have weights (p,).
+    """
+
+    def __init__(
+        self, problem: SquaredProblem, masks: BoolArray | None = None, weights: FloatArray | None = None
+    ) -> None:
         self.problem = problem
-        self.X, self.beta = problem.X, problem.beta
+        self.X = problem.X
         self.lengths = row_lengths(problem.X)
         self.masks = masks
+        self.weights = weights
         self.n_newton = 0
+
+    def penalties(self, neurons: Neurons) -> FloatArray:
+        """Return the penalty of each neuron."""
+        if self.weights is None:
+            return np.full(len(neurons), self.problem.beta)
+        return self.problem.beta * self.weights[neurons.owner]
+
+    def decay(self, neurons: Neurons) -> FloatArray:
+        """Return what each neuron costs, over beta, its layers balanced."""
+        return self.penalties(neurons) / self.problem.beta * neurons.sizes()
 
     def objective(self, neurons: Neurons) -> float:
         outputs = neurons.outputs(self.X)
         loss = self.problem.value(outputs + self.problem.best_offset(outputs))
-        return loss + 0.5 * self.beta * float((neurons.a**2).sum() + (neurons.b**2).sum())
+        squares = (neurons.a**2).sum(axis=1) + (neurons.b**2).sum(axis=1)
+        return loss + 0.5 * float(self.penalties(neurons) @ squares)
 
     def residual(self, neurons: Neurons) -> FloatArray:
         outputs = neurons.outputs(self.X)
@@ -108,7 +125,7 @@ class NeuronSearch:
 
     def added(self, neurons: Neurons, new: Neurons) -> Neurons:
         """Add neurons whose weights are the slopes with which the objective falls, by a search along their sum."""
-        new = tidy(new)
+        new = self._tidy(new)
         slope = float((new.b**2).sum())
         fit = np.maximum(self.X @ new.a.T, 0) @ new.b
         outputs = neurons.outputs(self.X)
@@ -129,7 +146,7 @@ class NeuronSearch:
 
     def run(self, neurons: Neurons, tol: float) -> Neurons:
         """Step until the gradient times the neurons is within `tol`, and no held sample is better let go."""
-        neurons = self._balanced(tidy(neurons))
+        neurons = self._balanced(self._tidy(neurons))
         value, shift = self.objective(neurons), 0.0
         for _ in range(_MOST_STEPS):
             if not len(neurons):
@@ -137,7 +154,8 @@ class NeuronSearch:
             bases = self._bases(neurons)
             residual = self.residual(neurons)
             gradient, hessian = self._model(neurons, bases, residual)
-            scale = np.sqrt(2 * value / self.beta)
+            least = float(self.penalties(neurons).min())
+            scale = np.sqrt(2 * value / least)
             if float(np.linalg.norm(gradient)) * scale <= tol:
                 freed = self._freed(neurons, residual, tol / scale)
                 if freed is None:
@@ -145,7 +163,7 @@ class NeuronSearch:
                 neurons = freed
                 continue
             self.n_newton += 1
-            step = _solved(hessian, gradient, shift * self.beta)
+            step = _solved(hessian, gradient, shift * least)
             predicted = -float(gradient @ step) - 0.5 * float(step @ hessian @ step)
             da, db = self._unpacked(step, bases, neurons)
             trial = self._moved(neurons, residual, da, db, value - _DECREASE * max(predicted, 0.0))
@@ -155,9 +173,26 @@ class NeuronSearch:
                     break
                 continue
             shift = 0.0 if shift <= _LEAST_SHIFT else shift / 4
-            neurons = self._balanced(tidy(trial))
+            neurons = self._balanced(self._tidy(trial))
             value = self.objective(neurons)
         return neurons
+
+    def _tidy(self, neurons: Neurons) -> Neurons:
+        """Join neurons that are parallel, with the least penalty of one: they cost no more."""
+        sizes = neurons.sizes()
+        order = np.lexsort([-sizes, self.penalties(neurons)])
+        order = order[sizes[order] > 0]
+        units = neurons.a / np.maximum(row_lengths(neurons.a), np.finfo(float).tiny)[:, None]
+        b, lengths = neurons.b.copy(), row_lengths(neurons.a)
+        kept: list[int] = []
+        for k in order:
+            near = [i for i in kept if units[i] @ units[k] > 1 - _PARALLEL]
+            if near:
+                b[near[0]] += b[k] * (lengths[k] / lengths[near[0]])
+            else:
+                kept.append(int(k))
+        kept.sort()
+        return dataclasses.replace(neurons, b=b).of(np.array(kept, dtype=np.int64))
 
     def _balanced(self, neurons: Neurons) -> Neurons:
         """Give both layers of a neuron the same length, put it on the hyperplanes it is held at, drop small ones."""
@@ -166,9 +201,10 @@ class NeuronSearch:
         a = neurons.a.copy()
         for k, basis in enumerate(self._bases(neurons)):
             a[k] = basis @ (basis.T @ a[k])
-        root = np.sqrt(row_lengths(neurons.b) / np.maximum(row_lengths(a), np.finfo(float).tiny))
-        keep = row_lengths(a) > 0
-        return dataclasses.replace(neurons, a=a * root[:, None], b=neurons.b / root[:, None]).of(keep)
+        keep = row_lengths(a) > _NEGLIGIBLE * row_lengths(neurons.a)
+        neurons = dataclasses.replace(neurons, a=a).of(keep)
+        root = np.sqrt(row_lengths(neurons.b) / row_lengths(neurons.a))
+        return dataclasses.replace(neurons, a=neurons.a * root[:, None], b=neurons.b / root[:, None])
 
     def _bases(self, neurons: Neurons) -> list[FloatArray]:
         """Orthonormal bases of what the held samples leave of each a_k."""
@@ -190,7 +226,8 @@ class NeuronSearch:
         outputs = outputs + self.problem.best_offset(outputs)
         J = np.zeros((size, n, c))
         coupling = np.zeros((size, size))
-        gradient = np.zeros(size)
+        gradient, diagonal = np.zeros(size), np.zeros(size)
+        penalties = self.penalties(neurons)
         for k, basis in enumerate(bases):
             on = neurons.on[k] & ~neurons.held[k]
             rows = np.where(on[:, None], self.X @ basis, 0.0)
@@ -199,13 +236,14 @@ class NeuronSearch:
             J[own] = rows.T[:, :, None] * neurons.b[k]
             J[out] = hidden[:, k][None, :, None] * np.eye(c)[:, None, :]
             correlation = rows.T @ residual
-            gradient[own] = self.beta * (basis.T @ neurons.a[k]) - correlation @ neurons.b[k]
-            gradient[out] = self.beta * neurons.b[k] - hidden[:, k] @ residual
+            diagonal[own] = diagonal[out] = penalties[k]
+            gradient[own] = penalties[k] * (basis.T @ neurons.a[k]) - correlation @ neurons.b[k]
+            gradient[out] = penalties[k] * neurons.b[k] - hidden[:, k] @ residual
             coupling[own, out] = -correlation
             coupling[out, own] = -correlation.T
         curved = self.problem.curved(outputs, J).reshape(size, -1)
         flat = J.reshape(size, -1)
-        hessian = flat @ curved.T + coupling + self.beta * np.eye(size)
+        hessian = flat @ curved.T + coupling + np.diag(diagonal)
         return gradient, 0.5 * (hessian + hessian.T)
 
     @staticmethod
@@ -247,10 +285,11 @@ class NeuronSearch:
     def _freed(self, neurons: Neurons, residual: FloatArray, tol: float) -> Neurons | None:
         """Let go of the sample of each neuron that is held against the objective most; None where there is none."""
         on, held = neurons.on.copy(), neurons.held.copy()
+        penalties = self.penalties(neurons)
         for k in np.flatnonzero(held.any(axis=1)):
             rows = np.flatnonzero(held[k])
             excluded = on[k] & ~held[k] if self.masks is None else on[k]
-            slope = self.beta * neurons.a[k] - self.X[excluded].T @ (residual[excluded] @ neurons.b[k])
+            slope = penalties[k] * neurons.a[k] - self.X[excluded].T @ (residual[excluded] @ neurons.b[k])
             units = self.X[rows] / self.lengths[rows, None]
             multipliers = -np.linalg.lstsq(units.T, slope, rcond=None)[0]
             if self.masks is None:
@@ -267,24 +306,6 @@ class NeuronSearch:
         if (held == neurons.held).all():
             return None
         return dataclasses.replace(neurons, on=on, held=held)
-
-
-def tidy(neurons: Neurons) -> Neurons:
-    """Join neurons that are parallel: they cost no more as one."""
-    sizes = neurons.sizes()
-    order = np.argsort(-sizes, kind="stable")
-    order = order[sizes[order] > 0]
-    units = neurons.a / np.maximum(row_lengths(neurons.a), np.finfo(float).tiny)[:, None]
-    b, lengths = neurons.b.copy(), row_lengths(neurons.a)
-    kept: list[int] = []
-    for k in order:
-        near = [i for i in kept if units[i] @ units[k] > 1 - _PARALLEL]
-        if near:
-            b[near[0]] += b[k] * (lengths[k] / lengths[near[0]])
-        else:
-            kept.append(int(k))
-    kept.sort()
-    return dataclasses.replace(neurons, b=b).of(np.array(kept, dtype=np.int64))
 
 
 def _solved(hessian: FloatArray, gradient: FloatArray, shift: float) -> FloatArray:

@@ -42,6 +42,8 @@ _ROUNDING = 4e-16  # of a sum, relative to its terms' sizes and their number
 
 _SHARE = 0.3  # of a cone's error, from which on it is cut along the sample that makes it
 
+_UNDECIDED = 1e-9  # of the largest error, for a sample without one whose sign tells which listed cone it is
+
 _MOST_POINTS = 64  # above the level
 
 
@@ -71,9 +73,19 @@ class _Cones:
 
 
 class OutputTree:
-    """A search for max_u ||T' (X u)_+||, over all unit vectors or over those whose patterns are listed."""
+    """A search for max_u ||T' (X u)_+||, over all unit vectors or over those whose patterns are listed.
 
-    def __init__(self, X: FloatArray, theta: FloatArray, patterns: ActivationPatterns | None = None) -> None:
+    With weights (p,) of listed patterns, what is found for u is divided by that of its pattern, by the least one where
+    a cone meets several.
+    """
+
+    def __init__(
+        self,
+        X: FloatArray,
+        theta: FloatArray,
+        patterns: ActivationPatterns | None = None,
+        weights: FloatArray | None = None,
+    ) -> None:
         _, lengths, right = np.linalg.svd(X, full_matrices=False)
         self.axes = right[: max(1, int((lengths > _RANK * lengths[0]).sum()))].T
         dropped = 2 * _RANK * lengths[0] * float(np.linalg.norm(theta))
@@ -86,6 +98,10 @@ class OutputTree:
         if masks is not None:  # parts of a listed cone may be left out that are this near to what is looked at
             self.error += 2 * _BORDER * float(self.sizes @ self.lengths)
         self.masks = masks if masks is None else (masks, 1 - masks)
+        self.undecided = 0.0 if masks is None else _UNDECIDED * float(self.sizes.max(initial=0.0))
+        self.weights = weights
+        if weights is not None:
+            self.error /= float(weights.min())
 
     def search(
         self, level: float, accuracy: float, max_nodes: int, deadline: float, *, until_found: bool = False
@@ -130,8 +146,9 @@ class OutputTree:
     def _bounded(self, V: FloatArray) -> _Cones:
         """Return cones with their bounds, those left out that no listed pattern meets."""
         Z = V @ self.X.T
+        weights = np.ones(len(V))
         if self.masks is not None:
-            V, Z = self._listed(V, Z)
+            V, Z, weights = self._listed(V, Z)
         high, low = Z.max(axis=1, initial=-np.inf), Z.min(axis=1, initial=np.inf)
         turning = (high > 0) & (low < 0)
         slope = np.where(turning, high / np.where(turning, high - low, 1.0), high > 0)
@@ -153,25 +170,30 @@ class OutputTree:
         turns = turning & (np.minimum(high, -low) > _BORDER * self.lengths)
         if self.masks is not None:  # while some sample may have either sign, a generator need not be in a listed cone
             at = np.where(turns.any(axis=1)[:, None], 0.0, at)
-        bound = np.minimum(copositive, spectral) * (1 + 1e-14) + self.error
-        new, edge = self._cuts(V, Z, G, np.where(turns, half_error.max(axis=1, initial=0.0) * self.sizes, 0.0))
+        at /= weights[:, None]
+        bound = np.minimum(copositive, spectral) * ((1 + 1e-14) / weights) + self.error
+        errors = half_error.max(axis=1, initial=0.0) * self.sizes + self.undecided
+        new, edge = self._cuts(V, Z, G, np.where(turns, errors, 0.0))
         return _Cones(V, bound, at, new, edge)
 
-    def _listed(self, V: FloatArray, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _listed(self, V: FloatArray, Z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the cones that listed patterns meet, with their products, and the least weight of these patterns."""
         assert self.masks is not None
         border = _BORDER * self.lengths
         on = ((Z >= -border).all(axis=1) & (Z > border).any(axis=1)).astype(np.float64)
         off = ((Z <= border).all(axis=1) & (Z < -border).any(axis=1)).astype(np.float64)
         masks, others = self.masks
-        met = (on @ others + off @ masks == 0).any(axis=1)
-        return V[met], Z[met]
+        meets = on @ others + off @ masks == 0
+        met = meets.any(axis=1)
+        weights = np.ones(masks.shape[1]) if self.weights is None else self.weights
+        return V[met], Z[met], np.where(meets[met], weights, np.inf).min(axis=1)
 
     @staticmethod
     def _cuts(V: FloatArray, Z: FloatArray, G: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the generator that halves each cone, and the edge that it is on."""
         size, r = V.shape[:2]
         each = np.arange(size)
-        longest = np.argmin(G.reshape(size, -1), axis=1)
+        longest = np.argmin(G.reshape(size, r * r), axis=1)
         edge = np.stack([longest // r, longest % r], axis=1)
         weights = np.ones((size, 2))
         if errors.shape[1]:

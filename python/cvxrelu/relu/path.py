@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import as_count, as_design, as_generator, as_real, as_scalar, as_threads
+from ..base.arrays import as_count, as_design, as_generator, as_real, as_scalar, as_targets, as_threads, as_weights
 from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..base.digests import digest_of
 from ..base.scaling import shifted
@@ -20,7 +20,7 @@ from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
 from .checkpoint import PathCheckpoint
 from .generation import train_relu
-from .layers import as_target
+from .layers import as_columns, has_several_outputs
 from .pricer import Pricer, as_pricing
 from .problem import pose_relu
 from .program import ReLUProgram
@@ -50,7 +50,7 @@ def relu_beta_max(
 
     Here r is minus the gradient of the loss at the zero network, y for the squared loss; with unpenalised columns, at
     their best coefficients. Over given patterns it is ``max_i max_s ||P_i(s X' D_i r)|| / omega_i``, P_i the
-    projection onto the cone of pattern i.
+    projection onto the cone of pattern i. With several outputs it is ``max ||R'(X u)_+||``.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def relu_beta_max(
     Warns
     -----
     ConvergenceWarning
-        Where a limit ended the search.
+        Where a limit ended the search, or with several outputs more than eight features allow no exact one.
 
     Examples
     --------
@@ -86,29 +86,38 @@ def relu_beta_max(
     >>> round(cvxrelu.relu_beta_max(np.eye(2), [3.0, -4.0]), 9)
     4.0
     """
-    if patterns is not None:
+    if patterns is None and group_weights is not None:
+        raise ValueError("group_weights need patterns, whose weights they are")
+    if patterns is not None and not has_several_outputs(y):
         program = ReLUProgram(
             X, y, 1.0, n_threads, sample_weight=sample_weight, loss=loss, delta=delta, unpenalised=unpenalised
         )
         program.append(checked_patterns(patterns, program.design, program.threads), group_weights)
         return program.beta_max()
-    if group_weights is not None:
-        raise ValueError("group_weights need patterns, whose weights they are")
-    design, pricing = as_design(X), as_pricing(pricing)
+    design, pricing, threads = as_design(X), as_pricing(pricing), as_threads(n_threads)
     nodes = as_count(max_nodes, "max_nodes")
     deadline = time.monotonic() + (np.inf if max_seconds is None else as_scalar(max_seconds, "max_seconds"))
-    targets = as_target(y, design.shape[0])
+    targets = as_targets(y, design.shape[0])
     problem = pose_relu(
-        design, targets, 0.0, sample_weight=sample_weight, unpenalised=unpenalised, loss=loss, delta=delta
+        design, as_columns(targets), 0.0, sample_weight=sample_weight, unpenalised=unpenalised, loss=loss, delta=delta
     )
-    pricer = Pricer(problem.X, as_threads(n_threads), max_nodes=nodes, deadline=deadline, method=pricing)
+    pricer = Pricer(problem.X, threads, max_nodes=nodes, deadline=deadline, method=pricing)
     residual = problem.residual_at_zero()
-    _, reached = pricer.walk(residual, pricer.design[:_WALKS], np.inf)
-    norm = pricer.over_all(residual, (1 + _ROUNDING) * reached)
+    reached, weights = 0.0, None
+    if patterns is not None:
+        patterns = checked_patterns(patterns, design, threads)
+        if group_weights is not None:
+            weights = as_weights(group_weights, len(patterns), "group_weights", positive=True)
+    elif residual.shape[1] == 1:
+        _, reached = pricer.walk(np.ascontiguousarray(residual[:, 0]), pricer.design[:_WALKS], np.inf)
+    else:
+        reached = float(pricer.climbed(residual, problem.X[:_WALKS])[1].max())
+    norm = pricer.over_outputs(residual, (1 + _ROUNDING) * reached, patterns, weights=weights)
     if not norm.exact:
+        least = shifted(reached, problem.X_order + problem.dual_order)
         warnings.warn(
-            f"the search over all patterns ended early: the smallest penalty with a zero optimum is at least "
-            f"{shifted(reached, problem.X_order + problem.dual_order):.6g}, and an upper bound is returned",
+            f"the search for the smallest penalty with a zero optimum ended early: it is at least {least:.6g}, and an "
+            "upper bound is returned",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -143,14 +152,14 @@ def relu_path(
     Parameters
     ----------
     X, y
-        As in :func:`solve_relu`.
+        As in :func:`solve_relu`, with one output or several.
     patterns : ActivationPatterns, optional
         Patterns of the neurons, as in :func:`solve_relu`; by default all of them, as in :func:`train_relu`, which
         begins each penalty with the patterns of the one before.
     betas : array_like of shape (n_betas,), optional
         Positive penalties, solved from the largest to the smallest. By default `n_betas` of them in geometric
-        progression from :func:`relu_beta_max` down to ``beta_min_ratio * relu_beta_max``. The limit of zero penalties,
-        the interpolating network of the smallest norm, is not among them: a small penalty is near it.
+        progression from :func:`relu_beta_max` down to ``beta_min_ratio * relu_beta_max``. A penalty of 0 is refused, as
+        by :func:`solve_relu`.
     n_betas : int, default 20
         Length of the default path.
     beta_min_ratio : float, default 1e-2
@@ -223,7 +232,7 @@ def relu_path(
     if checkpoint is not None:
         design = as_design(X)
         data = {name: common[name] for name in ("sample_weight", "unpenalised", "loss", "delta")}
-        problem = pose_relu(design, as_target(y, design.shape[0]), 0.0, **data)
+        problem = pose_relu(design, as_targets(y, design.shape[0]), 0.0, **data)
         omega = np.ones(0) if group_weights is None else as_real(group_weights, "group_weights")
         told = {
             "patterns": "all" if patterns is None else digest_of(patterns.gates, patterns.words),
@@ -248,7 +257,7 @@ def relu_path(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # the one below says at which penalty
                 if patterns is None:
-                    known = None if before is None else before.patterns
+                    known = before.patterns if before is not None and len(before.patterns) else None
                     solution = train_relu(
                         X, y, beta, patterns=known, warm_start=before, random_state=rng, **settings, **search
                     )

@@ -88,9 +88,17 @@ class Pricer:
         self.method = method
 
     def over_outputs(
-        self, theta: FloatArray, level: float, patterns: ActivationPatterns | None, *, accuracy: float = _ACCURACY
+        self,
+        theta: FloatArray,
+        level: float,
+        patterns: ActivationPatterns | None,
+        *,
+        weights: FloatArray | None = None,
+        accuracy: float = _ACCURACY,
     ) -> DualNorm:
         """Bound max_u ||T' (X u)_+|| for T with a column for each output, over all u or over given patterns.
+
+        With weights (p,) of given patterns, which are for several outputs, what is in a cone is divided by its weight.
 
         Within one cone the maximum is that of a convex quadratic, which is as hard as testing copositivity. For a few
         features the cones are subdivided until the bound is exact. Where that ends early, or is not for so many
@@ -99,16 +107,19 @@ class Pricer:
         equal.
         """
         if theta.shape[1] == 1:
+            assert weights is None
             column = np.ascontiguousarray(theta[:, 0])
             if patterns is not None:
                 return self.over_list(column, level, patterns)
             return self.over_all(column, level, accuracy=accuracy)
         tree = None
         if self.outputs_are_subdivided():
-            _, tree = self._over_simplices(theta, level, patterns, _Aim(accuracy, False))
+            _, tree = self._over_simplices(theta, level, (patterns, weights), _Aim(accuracy, False))
             if tree.exact:
                 return tree
         axes = self._over_axes(theta, patterns)
+        if weights is not None:
+            axes = dataclasses.replace(axes, bound=axes.bound / float(weights.min()))
         return axes if tree is None else dataclasses.replace(tree, bound=min(tree.bound, axes.bound))
 
     def outputs_are_subdivided(self) -> bool:
@@ -116,10 +127,17 @@ class Pricer:
         return self.method in ("auto", "subdivision") and self.design.shape[1] <= MOST_FEATURES
 
     def directions_above(
-        self, theta: FloatArray, level: float, patterns: ActivationPatterns | None
+        self,
+        theta: FloatArray,
+        level: float,
+        patterns: ActivationPatterns | None,
+        weights: FloatArray | None = None,
     ) -> tuple[FloatArray, DualNorm]:
-        """Look for unit vectors with ||T' (X u)_+|| above the level, and bound it where there are none."""
-        return self._over_simplices(theta, level, patterns, _Aim(_ACCURACY, True))
+        """Look for unit vectors with ||T' (X u)_+|| above the level, and bound it where there are none.
+
+        With weights of given patterns, as in :meth:`over_outputs`.
+        """
+        return self._over_simplices(theta, level, (patterns, weights), _Aim(_ACCURACY, True))
 
     def climbed(self, theta: FloatArray, starts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return unit vectors where ||T' (X u)_+|| is large, near the starts, and how large it is there.
@@ -150,18 +168,20 @@ class Pricer:
         return shifted(theta, self.order - order), level, order
 
     def _over_simplices(
-        self, theta: FloatArray, level: float, patterns: ActivationPatterns | None, aim: _Aim
+        self, theta: FloatArray, level: float, given: tuple[ActivationPatterns | None, FloatArray | None], aim: _Aim
     ) -> tuple[FloatArray, DualNorm]:
-        """Return unit vectors above the level, and the bound."""
+        """Return unit vectors above the level, and the bound; `given` are patterns and their weights."""
+        patterns, weights = given
         nothing = patterns is not None and not len(patterns)
         if nothing or not theta.any() or not self.design.any():
             return np.zeros((0, self.design.shape[1])), DualNorm(0.0, True, "closed form")
         theta, level, order = self._outputs_of_order_one(theta, level)
-        found = OutputTree(self.design, theta, patterns).search(
+        found = OutputTree(self.design, theta, patterns, weights).search(
             level, aim.accuracy, self.max_nodes, self.deadline, until_found=aim.until_violated
         )
-        excess = found.bound / max(level, found.value) - 1
-        outlook = "" if found.complete else f"{found.n_nodes} nodes brought the bound to {excess:.1e} above the level"
+        least = max(level, found.value)
+        reached = f"{found.bound / least - 1:.1e} above the level" if least > 0 else f"{found.bound:.1e}"
+        outlook = "" if found.complete else f"{found.n_nodes} nodes brought the bound to {reached}"
         way = "subdivision" if patterns is None else "given patterns"
         bound = _from_order_one(found.bound, order)
         return found.points, DualNorm(bound, found.complete, way, found.n_nodes, outlook=outlook)

@@ -12,6 +12,7 @@ from ..base.bounds import dual_value, feasible_dual, pricing_threshold
 from ..base.native import core
 from ..base.scaling import ScaledProblem, binary_order, row_lengths, shifted
 from ..gated.losses import Loss, Squared, as_loss
+from ..gated.solution import linear_map_of
 
 _SEARCH_STEPS = 60  # for the best multiple of a dual point
 _ORTHOGONAL = 1e-9  # of a dual point to unpenalised columns, relative to their lengths
@@ -19,6 +20,8 @@ _ORTHOGONAL = 1e-9  # of a dual point to unpenalised columns, relative to their 
 _NEGLIGIBLE = 1e-28  # of a loss, what unpenalised columns leave of it
 _LEAST_SLACK = 1e-10  # of a pricing threshold, relative to beta
 _LEAST_MULTIPLE = 1e-9  # of a dual point in whose direction a domain is looked for
+
+_SINGULAR = 1e-12  # of a Hessian's largest eigenvalue, below which one counts as none
 
 _SUM_ROUNDING = 1e-14  # of sums over samples, relative to the sum of their terms' sizes
 
@@ -98,6 +101,10 @@ class SquaredProblem(ScaledProblem):
         amounts = gamma if self._amounts is None else gamma + self._amounts
         solved = np.asarray(np.linalg.solve(self.triangle, amounts), dtype=np.float64)
         return shifted(solved, self.y_order)
+
+    def linear_map(self, X: FloatArray) -> FloatArray | None:
+        """Return M with [X, 1] M equal to the unpenalised columns; None where there is none."""
+        return None if self.unpenalised is None else linear_map_of(X, self.unpenalised)
 
     def best_coefficients(self, outputs: FloatArray) -> FloatArray:
         """Return those of the basis with which the loss of given outputs is least."""
@@ -229,6 +236,19 @@ class LossProblem(SquaredProblem):
         return float(core.loss_residual(*self._core_loss, _columns(outputs))[1])
 
     def curved(self, outputs: FloatArray, directions: FloatArray) -> FloatArray:
+        products = self._hessian_products(outputs, directions)
+        if not self.basis.size:
+            return products
+        # With their best coefficients the unpenalised columns, each in each output, follow a direction. Where some
+        # combination of them changes nothing, as the same in all outputs of the softmax loss, it need not.
+        n, c = _columns(outputs).shape
+        columns = (self.basis.T[:, None, :, None] * np.eye(c)[:, None, :]).reshape(-1, n, c)
+        images = self._hessian_products(outputs, columns).reshape(len(columns), -1)
+        inner = images @ columns.reshape(len(columns), -1).T
+        along = np.linalg.pinv(inner, rcond=_SINGULAR, hermitian=True) @ (images @ directions.reshape(-1, n * c).T)
+        return products - (along.T @ images).reshape(directions.shape)
+
+    def _hessian_products(self, outputs: FloatArray, directions: FloatArray) -> FloatArray:
         at = _columns(outputs)
         each = directions.reshape(-1, *at.shape)
         products = [core.loss_hessian_product(*self._core_loss, at, np.asfortranarray(one)) for one in each]
@@ -286,8 +306,6 @@ def pose_relu(
     chosen = as_loss(loss, delta)
     if chosen.quadratic:
         return SquaredProblem(X, y, beta, sample_weight, unpenalised)
-    if unpenalised is not None and y.ndim == 2 and y.shape[1] > 1:
-        raise ValueError(f'unpenalised columns with loss="{loss}" need one output, not {y.shape[1]}')
     return LossProblem(X, y, beta, sample_weight, unpenalised, loss=chosen)
 
 

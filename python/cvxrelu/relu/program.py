@@ -13,6 +13,7 @@ from ..base.arrays import (
     WordArray,
     as_design,
     as_scalar,
+    as_targets,
     as_threads,
     as_weights,
     result_dtype,
@@ -24,13 +25,16 @@ from ..base.scaling import row_lengths, shifted
 from ..networks.network import Network
 from ..networks.pruning import prune_lengths
 from ..patterns.patterns import ActivationPatterns
-from .layers import as_columns, as_relu_layers, as_target
+from .layers import as_columns, as_relu_layers
 from .problem import SquaredProblem, pose_relu
 from .solution import ReLUSolution
 
 
 class ReLUProgram:
-    """The program over patterns that may be appended, in the units of `problem` but for what `solution` returns."""
+    """The program over patterns that may be appended, in the units of `problem` but for what `solution` returns.
+
+    It has one output.
+    """
 
     def __init__(
         self,
@@ -47,7 +51,7 @@ class ReLUProgram:
     ) -> None:
         self.dtype = result_dtype(X, y)
         self.design = as_design(X)
-        targets = as_target(y, self.design.shape[0])
+        targets = np.ascontiguousarray(as_targets(y, self.design.shape[0]).reshape(-1))
         self.user_beta = as_scalar(beta, "beta", strict=True)
         self.threads = as_threads(n_threads)
         self.problem = pose_relu(
@@ -231,6 +235,7 @@ class ReLUProgram:
             dual_objective=scaled(lower),
             loss=self.problem.loss.name,
             unpenalised_coef=self.problem.coefficients(gamma),
+            unpenalised_map=self.problem.linear_map(self.design),
         )
 
 

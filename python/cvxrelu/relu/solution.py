@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..base.arrays import FloatArray, IntArray, as_design
 from ..base.scaling import predictions_in, row_lengths
-from ..gated.solution import unpenalised_values
+from ..gated.solution import unpenalised_values, with_unpenalised
 from ..networks.network import Network
 from ..patterns.patterns import ActivationPatterns
 
@@ -55,6 +55,9 @@ class ReLUSolution:
         The loss: with another one than the squared loss, values are log-odds or logarithms of means.
     unpenalised_coef : ndarray of shape (q,) or (q, n_outputs), or None
         Coefficients of the unpenalised columns, in float64 for float32 data too.
+    unpenalised_map : ndarray of shape (n_features + 1, q), or None
+        M such that the unpenalised columns are exactly [X, 1] M; None where one of them is neither constant nor a
+        column of X.
     """
 
     beta: float
@@ -75,7 +78,8 @@ class ReLUSolution:
     priced_by: str = "given patterns"
     dual_objective: float = 0.0
     loss: str = "squared"
-    unpenalised_coef: FloatArray | None = None
+    unpenalised_coef: npt.NDArray[np.floating[Any]] | None = None
+    unpenalised_map: FloatArray | None = None
 
     @property
     def n_neurons(self) -> int:
@@ -108,10 +112,19 @@ class ReLUSolution:
     def to_network(self) -> Network:
         """Return the network with balanced layers, ``||w1_j|| = |w2_j|``: its weight decay is the penalty.
 
-        Unpenalised columns are no part of it.
+        Unpenalised columns become its output bias, where they are constant, and its skip, where they are columns of X.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        ValueError
+            Where an unpenalised column is neither: a network knows nothing but the features of a sample.
         """
         W1, w2 = balanced_layers(self.blocks.astype(np.float64), self.signs)
-        return Network(W1, w2)
+        return with_unpenalised(Network(W1, w2), self.unpenalised_map, self.unpenalised_coef)
 
     def __repr__(self) -> str:
         return (

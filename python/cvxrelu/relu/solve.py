@@ -41,7 +41,7 @@ def solve_relu(
     Solves the convex program [1]_
 
     .. math::
-        \min_{v, w}\; \tfrac12 \Big\| \sum_i D_i X (v_i - w_i) - y \Big\|^2 + \beta \sum_i (\|v_i\| + \|w_i\|),
+        \min_{v, w}\; \tfrac12 \left\| \sum_i D_i X (v_i - w_i) - y \right\|^2 + \beta \sum_i (\|v_i\| + \|w_i\|),
         \qquad (2 D_i - I) X v_i \ge 0,\; (2 D_i - I) X w_i \ge 0,
 
     which is the training of ReLU networks whose neurons have these patterns, with weight decay ``beta / 2`` on both
@@ -65,14 +65,17 @@ def solve_relu(
     patterns : ActivationPatterns
         Patterns of `X`.
     beta : float
-        Penalty, positive.
+        Penalty, positive. The limit of penalties towards 0, the network of least weight decay that fits best, has no
+        certificate of this kind, since 0 is then, as a rule, the only dual point: a small penalty is near it.
     sample_weight : array_like of shape (n_samples,), optional
         Weights s_j >= 0 of the loss, ``sum_j s_j loss(y_j, f(x_j))``.
     group_weights : array_like of shape (n_patterns,), optional
-        Positive weights omega of the patterns: the penalty is ``beta sum_i omega_i (||v_i|| + ||w_i||)``.
+        Positive weights omega of the patterns: the penalty is ``beta sum_i omega_i (||v_i|| + ||w_i||)``, with several
+        outputs ``beta sum_k omega_k ||v_k|| ||g_k||``, omega_k that of the cone of v_k.
     ridge : float, default 0.0
         Coefficient of a further penalty ``ridge/2 sum_i (||v_i||^2 + ||w_i||^2)``. It counts a pattern's neurons of one
-        sign as one: of networks with any number of neurons, which may share it out, it asks for nothing.
+        sign as one: of networks with any number of neurons, which may share it out, it asks for nothing. So it is for
+        one output, where a cone needs no more than a neuron of each sign.
     loss : {"squared", "logistic", "softmax", "huber", "poisson"}
         Loss of a sample with the value f of the network: "squared" ``1/2 (f - y)^2``; "logistic"
         ``log(1 + exp(-y f))`` for labels y of -1 and +1, or the divergence from a probability y between 0 and 1;
@@ -139,14 +142,15 @@ def solve_relu(
     callback = as_callback(callback)
     X, y, sample_weight, unpenalised = out_of_reach(callback, X, y, sample_weight, unpenalised)
     if has_several_outputs(y):
-        if group_weights is not None or as_scalar(ridge, "ridge") > 0:
-            raise ValueError("group_weights and ridge are for one output: neurons of several share their cones")
+        if as_scalar(ridge, "ridge") > 0:
+            raise ValueError("ridge is for one output: with several, neurons of a cone would share it out, and it is 0")
         training = JointTraining(
             X,
             y,
             beta,
             patterns,
             sample_weight=sample_weight,
+            group_weights=group_weights,
             loss=loss,
             delta=delta,
             unpenalised=unpenalised,
