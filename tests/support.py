@@ -12,8 +12,8 @@ import cvxrelu
 SECONDS_TO_HEAR_CTRL_C = 2.0
 
 
-#: Regressors and classifiers.
-PREDICTORS = sorted(name for name in cvxrelu._ESTIMATORS if name != "NormalScores")
+#: Regressors and classifiers that are one network or kernel machine.
+PREDICTORS = sorted(name for name in cvxrelu._ESTIMATORS if not name.startswith(("NormalScores", "ExponentialWeights")))
 
 
 @contextlib.contextmanager

@@ -124,7 +124,7 @@ def test_files_of_the_readme_exist():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_the_docstrings_run(name):
-    needs = {"networks.torch_module": "torch", "estimators.onnx_converter": "skl2onnx"}
+    needs = {"networks.torch_module": "torch", "estimators.onnx_converter": "skl2onnx", "estimators.tables": "pandas"}
     needs |= dict.fromkeys(("networks.onnx_graph", "kernels.onnx_kernel"), "onnx")
     needs |= dict.fromkeys(("rows.dask", "arrangement.cluster", "kernels.blockwise"), "dask.array")
     if name in needs:

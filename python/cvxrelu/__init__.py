@@ -19,6 +19,7 @@ from .base.versions import show_versions
 from .estimators import SKOPS_TRUSTED
 from .estimators import __all__ as _ESTIMATORS
 from .estimators.onnx_registry import register_onnx_converters
+from .estimators.tables import tabular_pipeline
 from .exceptions import ArrangementTooLargeError, ConvergenceWarning
 from .gated.search import train_gated
 from .gated.solution import GatedPath, GatedSolution
@@ -86,6 +87,7 @@ __all__ = [
     "solve_gated",
     "solve_mkl",
     "solve_relu",
+    "tabular_pipeline",
     "train_gated",
     "train_relu",
 ]

@@ -163,6 +163,7 @@ def test_more_threads_than_a_system_can_start(houses, capsys):
         ["--gates", "0"],
         ["--gates", "9" * 20],
         ["--gates", "many"],
+        ["--draws", "0"],
         ["--beta", "-1"],
         ["--beta", "nan"],
         ["--tol", "0"],
@@ -323,3 +324,10 @@ def test_models_hold_no_code(houses, tmp_path, capsys):
     assert "Untrusted types" in complaint(capsys, "predict", tmp_path / "model.skops", houses)
     skops.dump([1], tmp_path / "model.skops")
     assert "is damaged, or no file of `train --out`" in complaint(capsys, "predict", tmp_path / "model.skops", houses)
+
+
+def test_several_draws_of_gates_are_averaged(capsys):
+    assert main(["--draws", "3", "--no-compare", *FAST]) == 0
+    told = capsys.readouterr().out
+    assert "from 180 gates in 3 draws, which are averaged" in told and "have a lower mean objective" in told
+    assert printed(capsys, "--draws", "2", "--cv", "2", "--no-compare", "--json", *FAST)["n_draws"] == 2

@@ -6,8 +6,9 @@ import cvxrelu
 import numpy as np
 import pytest
 from sklearn.base import clone
+from support import PREDICTORS
 
-CLASSIFIERS = sorted(name for name in cvxrelu._ESTIMATORS if "Classifier" in name)
+CLASSIFIERS = [name for name in PREDICTORS if "Classifier" in name]
 QUICK = {
     "n_gates": 20,
     "n_betas": 3,

@@ -87,6 +87,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "share of the rows; sparse:2, on at most two features; patches:28x28, on patches of images",
     )
     parser.add_argument(
+        "--draws", type=_options.count, default=1, metavar="N", help="samples of gates whose networks are averaged (1)"
+    )
+    parser.add_argument(
         "--loss",
         choices=tuple(LOSSES),
         help="huber and poisson (counts) for regression, logistic and softmax for classification (squared)",
@@ -191,6 +194,7 @@ def _network(task: str, arguments: argparse.Namespace) -> Any:
 
     settings = {
         "n_gates": arguments.gates,
+        "n_draws": arguments.draws,
         "gates": arguments.gate_law,
         "loss": arguments.loss,
         "fit_intercept": arguments.intercept,
@@ -235,8 +239,9 @@ def _report(problem: _Problem, network: Any, seconds: float, n_train: int, n_tes
         "n_train": n_train,
         "n_test": n_test,
         "n_features": network.n_features_in_,
-        "n_gates": network.patterns_.n_draws,
-        "n_patterns": len(network.patterns_),
+        "n_draws": len(network.solutions_),
+        "n_gates": sum(solution.patterns.n_draws for solution in network.solutions_),
+        "n_patterns": sum(len(solution.patterns) for solution in network.solutions_),
         "loss": network.loss,
         "intercept": network.network_.output_bias is not None,
         "beta": network.beta_,
@@ -277,18 +282,22 @@ def _scores(train: _Problem, test: _Problem, model: TableModel, arguments: argpa
 
 def _as_text(report: dict[str, Any]) -> str:
     """Return the report as a table of two columns."""
+    draws, proved = "", "no network on these gates has a lower objective by more than that"
+    if report["n_draws"] > 1:
+        draws = f" in {report['n_draws']} draws, which are averaged"
+        proved = "no networks, one on each draw's gates, have a lower mean objective by more than that"
     rows = [
         ("data", report["data"]),
         ("task", f"{report['task']} of {report['target']}"),
         ("rows", f"{report['n_train']} to train on, {report['n_test']} held out"),
         ("features", f"{report['n_features']}, standardised, and a bias"),
-        ("patterns", f"{report['n_patterns']} distinct, from {report['n_gates']} gates"),
+        ("patterns", f"{report['n_patterns']} distinct, from {report['n_gates']} gates{draws}"),
         ("loss", report["loss"] + (", and an intercept outside the penalty" if report["intercept"] else "")),
         ("penalty", f"{report['beta']:.4g}"
          + (f", {report['beta'] / report['beta_max']:.3g} of the largest useful one" if report["beta_max"] else "")
          + (f", chosen by {report['folds']}-fold cross-validation" if "folds" in report else "")),
         ("objective", f"{report['objective']:.10g}"),
-        ("certified gap", f"{report['gap']:.2e}: no network on these gates has a lower objective by more than that"),
+        ("certified gap", f"{report['gap']:.2e}: {proved}"),
         ("relative gap", f"{report['relative_gap']:.2e}, of the objective of the zero network"
          + ("" if report["converged"] else "  (NOT CONVERGED: raise --max-iter)")),
         ("active neurons", f"{report['neurons']}"),

@@ -7,6 +7,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .exponential_weights import ExponentialWeightsClassifier, ExponentialWeightsRegressor
     from .gated import GatedReLUClassifier, GatedReLURegressor
     from .gated_cv import GatedReLUClassifierCV, GatedReLURegressorCV
     from .mkl import MKLClassifier, MKLClassifierCV, MKLRegressor, MKLRegressorCV
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from .relu_cv import ReLUClassifierCV, ReLURegressorCV
 
 __all__ = [
+    "ExponentialWeightsClassifier",
+    "ExponentialWeightsRegressor",
     "GatedReLUClassifier",
     "GatedReLUClassifierCV",
     "GatedReLURegressor",
@@ -50,7 +53,14 @@ SKOPS_TRUSTED = [
     "cvxrelu.estimators.training.GatedFit",
 ]
 
-_MODULES = {"GatedReLU": "gated", "MKL": "mkl", "NTK": "ntk", "NormalScores": "normal_scores", "ReLU": "relu"}
+_MODULES = {
+    "ExponentialWeights": "exponential_weights",
+    "GatedReLU": "gated",
+    "MKL": "mkl",
+    "NTK": "ntk",
+    "NormalScores": "normal_scores",
+    "ReLU": "relu",
+}
 
 
 def are_available() -> bool:

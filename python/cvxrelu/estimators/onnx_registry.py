@@ -6,7 +6,7 @@ from .. import estimators
 
 
 def register_onnx_converters() -> None:
-    """Make every estimator known to skl2onnx, so that pipelines and searches with one inside are exported as a whole.
+    """Make the estimators known to skl2onnx, so that pipelines and searches with one inside are exported as a whole.
 
     Afterwards ``skl2onnx.to_onnx(pipeline, X[:1])`` takes them, for float32 and float64 samples and opsets from 13 on.
     A regressor has the output ``variable`` of shape (n_samples, n_outputs). A classifier has ``label``, then
@@ -25,7 +25,8 @@ def register_onnx_converters() -> None:
     rounded product, ``predict`` exactly: on a sample that lies on the border of a gate, or within rounding of it, they
     may differ by what the gate switches. In a ReLU network that is nothing, but a gated one jumps there. A scaler
     before it moves samples by its own rounding, which in float32 is 1e-7 of a standard deviation. ``MKL...`` with
-    ``at="refined"`` has gates that depend on the samples, and cannot be exported.
+    ``at="refined"`` has gates that depend on the samples, and cannot be exported; nor can ``ExponentialWeights...``,
+    whose members can, one by one.
 
     Examples
     --------
@@ -38,4 +39,5 @@ def register_onnx_converters() -> None:
         raise ImportError("register_onnx_converters needs skl2onnx: pip install 'cvxrelu[export]'") from error
 
     for name in estimators.__all__:
-        register(getattr(estimators, name))
+        if not name.startswith("ExponentialWeights"):
+            register(getattr(estimators, name))

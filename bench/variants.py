@@ -1,0 +1,167 @@
+"""Variants of the estimators, paired over many real sets: half of the sets to choose by, the other half to show.
+
+    python -m bench.variants DIRECTORY --cache FILE.json --out docs/variants_table.md
+
+DIRECTORY holds NAME.csv for each set, as for bench.defaults, and MANIFEST.csv with the columns name, task and n. Sets
+with fewer than 60 rows are left out; of larger ones than --rows a random part is used. Every model sees standardised
+features, and for regression a standardised target. Scores are R2 or accuracy on a quarter held out, the mean over
+--splits random splits that all models share; whatever a model chooses, it chooses by cross-validation inside the
+training part. Sets sorted by name go by turns to the half that serves to choose and to the half that shows. One thread.
+Every score is kept in --cache, so that an interrupted run goes on.
+"""
+
+import argparse
+import csv
+import json
+import time
+import warnings
+from pathlib import Path
+
+import cvxrelu
+import numpy as np
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from bench.defaults import read_set, tuned
+
+FAST = {"n_betas": 10, "tol": 1e-3}
+DEPTH_3 = {"kind": "relu", "depth": 3}
+
+
+def ours(name, *before, **settings):
+    """A maker of one of this package's estimators for a task, behind transformers."""
+
+    def make(task):
+        kind = "Regressor" if task == "regression" else "Classifier"
+        estimator = getattr(cvxrelu, name.replace("CV", "") + kind + "CV" * name.endswith("CV"))(**settings)
+        for key, value in {"n_threads": 1, "random_state": 0}.items():
+            if key in estimator.get_params():
+                estimator.set_params(**{key: value})
+        return make_pipeline(*before, estimator)
+
+    return make
+
+
+def peer(name):
+    """A maker of one of scikit-learn's models that tunes itself, by the grids of bench.defaults."""
+    return lambda task: tuned(name, task)
+
+
+MODELS = {
+    "GatedReLU": ours("GatedReLU", n_draws=1),
+    "GatedReLU, 5 draws": ours("GatedReLU", n_draws=5),
+    "GatedReLU CV": ours("GatedReLUCV", n_draws=1, **FAST),
+    "GatedReLU CV, 5 draws": ours("GatedReLUCV", n_draws=5, **FAST),
+    "MKL": ours("MKL", n_draws=1),
+    "MKL, 5 draws": ours("MKL", n_draws=5),
+    "NTK CV": ours("NTKCV"),
+    "NTK CV, depth 3": ours("NTKCV", **DEPTH_3),
+    "NTK CV, depth 3, scores": ours("NTKCV", cvxrelu.NormalScores(), **DEPTH_3),
+    "NTK CV, scores": ours("NTKCV", cvxrelu.NormalScores()),
+    "exponential weights": ours("ExponentialWeights"),
+    "SVM, tuned": peer("SVM"),
+    "boosting, tuned": peer("boosting"),
+}
+PAIRS = [
+    ("GatedReLU, 5 draws", "GatedReLU"),
+    ("GatedReLU CV, 5 draws", "GatedReLU CV"),
+    ("MKL, 5 draws", "MKL"),
+    ("NTK CV, depth 3", "NTK CV"),
+    ("NTK CV, scores", "NTK CV"),
+    ("exponential weights", "NTK CV"),
+    ("exponential weights", "SVM, tuned"),
+    ("exponential weights", "boosting, tuned"),
+]
+
+
+def score(make, X, y, task, n_splits):
+    """Mean score and CPU seconds of a fit."""
+    split = ShuffleSplit if task == "regression" else StratifiedShuffleSplit
+    scores, seconds = [], []
+    for train, test in split(n_splits, test_size=0.25, random_state=0).split(X, y):
+        model = make_pipeline(StandardScaler(), make(task))
+        if task == "regression":
+            model = TransformedTargetRegressor(model, transformer=StandardScaler())
+        start = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # gaps that stay open, folds without a class
+            model.fit(X[train], y[train])
+        seconds.append(time.process_time() - start)
+        scores.append(float(model.score(X[test], y[test])))
+    return {"score": float(np.mean(scores)), "seconds": float(np.mean(seconds))}
+
+
+def sets_of(folder):
+    """Names and tasks of the sets."""
+    with (folder / "MANIFEST.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {row["name"]: row["task"] for row in sorted(rows, key=lambda row: row["name"]) if int(row["n"]) >= 60}
+
+
+def paired(results, one, other, names):
+    """Mean difference in points, its standard error over the sets, and how often the first is better and worse."""
+    both = [results[name] for name in names if {one, other} <= results.get(name, {}).keys()]
+    differences = np.array([100 * (result[one]["score"] - result[other]["score"]) for result in both])
+    if differences.size < 2:
+        return "-"
+    error = differences.std(ddof=1) / np.sqrt(differences.size)
+    wins, losses = (differences > 1e-9).sum(), (differences < -1e-9).sum()
+    return f"{differences.mean():+.2f} ± {error:.2f} ({wins}/{differences.size - wins - losses}/{losses})"
+
+
+def as_markdown(results, tasks, command):
+    """The tables that the documentation shows: means, and paired differences."""
+    lines = []
+    for task, measure in (("regression", "R²"), ("classification", "accuracy")):
+        names = [name for name in tasks if tasks[name] == task]
+        halves = names[::2], names[1::2]
+        lines += [f"| {task}, {measure} in points | sets | mean | CPU seconds, median |", "|---|---:|---:|---:|"]
+        for model in MODELS:
+            done = [results[name][model] for name in names if model in results.get(name, {})]
+            if done:
+                mean, seconds = 100 * np.mean([r["score"] for r in done]), np.median([r["seconds"] for r in done])
+                lines.append(f"| {model} | {len(done)} | {mean:.1f} | {seconds:.2g} |")
+        lines += [
+            "",
+            "| difference in points ± standard error (better/equal/worse) | to choose | shown |",
+            "|---|---:|---:|",
+        ]
+        for one, other in PAIRS:
+            chosen, shown = (paired(results, one, other, half) for half in halves)
+            lines.append(f"| {one} − {other} | {chosen} | {shown} |")
+        lines.append("")
+    return "\n".join([*lines, f"Made by `{command}`.", ""])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DIRECTORY")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="NAME")
+    parser.add_argument("--rows", type=int, default=1000, help="most rows of a set (default 1000)")
+    parser.add_argument("--splits", type=int, default=3, help="random splits (default 3)")
+    parser.add_argument("--most-classes", type=int, default=100, help="leave out sets with more classes")
+    parser.add_argument("--cache", type=Path, metavar="FILE.json", help="finished scores; read and written")
+    parser.add_argument("--out", type=Path, metavar="FILE.md", help="where to write the tables as well")
+    arguments = parser.parse_args()
+    results = json.loads(arguments.cache.read_text()) if arguments.cache and arguments.cache.exists() else {}
+    tasks = sets_of(arguments.data)
+    for name, task in tasks.items():
+        X, y = read_set(arguments.data, name, task, arguments.rows)
+        if task == "classification" and np.unique(y).size > arguments.most_classes:
+            continue
+        for model in arguments.models:
+            if model not in results.setdefault(name, {}):
+                results[name][model] = score(MODELS[model], X, y, task, arguments.splits)
+                if arguments.cache:
+                    arguments.cache.write_text(json.dumps(results, indent=1))
+    command = f"python -m bench.variants DIRECTORY --rows {arguments.rows} --splits {arguments.splits}"
+    table = as_markdown(results, tasks, command)
+    if arguments.out:
+        arguments.out.write_text(table)
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
