@@ -167,33 +167,9 @@ class Selection:
         return self._of_split.get("groups") is not None
 
     def folds(self, X: Any, targets: FloatArray, weights: FloatArray | None) -> list[Any]:
-        """Return folds as pairs of indices, with something to learn from in each and something held out in some.
-
-        Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
-        iterable of indices, or a PredefinedSplit, speaks of all samples.
-        """
-        from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
-
-        cv, y, classifier = self._estimator.cv, self._estimator._truth(targets), is_classifier(self._estimator)
-        listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
-        if weights is None or weights.all() or listed:
-            folds = list(check_cv(cv, y, classifier=classifier).split(X, y, **self._of_split))
-        else:
-            present = np.flatnonzero(weights)
-            theirs = _check_method_params(X, self._of_split, present)
-            splitter = check_cv(cv, y[present], classifier=classifier)
-            folds = [tuple(present[part] for part in fold) for fold in splitter.split(X[present], y[present], **theirs)]
-        if weights is None:
-            return folds
-        for k, (train, _) in enumerate(folds):
-            if not weights[train].any():
-                raise ValueError(
-                    f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
-                    "weight, or choose the folds with cv"
-                )
-        if not any(weights[test].any() for _, test in folds):
-            raise ValueError("sample_weight is zero for every sample that is held out")
-        return folds
+        """Return folds as :func:`weighted_folds` does."""
+        y, classifier = self._estimator._truth(targets), is_classifier(self._estimator)
+        return weighted_folds(self._estimator.cv, X, y, weights, classifier=classifier, params=self._of_split)
 
     def scores(
         self, X: npt.NDArray[Any], targets: FloatArray, weights: FloatArray | None, held_out: Sequence[HeldOut]
@@ -231,6 +207,44 @@ class Selection:
         estimator = copy.copy(self._estimator)
         estimator.__dict__["_evaluate"] = known
         return estimator
+
+
+def weighted_folds(
+    cv: Any,
+    X: Any,
+    y: Any,
+    weights: FloatArray | None,
+    *,
+    classifier: bool,
+    params: dict[str, Any] | None = None,
+) -> list[Any]:
+    """Return folds as pairs of indices, with something to learn from in each and something held out in some.
+
+    Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
+    iterable of indices, or a PredefinedSplit, speaks of all samples. The splitter is given the `params`.
+    """
+    from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
+
+    params = params or {}
+    listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
+    if weights is None or weights.all() or listed:
+        folds = list(check_cv(cv, y, classifier=classifier).split(X, y, **params))
+    else:
+        present = np.flatnonzero(weights)
+        theirs = _check_method_params(X, params, present)
+        splitter = check_cv(cv, y[present], classifier=classifier)
+        folds = [tuple(present[part] for part in fold) for fold in splitter.split(X[present], y[present], **theirs)]
+    if weights is None:
+        return folds
+    for k, (train, _) in enumerate(folds):
+        if not weights[train].any():
+            raise ValueError(
+                f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
+                "weight, or choose the folds with cv"
+            )
+    if not any(weights[test].any() for _, test in folds):
+        raise ValueError("sample_weight is zero for every sample that is held out")
+    return folds
 
 
 def scorer_of(estimator: PenaltySearch) -> Any:
