@@ -167,9 +167,8 @@ class Selection:
         return self._of_split.get("groups") is not None
 
     def folds(self, X: Any, targets: FloatArray, weights: FloatArray | None) -> list[Any]:
-        """Return folds as :func:`weighted_folds` does."""
-        y, classifier = self._estimator._truth(targets), is_classifier(self._estimator)
-        return weighted_folds(self._estimator.cv, X, y, weights, classifier=classifier, params=self._of_split)
+        """Return the folds of the estimator's `cv`, as :func:`weighted_folds` does."""
+        return weighted_folds(self._estimator, X, self._estimator._truth(targets), weights, self._of_split)
 
     def scores(
         self, X: npt.NDArray[Any], targets: FloatArray, weights: FloatArray | None, held_out: Sequence[HeldOut]
@@ -210,22 +209,16 @@ class Selection:
 
 
 def weighted_folds(
-    cv: Any,
-    X: Any,
-    y: Any,
-    weights: FloatArray | None,
-    *,
-    classifier: bool,
-    params: dict[str, Any] | None = None,
+    estimator: Any, X: Any, y: Any, weights: FloatArray | None, params: dict[str, Any] | None = None
 ) -> list[Any]:
     """Return folds as pairs of indices, with something to learn from in each and something held out in some.
 
     Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
-    iterable of indices, or a PredefinedSplit, speaks of all samples. The splitter is given the `params`.
+    iterable of indices, or a PredefinedSplit, speaks of all samples. `params` are further arguments of the splitter.
     """
     from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
 
-    params = params or {}
+    cv, classifier, params = estimator.cv, is_classifier(estimator), params or {}
     listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
     if weights is None or weights.all() or listed:
         folds = list(check_cv(cv, y, classifier=classifier).split(X, y, **params))
