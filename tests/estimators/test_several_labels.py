@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import cross_val_score
 from sklearn.utils import get_tags
+from support import PREDICTORS
 
 QUICK = {
     "n_gates": 20,
@@ -19,7 +20,7 @@ QUICK = {
     "max_rounds": 5,
     "certificate": "given patterns",
 }
-CLASSIFIERS = sorted(name for name in cvxrelu._ESTIMATORS if "Classifier" in name)
+CLASSIFIERS = [name for name in PREDICTORS if "Classifier" in name]
 rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 2))
 Y = np.stack([X[:, 0] > 0, np.abs(X[:, 1]) > 0.7, X.sum(axis=1) > 1], axis=1).astype(int)

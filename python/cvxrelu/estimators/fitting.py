@@ -11,7 +11,6 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, is_multilabel
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
@@ -251,14 +250,14 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
     """
 
     class_weight: Any
-    _PROBABILITIES = (
-        "its scores are those of a regression on -1 and +1; scikit-learn's "
-        "CalibratedClassifierCV(estimator, ensemble=False) makes probabilities of them"
-    )
 
-    def __getattr__(self, name: str) -> Any:
-        reason = f": {self._PROBABILITIES}" if name == "predict_proba" else ""
-        raise AttributeError(f"this {type(self).__name__} has no attribute {name!r}{reason}")
+    @property
+    def predict_proba(self) -> Any:
+        """Not there: scikit-learn's CalibratedClassifierCV makes probabilities of the scores."""
+        raise AttributeError(
+            f"this {type(self).__name__} has no attribute 'predict_proba': its scores are those of a regression on -1 "
+            "and +1; scikit-learn's CalibratedClassifierCV(estimator, ensemble=False) makes probabilities of them"
+        )
 
     def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
         if is_multilabel(y):
@@ -356,15 +355,28 @@ class NetworkRegression(RegressionMixin, NetworkModel):
         return tags
 
 
+class _WithProbabilities:
+    """A method of classifiers whose loss has probabilities; without them the AttributeError says what to set."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method = method
+
+    def __get__(self, classifier: Any, owner: type) -> Any:
+        if classifier is None:
+            return self._method
+        if not LOSSES.get(classifier.loss, Squared).has_probabilities:
+            known = (name for name, loss in LOSSES.items() if loss.task == "classification" and loss.has_probabilities)
+            raise AttributeError(
+                f"this {owner.__name__} has no attribute {self._method.__name__!r}: loss={classifier.loss!r} has no "
+                f"probabilities; set loss to one of {', '.join(known)}"
+            )
+        return self._method.__get__(classifier, owner)
+
+
 class NetworkClassification(ClassificationMixin, NetworkModel):
     """Classification with any loss for it; some have probabilities."""
 
     _TASK = "classification"
-
-    @property
-    def _PROBABILITIES(self) -> str:  # type: ignore[override]
-        known = (name for name, loss in LOSSES.items() if loss.task == "classification" and loss.has_probabilities)
-        return f"loss={self.loss!r} has no probabilities; set loss to one of {', '.join(known)}"
 
     def _as_targets(self, y: Any) -> Any:
         targets = super()._as_targets(y)
@@ -395,7 +407,7 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
         loss, n_classes = self._checked_loss(), len(self.classes_)
         return on_blocks(lambda values: loss.scores(values, n_classes), self._evaluate(X))
 
-    @available_if(lambda self: LOSSES.get(self.loss, Squared).has_probabilities)  # type: ignore[untyped-decorator]
+    @_WithProbabilities
     def predict_proba(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Estimate the probabilities of the classes, with the logistic or the softmax loss.
 
