@@ -157,13 +157,17 @@ def test_all_solvers_agree_on_all_sizes():
                 check_certificate(X, y, solution, 1e-7)
 
 
-def test_a_factorisation_is_chosen_where_it_is_cheaper_and_agrees():
+@pytest.mark.parametrize("unpenalised", [None, "intercept"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_factorisation_is_chosen_where_it_is_cheaper_and_agrees(outputs, unpenalised):
     X, y, patterns = teacher(60, 100, 80)
-    beta = 0.01 * cvxrelu.beta_max(X, y, patterns)
-    for extra in ({}, {"ridge": 0.5}):
-        solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-11, **extra)
+    Y = np.column_stack([y, np.abs(X[:, 0]), X[:, 1]])[:, :outputs] + 5
+    beta = 0.01 * cvxrelu.beta_max(X, Y, patterns, unpenalised=unpenalised)
+    for ridge in (0.0, 0.5):
+        settings = dict(unpenalised=unpenalised, ridge=ridge)
+        solution = cvxrelu.solve_gated(X, Y, patterns, beta, tol=1e-11, **settings)
         assert solution.n_direct > 0
-        other = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-7, solver="bcd", **extra)
+        other = cvxrelu.solve_gated(X, Y, patterns, beta, tol=1e-7, solver="bcd", **settings)
         assert solution.objective == pytest.approx(other.objective, abs=other.gap + solution.gap)
 
 

@@ -72,7 +72,7 @@ bool factorise(Eigen::Ref<MatrixOf<S>> A, int n_threads, Monitor& monitor) {
 template <class S>
 void solve(const MatrixViewOf<S>& L, Eigen::Ref<MatrixOf<S>> B, int n_threads, Monitor& monitor) {
   const double flops = static_cast<double>(L.rows()) * static_cast<double>(L.rows()) * static_cast<double>(B.cols());
-  for_tiles(B.cols(), 32, flops, n_threads, monitor, [&](Index first, Index size) {
+  for_tiles(B.cols(), 128, flops, n_threads, monitor, [&](Index first, Index size) {
     auto block = B.middleCols(first, size);
     L.template triangularView<Eigen::Lower>().solveInPlace(block);
   });

@@ -1,17 +1,13 @@
 #include "cvxrelu/gated/active_newton.hpp"
 
 #include <Eigen/Cholesky>
+#include <Eigen/QR>
+#include <algorithm>
 #include <cmath>
 
 #include "cvxrelu/algebra/symmetric.hpp"
 
 namespace cvxrelu {
-
-namespace {
-
-constexpr Index kMostCg = 100;  // conjugate-gradient iterations of a step
-
-}  // namespace
 
 struct ActiveNewton::Active {
   RestrictedDesign design;
@@ -102,26 +98,37 @@ class BlockPreconditioner {
 
 }  // namespace
 
-// The inverse of the Hessian through sample space: with s_a = rho_a + ridge, v_a = A_a w_a, the solution of H D = B is
+// The inverse of the Hessian through sample space. With s_a = rho_a + ridge,
 //
-//     D_a = (I - w_a w_a')(B_a - A_a'z) / s_a + t_a w_a,   S z - V t = sum_a A_a (I - w_a w_a') B_a / s_a,
-//                                                          V'z + ridge t = (w_a'B_a)_a.
+//     H = H0 - sum_a rho_a w_a w_a',   H0 = A'P A + diag(s_a),   S = I + sum_a A_a A_a' / s_a,
+//     H0^-1 B = (B - A'Q A (B / s)) / s,   Q = S^-1 - S^-1 Z (Z'S^-1 Z)^-1 Z'S^-1.
+//
+// H0 treats every output o alone; the radial directions couple them: with v_ao = A_a w_ao,
+//
+//     H^-1 B = H0^-1 (B + sum_a s_a u_a w_a),
+//     (sum_o V_o'Q V_o + diag(ridge s_a / rho_a)) u = (w_a'B_a)_a - sum_o V_o'Q A (B / s)_o.
 template <class S>
 class ActiveNewton::SampleInverse {
  public:
   SampleInverse(const GroupLassoProblem& problem, const Active& active, SampleSpace& space)
-      : problem_(problem), active_(active), inverse_shift_((active.rho.array() + problem.ridge).inverse()) {
+      : active_(active), shift_(active.rho.array() + problem.ridge) {
     const int threads = problem.design.n_threads();
     Monitor& monitor = problem.design.monitor();
-    const Index m = active.size();
+    const Index n = problem.design.n_samples(), m = active.size(), c = problem.Y.cols();
     const std::vector<Index>& groups = active.design.patterns();
-    LV_ = space.images(groups, active.unit).template cast<S>();
-    L_ = space.sum_of_blocks<S>(groups, inverse_shift_);
-    add_outer_product(LV_ * inverse_shift_.cwiseSqrt().template cast<S>().asDiagonal(), S(-1), L_, threads, monitor);
+    L_ = space.sum_of_blocks<S>(groups, shift_.cwiseInverse());
     if (!cholesky(L_, threads, monitor)) return;
+    if (problem.unpenalised.cols() > 0) {
+      MatrixOf<S> LZ = problem.unpenalised.template cast<S>();
+      solve_lower(L_, LZ, threads, monitor);
+      LZ_ = Eigen::HouseholderQR<MatrixOf<S>>(LZ).householderQ() * MatrixOf<S>::Identity(n, LZ.cols());
+    }
+    LV_ = space.images<S>(groups, active.unit);
     solve_lower(L_, LV_, threads, monitor);
-    MatrixOf<S> border = MatrixOf<S>::Identity(m, m) * static_cast<S>(problem.ridge);
-    add_outer_product(LV_.transpose(), S(1), border, threads, monitor);
+    project(LV_);
+    MatrixOf<S> border = MatrixOf<S>::Zero(m, m);
+    for (Index o = 0; o < c; ++o) add_inner_product(radial(o), S(1), border, threads, monitor);
+    border.diagonal() += (problem.ridge * shift_.cwiseQuotient(active.rho)).template cast<S>();
     border.diagonal().array() += kSingular * border.trace() / static_cast<S>(m);  // equal blocks make it singular
     border_.compute(border);
     usable_ = border_.info() == Eigen::Success;
@@ -130,33 +137,36 @@ class ActiveNewton::SampleInverse {
   bool usable() const { return usable_; }
 
   void apply(const Matrix& from, Matrix& to) const {
-    Matrix z(problem_.design.n_samples(), 1);
-    to = across(from);
-    active_.design.template fitted<S>(to, z);
-    const Vector radial = active_.unit.cwiseProduct(from).colwise().sum().transpose();
+    const Index n = L_.rows(), m = active_.size(), c = LV_.cols() / m;
+    const auto inverse_shift = shift_.cwiseInverse().asDiagonal();
+    Matrix z(n, c);
+    active_.design.template fitted<S>(from * inverse_shift, z);
     MatrixOf<S> inner = z.template cast<S>();
     L_.template triangularView<Eigen::Lower>().solveInPlace(inner);
-    const MatrixOf<S> t = border_.solve(radial.template cast<S>() - LV_.transpose() * inner);
-    inner += LV_ * t;
+    project(inner);
+    MatrixOf<S> u = active_.unit.cwiseProduct(from).colwise().sum().transpose().template cast<S>();
+    for (Index o = 0; o < c; ++o) u.noalias() -= radial(o).transpose() * inner.col(o);
+    border_.solveInPlace(u);
+    for (Index o = 0; o < c; ++o) inner.col(o).noalias() += radial(o) * u;
     L_.template triangularView<Eigen::Lower>().transpose().solveInPlace(inner);
     z = inner.template cast<double>();
     active_.design.template correlations<S>(z, to);
-    to = across(from - to) + active_.unit * t.template cast<double>().col(0).asDiagonal();
+    to = (from - to) * inverse_shift + active_.unit * u.col(0).template cast<double>().asDiagonal();
   }
 
  private:
   static constexpr S kSingular = sizeof(S) == 4 ? S(1e-6) : S(1e-12);
 
-  // (I - w_a w_a') B_a / s_a
-  Matrix across(const Matrix& B) const {
-    const Vector radial = active_.unit.cwiseProduct(B).colwise().sum().transpose();
-    return (B - active_.unit * radial.asDiagonal()) * inverse_shift_.asDiagonal();
+  auto radial(Index o) const { return LV_.middleCols(o * active_.size(), active_.size()); }
+
+  // Off L^-1 Z.
+  void project(MatrixOf<S>& B) const {
+    if (LZ_.cols() > 0) B -= LZ_ * (LZ_.transpose() * B).eval();
   }
 
-  const GroupLassoProblem& problem_;
   const Active& active_;
-  Vector inverse_shift_;
-  MatrixOf<S> L_, LV_;
+  Vector shift_;
+  MatrixOf<S> L_, LZ_, LV_;  // LV_ has the outputs side by side
   Eigen::LLT<MatrixOf<S>> border_;
   bool usable_ = false;
 };
@@ -191,31 +201,45 @@ Matrix ActiveNewton::conjugate_gradients(const Active& active, const Preconditio
     rz = next;
   }
   n_cg_ += iterations;
-  work_ += 2 * static_cast<double>(iterations + 1) * problem_.design.product_work(m, c);
+  work_ += static_cast<double>(iterations + 1) * iteration_work(m);
   return x;
 }
 
 template <class S>
 Matrix ActiveNewton::direction_by_cg(const Active& active) {
   const BlockPreconditioner preconditioner(problem_, active.design.patterns(), active.unit, active.rho, blocks_);
-  return conjugate_gradients<S>(active, preconditioner, kMostCg, last_cg_);
+  // What takes as long as a factorisation is left to one in the next step.
+  const Index m = active.size(),
+              most = factorises(m)
+                         ? std::clamp(static_cast<Index>(factorisation_work(m) / iteration_work(m)), kLeastCg, kMostCg)
+                         : kMostCg;
+  Index iterations = 0;
+  Matrix direction = conjugate_gradients<S>(active, preconditioner, most, iterations);
+  expected_cg_ = std::max(kLeastCg, iterations < most ? iterations : 3 * most);
+  return direction;
+}
+
+double ActiveNewton::factorisation_work(Index m) const {
+  const double n = static_cast<double>(problem_.design.n_samples()),
+               radial = static_cast<double>(m * problem_.Y.cols());
+  const double work = space_.factorisation_work((1 + problem_.Y.cols()) * m) + n * radial * static_cast<double>(m);
+  return single_factor_ ? work / 2 : work;
 }
 
 Matrix ActiveNewton::direction_by_factorisation(const Active& active) {
-  const double work = space_.factorisation_work(3 * active.size());
   ++n_direct_;
   // A factor in float32 costs half. It preconditions a few iterations, which make up for its rounding.
   constexpr Index kMostRefined = 8;
-  if (single_factor_ && work > 8 * kMostRefined * problem_.design.product_work(active.size(), 1)) {
-    work_ += work / 2;
+  work_ += factorisation_work(active.size());
+  if (single_factor_) {
     Index iterations = kMostRefined;
     const SampleInverse<float> inverse(problem_, active, space_);
     Matrix direction;
     if (inverse.usable()) direction = conjugate_gradients<double>(active, inverse, kMostRefined, iterations);
     if (iterations < kMostRefined) return direction;
     single_factor_ = false;
+    work_ += factorisation_work(active.size());
   }
-  work_ += work;
   const SampleInverse<double> inverse(problem_, active, space_);
   if (!inverse.usable()) return {};
   Matrix direction(problem_.block_size(), active.size());
@@ -223,14 +247,8 @@ Matrix ActiveNewton::direction_by_factorisation(const Active& active) {
   return direction;
 }
 
-bool ActiveNewton::factorise_is_cheaper(const Active& active) {
-  const Index n = problem_.design.n_samples(), c = problem_.Y.cols();
-  // With several outputs the radial corrections couple them, and unpenalised columns would need a border of their own.
-  if (c > 1 || problem_.unpenalised.cols() > 0 || n > SampleSpace::kMostSamples) return false;
-  const double factorisation = space_.factorisation_work(3 * active.size()) * (single_factor_ ? 0.5 : 1);
-  // Conjugate gradients that ran into their limit left a poor direction, and more steps to come.
-  const double iterations = static_cast<double>(std::max<Index>(last_cg_, 5)) * (last_cg_ == kMostCg ? 3 : 1);
-  return factorisation < 2 * iterations * problem_.design.product_work(active.size(), c);
+bool ActiveNewton::factorises(Index m) const {
+  return std::max(problem_.design.n_samples(), m * problem_.Y.cols()) <= SampleSpace::kMostSamples;
 }
 
 bool ActiveNewton::line_search(const Active& active, const Matrix& direction, Iterate& iterate) {
@@ -288,7 +306,8 @@ bool ActiveNewton::step(Iterate& iterate) {
   if (groups.empty()) return false;
   const Active active(problem_, iterate, std::move(groups));
   ++n_steps_;
-  if (factorise_is_cheaper(active)) {
+  const Index m = active.size();
+  if (factorises(m) && factorisation_work(m) < static_cast<double>(expected_cg_) * iteration_work(m)) {
     const Matrix direction = direction_by_factorisation(active);
     if (direction.size() > 0 && line_search(active, direction, iterate)) return true;
   }

@@ -58,7 +58,7 @@ Matrix DualNewton::direction(const GroupLassoProblem& problem, const RestrictedD
   const Index n = design.n_samples(), m = active.size();
   if (factorises(problem)) {
     Matrix H = space_.sum_of_blocks<double>(active.patterns(), scale * (1 - q.array()));
-    add_outer_product(space_.images(active.patterns(), unit) * (scale * q).cwiseSqrt().asDiagonal(), 1.0, H,
+    add_outer_product(space_.images<double>(active.patterns(), unit) * (scale * q).cwiseSqrt().asDiagonal(), 1.0, H,
                       design.n_threads(), design.monitor());
     if (cholesky(H, design.n_threads(), design.monitor())) {
       Matrix D = -gradient;

@@ -131,7 +131,7 @@ class Solver {
 
   // Working sets until the gap over all patterns is within `tol` of the objective at zero.
   Run run(const GroupLassoProblem& problem, Iterate& iterate, double tol) {
-    ActiveNewton newton(problem, blocks_, space_);
+    ActiveNewton newton(problem, blocks_, space_, expected_cg_);
     DualNewton dual_newton(space_);
     stalled_ = false;
     const double target = tol * problem.objective_at_zero();
@@ -282,6 +282,7 @@ class Solver {
   Matrix correlations_;
   WorkingSet working_set_;
   GroupLassoResult counts_;
+  Index expected_cg_ = ActiveNewton::kLeastCg;
   bool silent_ = false;  // reports belong to the penalty that was asked for
   bool stopped_ = false;
   bool stalled_ = false;  // at this penalty Newton steps stalled or took too much work: the dual method is used

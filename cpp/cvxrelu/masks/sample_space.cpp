@@ -14,8 +14,17 @@ MatrixOf<S> SampleSpace::masks(const std::vector<Index>& groups) const {
   return masks;
 }
 
-Matrix SampleSpace::images(const std::vector<Index>& groups, const MatrixView& unit) const {
-  return (design_.X() * unit).cwiseProduct(masks<double>(groups));
+template <class S>
+MatrixOf<S> SampleSpace::images(const std::vector<Index>& groups, const MatrixView& unit) const {
+  const Index d = design_.n_features(), m = unit.cols(), c = unit.rows() / d;
+  const MatrixOf<S> X = design_.X().template cast<S>(), masks = this->masks<S>(groups);
+  MatrixOf<S> images(X.rows(), m * c);
+  for (Index o = 0; o < c; ++o) {
+    auto output = images.middleCols(o * m, m);
+    output.noalias() = X * unit.middleRows(o * d, d).template cast<S>();
+    output.array() *= masks.array();
+  }
+  return images;
 }
 
 template <class S>
@@ -33,6 +42,8 @@ MatrixOf<S> SampleSpace::sum_of_blocks(const std::vector<Index>& groups, const V
   return sum;
 }
 
+template Matrix SampleSpace::images<double>(const std::vector<Index>&, const MatrixView&) const;
+template MatrixOf<float> SampleSpace::images<float>(const std::vector<Index>&, const MatrixView&) const;
 template Matrix SampleSpace::sum_of_blocks<double>(const std::vector<Index>&, const Vector&);
 template MatrixOf<float> SampleSpace::sum_of_blocks<float>(const std::vector<Index>&, const Vector&);
 

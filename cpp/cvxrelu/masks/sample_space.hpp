@@ -26,8 +26,9 @@ class SampleSpace {
   template <class S>
   MatrixOf<S> sum_of_blocks(const std::vector<Index>& groups, const Vector& eta);
 
-  /// Columns A_a w_a, w_a = unit.col(a): shape (n, m).
-  Matrix images(const std::vector<Index>& groups, const MatrixView& unit) const;
+  /// Columns A_a w_ao, w_a = unit.col(a): shape (n, m c), for one output o after the other.
+  template <class S>
+  MatrixOf<S> images(const std::vector<Index>& groups, const MatrixView& unit) const;
 
  private:
   template <class S>
