@@ -263,6 +263,11 @@ def test_inner_work_has_a_budget():
     assert solution.n_newton <= 40_000
 
 
+@pytest.mark.parametrize("seed", [133740, 135678])
+def test_a_sample_without_weight_has_no_part_in_the_dual_point_whatever_its_output(seed):
+    assert run(seed).kind != "find"
+
+
 @pytest.mark.parametrize("beta", [1e290, 1e300])
 def test_products_of_penalties_and_weights_beyond_float64_are_refused(beta):
     X, y, P = problem()

@@ -122,7 +122,8 @@ class Elementwise final : public Loss {
   Matrix map(const MatrixView& F, Entry&& entry) const {
     Matrix out(F.rows(), F.cols());
     for (Index k = 0; k < F.cols(); ++k)
-      for (Index j = 0; j < F.rows(); ++j) out(j, k) = weights_[j] * entry(j, k);
+      for (Index j = 0; j < F.rows(); ++j)
+        out(j, k) = weights_[j] > 0 ? weights_[j] * entry(j, k) : 0.0;  // an entry may be infinite
     return out;
   }
   Scalar scalar_;
