@@ -278,3 +278,17 @@ def test_rows_in_chunks_are_for_the_squared_loss():
     patterns = cvxrelu.sample_patterns(chunks, 20, random_state=0)
     with pytest.raises(ValueError, match=r"rows in chunks need loss=.squared., not 'logistic'"):
         cvxrelu.solve_gated(chunks, y, patterns, 1.0, loss="logistic")
+
+
+def test_huber_takes_newton_steps_until_they_stall():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 10))
+    y = np.maximum(X @ rng.standard_normal((10, 10)) / np.sqrt(10), 0) @ rng.standard_normal(10)
+    y += 0.1 * rng.standard_t(2, 300)
+    patterns = cvxrelu.sample_patterns(X, 100, random_state=0)
+    # Most residuals are within the first delta; at the second all but as many as there are coefficients are beyond.
+    for delta, most in ((1.0, 50), (1e-3, 250)):
+        beta = 0.01 * cvxrelu.beta_max(X, y, patterns, loss="huber", delta=delta)
+        found = cvxrelu.solve_gated(X, y, patterns, beta, loss="huber", delta=delta)
+        assert found.converged
+        assert found.n_newton <= most

@@ -32,6 +32,7 @@ struct LossNewton::Active {
   }
 };
 
+template <class S>
 Matrix LossNewton::direction(const Active& active, const MatrixView& Z, const MatrixView& fitted) {
   constexpr int kMostCg = 200;
   constexpr double kForcing = 0.1;  // relative to the first residual, in the preconditioner's norm
@@ -56,10 +57,10 @@ Matrix LossNewton::direction(const Active& active, const MatrixView& Z, const Ma
   const double target = kForcing * kForcing * rz;
   for (int iteration = 0; iteration < kMostCg && rz > target; ++iteration, ++n_cg_) {
     design.monitor().poll();
-    active.design.fitted<double>(s, image);
+    active.design.template fitted<S>(s, image);
     if (Z.cols() > 0) image.noalias() += Z * s_free;
     const Matrix product = loss_->hessian_product(fitted, image);
-    active.design.correlations<double>(product, q);
+    active.design.template correlations<S>(product, q);
     q += active.scaled(s, ridge, curved);
     const Matrix q_free = Z.transpose() * product;
     const double curvature = s.cwiseProduct(q).sum() + s_free.cwiseProduct(q_free).sum();
@@ -90,26 +91,29 @@ bool LossNewton::step(const GroupLassoProblem& penalty, const std::vector<Index>
   for (Index k = 0; k < blocks.cols(); ++k) blocks.col(k) = W.col(nonzero[static_cast<std::size_t>(k)]);
   const Active active(penalty, std::move(patterns), std::move(blocks));
   const MatrixView& Z = penalty.unpenalised;
-  const Matrix step = direction(active, Z, fit.outputs);
   ++n_steps_;
-
   // Near the optimum a step mends the gradient where the objective no longer tells.
   const double most = (1 + 1e-15) * (loss_->value(fit.outputs) + active.penalty(active.coef));
   CompletedFit trial = fit;
-  double t = 1;
-  for (int halving = 0; halving < 14; ++halving, t /= 2) {
-    Matrix coef = active.coef + t * step;
-    for (Index a = 0; a < coef.cols(); ++a)
-      if (coef.col(a).dot(active.coef.col(a)) <= 0) coef.col(a).setZero();
-    active.design.fitted<double>(coef, trial.blocks);
-    trial.complete(*loss_, Z);
-    if (loss_->value(trial.outputs) + active.penalty(coef) <= most) {
-      for (Index k = 0; k < coef.cols(); ++k) W.col(nonzero[static_cast<std::size_t>(k)]) = coef.col(k);
-      fit = std::move(trial);
-      return true;
+  const auto search = [&](const Matrix& step) {
+    double t = 1;
+    for (int halving = 0; halving < 14; ++halving, t /= 2) {
+      Matrix coef = active.coef + t * step;
+      for (Index a = 0; a < coef.cols(); ++a)
+        if (coef.col(a).dot(active.coef.col(a)) <= 0) coef.col(a).setZero();
+      active.design.fitted<double>(coef, trial.blocks);
+      trial.complete(*loss_, Z);
+      if (loss_->value(trial.outputs) + active.penalty(coef) <= most) {
+        for (Index k = 0; k < coef.cols(); ++k) W.col(nonzero[static_cast<std::size_t>(k)]) = coef.col(k);
+        fit = std::move(trial);
+        return true;
+      }
     }
-  }
-  return false;
+    return false;
+  };
+  if (single_ && search(direction<float>(active, Z, fit.outputs))) return true;
+  single_ = false;
+  return search(direction<double>(active, Z, fit.outputs));
 }
 
 }  // namespace cvxrelu

@@ -27,9 +27,11 @@ class LossNewton {
 
  private:
   struct Active;
+  template <class S>  // precision of the products
   Matrix direction(const Active& active, const MatrixView& Z, const MatrixView& fitted);
 
   const Loss* loss_;
+  bool single_ = true;  // float32 inside conjugate gradients; off once it has failed
   Index n_steps_ = 0, n_cg_ = 0;
 };
 

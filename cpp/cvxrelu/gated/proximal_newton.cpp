@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "cvxrelu/base/errors.hpp"
+#include "cvxrelu/gated/block_update.hpp"
 #include "cvxrelu/gated/huber_newton.hpp"
 #include "cvxrelu/gated/loss_newton.hpp"
 #include "cvxrelu/gated/working_set.hpp"
@@ -184,18 +186,20 @@ class ProximalNewton {
     }
   }
 
-  // Proximal Newton steps until the gap over the working set is within `tol`.
+  // Proximal Newton steps until the gap over the working set is within `tol`. With Huber's loss they are few where most
+  // residuals are within delta. Where they hardly lower the gap, proximal points are taken from the next set on.
   void descend(const LossProblem& problem, const Penalty& penalty, const std::vector<Index>& working_set,
                Iterate& iterate, double tol) {
-    constexpr int kSteps = 20;
+    constexpr int kSteps = 20, kSlowSteps = 5;
     constexpr Index kMostInner = 300;  // Newton steps of the models
     const Index most_newton = counts_.n_newton + kMostInner;
-    const bool exact = problem.loss.curvature_is_exact();
+    const bool exact = problem.loss.curvature_is_exact(), capped = std::isfinite(problem.loss.cap());
+    int slow = 0;
     double forcing = exact ? 0.05 : 0.3, last = std::numeric_limits<double>::infinity();
     const RestrictedDesign design(problem.design, working_set);
     const WordMatrix words = words_of(working_set);
     Matrix W = columns(iterate.coef, working_set), correlations(W.rows(), W.cols());
-    if (std::isfinite(problem.loss.cap())) {
+    if (capped && stalled_) {
       const auto gap_of = [&](const Matrix& coef) {
         for (std::size_t a = 0; a < working_set.size(); ++a)
           iterate.coef.col(working_set[a]) = coef.col(static_cast<Index>(a));
@@ -212,15 +216,27 @@ class ProximalNewton {
       const double gap =
           total_gap(problem.loss, penalty, iterate, fit_.outputs, residual_, correlations, &working_set).gap;
       if (gap <= tol) return;
-      if (gap > 0.5 * last) forcing *= 0.1;  // the model's gap, with its own dual point, is below this one
+      if (gap > 0.5 * last) {
+        forcing *= 0.1;  // the model's gap, with its own dual point, is below this one
+        ++slow;
+      }
+      if (capped && !stalled_ && slow == kSlowSteps) break;
       last = gap;
       const Matrix next = minimise_model(problem, words, working_set, W, forcing * gap);
-      if (!line_search(problem, penalty, design, next, W)) return;
+      if (!line_search(problem, penalty, design, next, W)) break;
       if (!exact && newton_.step(penalty.problem, working_set, W, fit_))
         residual_ = problem.loss.residual(fit_.outputs);
       for (std::size_t a = 0; a < working_set.size(); ++a)
         iterate.coef.col(working_set[a]) = W.col(static_cast<Index>(a));
     }
+    stalled_ = true;
+  }
+
+  // Whether the model, of several outputs, is a bound and no Hessian: Newton steps on the true one follow, before which
+  // it has to tell no more than which blocks are not zero.
+  bool sweeps_suffice(const LossProblem& problem) const {
+    const bool newton = settings_.solver == InnerSolver::automatic || settings_.solver == InnerSolver::newton;
+    return newton && !problem.loss.curvature_is_exact() && !std::isfinite(problem.loss.cap());
   }
 
   WordMatrix words_of(const std::vector<Index>& groups) const {
@@ -231,7 +247,7 @@ class ProximalNewton {
     return words;
   }
 
-  // Minimises the quadratic model plus penalty over the working set, to a gap of `tol`.
+  // Minimises the quadratic model plus penalty over the working set, to a gap of `tol` or by as many sweeps as suffice.
   Matrix minimise_model(const LossProblem& problem, const WordMatrix& words, const std::vector<Index>& groups,
                         const Matrix& W, double tol) {
     const Vector root = problem.loss.curvature(fit_.outputs, damping_).cwiseSqrt();
@@ -247,8 +263,19 @@ class ProximalNewton {
     settings.tol = std::max(1e-14, tol / (0.5 * Y.squaredNorm()));
     settings.max_iter = 20;
     settings.solver = settings_.solver;
+    const GroupLassoProblem lasso{design, Y, problem.beta, omega, problem.ridge, free};
+    if (sweeps_suffice(problem)) {
+      std::vector<Index> all(static_cast<std::size_t>(W.cols()));
+      std::iota(all.begin(), all.end(), Index(0));
+      Iterate iterate(lasso);
+      iterate.coef = W;
+      iterate.refresh(lasso);
+      BlockUpdate blocks(design);
+      for (int sweep = 0; sweep < kSweeps; ++sweep, ++counts_.n_sweeps) blocks.sweep(lasso, all, iterate);
+      return iterate.coef;
+    }
     std::vector<GroupLassoResult> path;
-    solve_group_lasso({design, Y, problem.beta, omega, problem.ridge, free}, {problem.beta}, settings, W, quiet_, path);
+    solve_group_lasso(lasso, {problem.beta}, settings, W, quiet_, path);
     const GroupLassoResult& model = path.front();
     counts_.n_sweeps += model.n_sweeps;
     counts_.n_newton += model.n_newton;
@@ -301,6 +328,7 @@ class ProximalNewton {
 
   double relative(double gap) const { return at_zero_ > 0 ? gap / at_zero_ : 0; }
 
+  static constexpr int kSweeps = 2;
   static constexpr double kFirstDamping = 0.01, kLeastDamping = 1e-4;
   const LossProblem& problem_;
   const GroupLassoSettings& settings_;
@@ -317,6 +345,7 @@ class ProximalNewton {
   GroupLassoResult counts_;
   bool silent_ = false;  // reports belong to the penalty that was asked for
   bool stopped_ = false;
+  bool stalled_ = false;  // proximal Newton steps with Huber's loss have stalled
 };
 
 }  // namespace

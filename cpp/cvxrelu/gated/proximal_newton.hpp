@@ -11,7 +11,8 @@
 // quadratic is a better one anyway, and a line search on the true objective takes the step. The program is that of the
 // objective minimised over gamma: the quadratic's targets and masked designs are without their part in sqrt(h) Z, and
 // wherever the objective is evaluated gamma is at its best, which makes the residual orthogonal to Z. Where a curvature
-// for each sample is no Hessian (several outputs), Newton steps on the non-zero blocks with the true Hessian follow.
+// for each sample is no Hessian (several outputs), a few sweeps on the quadratic settle which blocks are not zero, and
+// Newton steps on those with the true Hessian follow.
 // Stops on the duality gap over all patterns, relative to the objective at zero (Lee, Sun and Saunders, "Proximal
 // Newton-type methods for minimizing composite functions", 2014).
 //
