@@ -17,12 +17,13 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d,
 
 from ..base.arrays import FloatArray
 from .certificate import TrainingCertificate
-from .fitting import checked_weights, weighted_folds
+from .fitting import checked_weights
 from .gated import GatedReLUClassifier, GatedReLURegressor
 from .labels import labels_of_scores, require_two
 from .normal_scores import NormalScores
 from .ntk import NTKClassifierCV, NTKRegressorCV
 from .rows import gathered
+from .selection import weighted_folds
 
 _RATIOS = {"classifier": (0.3, 0.1, 0.03), "regressor": (0.1, 0.03, 0.01, 0.003)}
 _TOL = 1e-3

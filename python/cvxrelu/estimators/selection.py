@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
 from ..base.arrays import FloatArray, as_count, as_scalar
@@ -138,6 +139,39 @@ class PathSearch(PenaltySearch, NetworkModel):
         return best
 
 
+def weighted_folds(
+    cv: Any, X: Any, y: Any, weights: FloatArray | None, *, classifier: bool, params: dict[str, Any] | None = None
+) -> list[Any]:
+    """Return folds as pairs of indices, with something to learn from in each and something held out in some.
+
+    Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
+    iterable of indices, or a PredefinedSplit, speaks of all samples.
+    """
+    from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
+
+    of_split = params or {}
+    listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
+    if weights is None or weights.all() or listed:
+        folds = list(check_cv(cv, y, classifier=classifier).split(X, y, **of_split))
+    else:
+        present = np.flatnonzero(weights)
+        theirs = _check_method_params(X, of_split, present)
+        splitter = check_cv(cv, y[present], classifier=classifier)
+        parts = splitter.split(_safe_indexing(X, present), y[present], **theirs)
+        folds = [tuple(present[part] for part in fold) for fold in parts]
+    if weights is None:
+        return folds
+    for k, (train, _) in enumerate(folds):
+        if not weights[train].any():
+            raise ValueError(
+                f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
+                "weight, or choose the folds with cv"
+            )
+    if not any(weights[test].any() for _, test in folds):
+        raise ValueError("sample_weight is zero for every sample that is held out")
+    return folds
+
+
 class Selection:
     """How one fit chooses its penalty: the folds, and what a scorer says of values on the samples held out.
 
@@ -167,33 +201,9 @@ class Selection:
         return self._of_split.get("groups") is not None
 
     def folds(self, X: Any, targets: FloatArray, weights: FloatArray | None) -> list[Any]:
-        """Return folds as pairs of indices, with something to learn from in each and something held out in some.
-
-        Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
-        iterable of indices, or a PredefinedSplit, speaks of all samples.
-        """
-        from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
-
-        cv, y, classifier = self._estimator.cv, self._estimator._truth(targets), is_classifier(self._estimator)
-        listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
-        if weights is None or weights.all() or listed:
-            folds = list(check_cv(cv, y, classifier=classifier).split(X, y, **self._of_split))
-        else:
-            present = np.flatnonzero(weights)
-            theirs = _check_method_params(X, self._of_split, present)
-            splitter = check_cv(cv, y[present], classifier=classifier)
-            folds = [tuple(present[part] for part in fold) for fold in splitter.split(X[present], y[present], **theirs)]
-        if weights is None:
-            return folds
-        for k, (train, _) in enumerate(folds):
-            if not weights[train].any():
-                raise ValueError(
-                    f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
-                    "weight, or choose the folds with cv"
-                )
-        if not any(weights[test].any() for _, test in folds):
-            raise ValueError("sample_weight is zero for every sample that is held out")
-        return folds
+        """Return folds as pairs of indices."""
+        y, classifier = self._estimator._truth(targets), is_classifier(self._estimator)
+        return weighted_folds(self._estimator.cv, X, y, weights, classifier=classifier, params=self._of_split)
 
     def scores(
         self, X: npt.NDArray[Any], targets: FloatArray, weights: FloatArray | None, held_out: Sequence[HeldOut]
