@@ -5,6 +5,7 @@
     python -m bench.peers.gated --path --problems A B C
     python -m bench.peers.gated --problems long wide --ratios 0.1 --gaps 1e-4 1e-6 --peers --repeats 1 --seconds 600
     PYTHONPATH=build/multi python -m bench.peers.gated --peers --levels 3 4   # AVX2 and AVX-512 of one build
+    python -m bench.peers.gated --problems digits10 --ratios 0.0021 --peers --against cvxrelu-0.1.0-cp311-linux.whl
 
 Problems: A to F, planted teachers on Gaussian data; data sets of scikit-learn; digits10, the ten classes of digits as
 ten outputs; long, a million samples, and wide, a hundred thousand patterns. A path has 50 penalties from beta_max down
@@ -14,8 +15,10 @@ Every solver runs in a process of its own, pinned to as many cores as it gets th
 tolerances until it reaches the least gap of the table. Its coefficients are certified by one NumPy routine for all; a
 cell shows the least CPU seconds (wall with several threads) at a tolerance that leads to a relative gap (gap over the
 objective at zero) within the column's. What takes less than a second is the median of up to five runs in the process;
-of cvxrelu's processes, which take turns with their threads and levels, the median is shown. Building an explicit matrix
-and the certificate are not counted. Memory is the peak after the first tolerance. "-": not reached within the limit.
+of cvxrelu's processes, which take turns with their threads and levels, the median is shown. With --against an older
+build, from its wheel in an environment of its own, takes turns with them as the solver "before", and a last column
+tells how many times as long it took. Building an explicit matrix and the certificate are not counted. Memory is the
+peak after the first tolerance. "-": not reached within the limit.
 """
 
 import argparse
@@ -25,6 +28,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import venv
 from pathlib import Path
 
 import cvxrelu
@@ -44,6 +48,7 @@ LARGE = ("long", "wide")  # not in the table unless asked for
 SKLEARN = ("diabetes", "breast_cancer", "digits")
 MANY_OUTPUTS = ("digits10",)  # no peer has blocks that are matrices
 SOLVERS = Path(__file__).with_name("gated_solvers.py")
+BEFORE = "before"  # cvxrelu from the wheel of --against
 
 
 def problem(name, seed):
@@ -64,12 +69,22 @@ def problem(name, seed):
     return X, y, cvxrelu.sample_patterns(X, p, random_state=seed)
 
 
+def python_with(wheel, folder):
+    """Install a wheel in a new virtual environment and return its interpreter."""
+    venv.create(folder, with_pip=True)
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)
+    return str(python)
+
+
 def start(command, target, seconds, threads, level=None):
     """Run a solver, which writes `target`, on as many cores as threads; return why it ended early, if it did."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
     environment["NUMBA_NUM_THREADS"] = str(threads)
     if level is not None:
         environment["CVXRELU_CPU_LEVEL"] = str(level)
+    if command[0] != sys.executable:
+        environment.pop("PYTHONPATH", None)  # it is for this interpreter; another has its own packages
     target.unlink(missing_ok=True)
     pinned = None
     if hasattr(os, "sched_setaffinity"):
@@ -95,7 +110,8 @@ def run(solver, python, source, goal, seconds, threads, level):
 def measure(options, source, solver, threads, level):
     """Seconds to each gap, active blocks at the last penalty and peak memory of a solver's process."""
     python = dict(entry.split("=", 1) for entry in options.python).get(solver, sys.executable)
-    runs, reason = run(solver, python, source, min(options.gaps), options.seconds, threads, level)
+    name = "cvxrelu" if solver == BEFORE else solver
+    runs, reason = run(name, python, source, min(options.gaps), options.seconds, threads, level)
     if runs is None:
         return None, reason
     seconds = {}
@@ -127,15 +143,22 @@ def main(argv=None):
     parser.add_argument("--repeats", type=int, default=3, help="of cvxrelu; peers run once")
     parser.add_argument("--seconds", type=float, default=60, help="limit of a solver for all of its tolerances")
     parser.add_argument("--python", nargs="*", default=[], metavar="PEER=PATH", help="interpreter for a peer")
+    parser.add_argument(
+        "--against", type=Path, metavar="WHEEL", help="an older build of cvxrelu to pair every cell with"
+    )
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args(argv)
 
     header = f"{'problem':<14}{'ratio':>7}{'seed':>5} {'solver':<16}{'threads':>7}"
-    print(header + "".join(f"{gap:>11.0e}" for gap in options.gaps) + f"{'active':>8}{'MiB':>7}  best peer / cvxrelu")
-    ours = [("cvxrelu", threads, level) for threads in options.threads for level in options.levels]
+    ratios = "  best peer / cvxrelu" if options.against is None else f"  best peer / cvxrelu, {BEFORE} / cvxrelu"
+    print(header + "".join(f"{gap:>11.0e}" for gap in options.gaps) + f"{'active':>8}{'MiB':>7}{ratios}")
+    builds = ["cvxrelu"] if options.against is None else [BEFORE, "cvxrelu"]
+    ours = list(itertools.product(builds, options.threads, options.levels))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "problem.npz"
+        if options.against is not None:
+            options.python.append(f"{BEFORE}={python_with(options.against, Path(folder) / BEFORE)}")
         for name, seed in itertools.product(options.problems, options.seeds):
             X, y, patterns = problem(name, seed)
             largest = cvxrelu.beta_max(X, y, patterns)
@@ -157,11 +180,19 @@ def main(argv=None):
                     seconds = row["seconds"]
                     line += "".join(f"{t:>11.4f}" if np.isfinite(t) else f"{'-':>11}" for t in seconds.values())
                     line += f"{row['active']:>8}{row['memory'] / 2**20:>7.0f}"
-                    if solver != "cvxrelu":
+                    if solver not in builds:
                         best = {gap: min(best[gap], seconds[gap]) for gap in options.gaps}
-                    elif peers and threads == 1:
+                    elif solver == "cvxrelu" and peers and threads == 1:
                         line += "  " + " / ".join(
                             f"{best[g] / t:.0f}" if np.isfinite(best[g]) else "none" for g, t in seconds.items()
+                        )
+                    if solver == "cvxrelu" and options.against is not None:
+                        before, _ = median(measured[BEFORE, threads, level])
+                        line += f"  {BEFORE}: " + " / ".join(
+                            f"{before['seconds'][g] / t:.2f}"
+                            if before and np.isfinite(before["seconds"][g])
+                            else "none"
+                            for g, t in seconds.items()
                         )
                     print(line, flush=True)
                     case_of = {"problem": name, "ratio": ratio, "seed": seed, "threads": threads, "level": level}

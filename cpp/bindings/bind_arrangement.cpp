@@ -26,8 +26,11 @@ py::tuple found_flats(const Arrangement& arrangement, const Find& find) {
   return py::make_tuple(masks, flats.bases);
 }
 
-py::array_t<std::int32_t> as_array(const std::vector<std::int32_t>& values) {
-  return py::array_t<std::int32_t>(static_cast<py::ssize_t>(values.size()), values.data());
+/// An array over memory that it owns from now on.
+py::array_t<std::int32_t> as_array(AlignedArray<std::int32_t>&& values, const std::vector<py::ssize_t>& shape) {
+  auto* owner = new AlignedArray<std::int32_t>(std::move(values));
+  const py::capsule keeper(owner, [](void* p) { delete static_cast<AlignedArray<std::int32_t>*>(p); });
+  return py::array_t<std::int32_t>(shape, owner->data(), keeper);
 }
 
 void bind_tope_graph(py::module_& m) {
@@ -40,10 +43,11 @@ void bind_tope_graph(py::module_& m) {
           const py::gil_scoped_release release;
           graph = tope_graph(words, hyperplanes, n_threads, monitor);
         }
-        return py::make_tuple(as_array(graph.from), as_array(graph.to), as_array(graph.hyperplane));
+        return py::make_tuple(as_array(std::move(graph.edges), {graph.size, 2}),
+                              as_array(std::move(graph.crossed), {graph.size}));
       },
       py::arg("words").noconvert(), py::arg("hyperplanes").noconvert(), py::arg("n_threads"),
-      "Pairs of patterns that differ in one of the hyperplanes, given as masks of rows, and in which.");
+      "Pairs of patterns that differ in one of the hyperplanes, given as masks of rows, and the first row of that.");
   m.def(
       "find_patterns",
       [](const WordMatrixView& words, const WordMatrixView& wanted) {

@@ -28,7 +28,7 @@ void bind_mkl(py::module_& m) {
         out["coef"] = std::move(result.coef);
         out["eta"] = std::move(result.eta);
         out["stopped"] = result.stopped;
-        out["positive_definite"] = result.positive_definite;
+        out["solved"] = result.solved;
         return out;
       },
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(),

@@ -1,6 +1,7 @@
 // The submodule `testing`: parts of the core that the package reaches through other functions only, for the tests to
 // compare with their NumPy twins one at a time.
 #include "border.hpp"
+#include "cvxrelu/arrangement/determinant_filter.hpp"
 #include "cvxrelu/cones/cone.hpp"
 #include "cvxrelu/exact/predicates.hpp"
 #include "cvxrelu/gated/duality.hpp"
@@ -18,6 +19,15 @@ void bind_testing(py::module_& m) {
         return exact_dot_sign(a.data(), b.data(), a.size());
       },
       py::arg("a").noconvert(), py::arg("b").noconvert(), "Sign of the exact dot product.");
+  testing.def(
+      "filtered_determinant_sign",
+      [](const RowMatrixView& A) {
+        require(A.rows() == A.cols(), "A must be square");
+        DeterminantFilter filter(static_cast<int>(A.rows()), 0);
+        for (Index i = 0; i < A.rows(); ++i) std::copy_n(A.row(i).data(), A.cols(), filter.row(static_cast<int>(i)));
+        return filter.sign();
+      },
+      py::arg("A").noconvert(), "Sign of a determinant where floating point can tell it, else 0.");
   testing.def(
       "project_cone",
       [](const RowMatrixView& X, const WordMatrixView& words, const RowMatrixView& points, double threshold) {

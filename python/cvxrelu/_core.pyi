@@ -588,9 +588,9 @@ def tope_graph(
     words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     hyperplanes: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
-) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32]]:
+) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.int32]]:
     """
-    Pairs of patterns that differ in one of the hyperplanes, given as masks of rows, and in which.
+    Pairs of patterns that differ in one of the hyperplanes, given as masks of rows, and the first row of that.
     """
 
 def walk_cells(

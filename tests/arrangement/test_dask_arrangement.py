@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+from fractions import Fraction
 
 import cvxrelu
 import numpy as np
@@ -46,6 +47,42 @@ def test_cells_are_those_of_one_process(client, X):
     np.testing.assert_array_equal(np.concatenate([piece.words for piece in pieces]), patterns.words)
     assert [piece.certificate.n_cells for piece in pieces] == sorted(piece.certificate.n_cells for piece in pieces)
     assert pieces[-1].certificate.n_cells == len(patterns)
+
+
+@pytest.mark.parametrize("kind", ["general", "degenerate", "few", "zero"])
+def test_regions_are_those_of_one_process(client, kind, monkeypatch):
+    monkeypatch.setattr("cvxrelu.arrangement.cluster._FEW_CELLS", 256)
+    X = design(kind)
+    offsets = [Fraction(j % 4, 3) for j in range(len(X))]
+    rows, regions = da.from_array(X, chunks=(7, -1)), cvxrelu.enumerate_patterns(X, offsets=offsets)
+    assert cvxrelu.count_patterns(rows, offsets=offsets) == len(regions)
+    assert cvxrelu.count_patterns(rows, offsets=offsets, bounded=True) == regions.bounded.sum()
+    pieces = list(cvxrelu.iter_patterns(rows, offsets=offsets, chunk=100))
+    assert max(map(len, pieces)) <= 100
+    assert [piece.certificate.n_cells for piece in pieces] == np.cumsum([len(piece) for piece in pieces]).tolist()
+    found = cvxrelu.enumerate_patterns(rows, offsets=offsets)
+    for name in ("words", "points", "bounded"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(regions, name))
+        np.testing.assert_array_equal(np.concatenate([getattr(piece, name) for piece in pieces]), getattr(found, name))
+    for name in ("n_cells", "n_verified", "rank", "complete"):
+        assert getattr(found.certificate, name) == getattr(regions.certificate, name)
+
+
+def test_callbacks_are_told_of_every_part(client, monkeypatch):
+    monkeypatch.setattr("cvxrelu.arrangement.cluster._FEW_CELLS", 256)
+    X = design("general")
+    rows, told = da.from_array(X), []
+    for function, row_bytes in [(cvxrelu.count_patterns, 0), (cvxrelu.enumerate_patterns, 40)]:
+        told.clear()
+        function(rows, callback=told.append)
+        assert len(told) > 2 and told[-1]["share"] == 1
+        assert told[-1]["n_cells"] == told[-1]["bound"] == len(cvxrelu.enumerate_patterns(X))
+        assert told[-1]["bytes"] == row_bytes * told[-1]["bound"]
+        for name in ("n_cells", "share"):
+            assert [one[name] for one in told] == sorted(one[name] for one in told)
+        with pytest.raises(cvxrelu.ArrangementTooLargeError, match="callback stopped the search at"):
+            function(rows, callback=lambda _: True)
+    assert not client.futures
 
 
 def test_without_a_client_threads_do_the_work():
@@ -101,11 +138,14 @@ def test_bad_input(client):
     for function in (cvxrelu.count_patterns, cvxrelu.enumerate_patterns, cvxrelu.iter_patterns):
         with pytest.raises(ValueError, match="decimals, tol and closed"):
             function(rows, decimals=3)
-    with pytest.raises(ValueError, match="offsets, decimals"):
-        cvxrelu.iter_patterns(rows, offsets=np.zeros(len(rows)))
+    for function in (cvxrelu.count_patterns, cvxrelu.enumerate_patterns, cvxrelu.iter_patterns):
+        with pytest.raises(ValueError, match="offsets must have shape"):
+            function(rows, offsets=np.zeros(3))
     for function in (cvxrelu.enumerate_patterns, cvxrelu.count_patterns):
-        with pytest.raises(ValueError, match="callback does not apply"):
-            function(rows, callback=print)
+        with pytest.raises(TypeError, match="callback"):
+            function(rows, callback=1)
+    with pytest.raises(ValueError, match="bounded=True needs offsets"):
+        cvxrelu.count_patterns(rows, bounded=True)
     with pytest.raises(cvxrelu.ArrangementTooLargeError, match="max_patterns"):
         cvxrelu.enumerate_patterns(rows, max_patterns=10)
     with pytest.raises(ValueError, match="chunk"):

@@ -184,6 +184,23 @@ def test_edges_are_the_regions_of_the_restrictions():
     assert len(graph.rows) == arrangement.n_hyperplanes == 70
 
 
+def test_edges_are_in_order():
+    # Of more than one word, with rows that are zero or give the same hyperplane, in opposite pairs and not.
+    X = np.vstack([np.zeros((1, 3)), gaussian(66, 3), -2 * gaussian(66, 3)[:3]])
+    for offsets in [None, np.r_[0.0, np.ones(66), -2 * np.ones(3)]]:
+        arrangement = Arrangement(X, offsets)
+        graph, one, two = arrangement.tope_graph(), *(Arrangement(X, offsets, n_threads=k).tope_graph() for k in (1, 2))
+        keys = list(zip(graph.edges[:, 0].tolist(), graph.crossed.tolist(), strict=True))
+        assert keys == sorted(set(keys))
+        for other in (one, two):
+            np.testing.assert_array_equal(graph.edges, other.edges)
+            np.testing.assert_array_equal(graph.crossed, other.crossed)
+        signs = arrangement.sign_vectors()
+        apart = (signs[graph.edges[:, 0]] != signs[graph.edges[:, 1]]).sum(axis=1)
+        np.testing.assert_array_equal(apart, np.where((1 <= graph.crossed) & (graph.crossed <= 3), 2, 1))
+        assert (signs[graph.edges[:, 0], graph.crossed] == 1).all()
+
+
 def test_zonotopes():
     vertices = Arrangement(np.eye(3)).zonotope_vertices()
     assert set(map(tuple, vertices.tolist())) == {(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)}

@@ -42,6 +42,17 @@ def test_a_point_of_the_path_is_a_fit_of_its_own():
     np.testing.assert_allclose(alone.predict(X), model.predict(X), atol=1e-3)
 
 
+def test_losses_of_folds_are_those_of_fits_of_their_own():
+    X, y = regression()
+    gates = np.random.default_rng(0).standard_normal((50, 4))
+    folds = KFold(3)
+    model = GatedReLURegressorCV(gates=gates, n_betas=5, cv=folds, n_threads=1).fit(X, y)
+    for k, (train, test) in enumerate(folds.split(X)):
+        for loss, ratio in zip(model.loss_path_[:, k], model.beta_ratios_, strict=True):
+            alone = GatedReLURegressor(gates=gates, beta_ratio=ratio, n_threads=1).fit(X[train], y[train])
+            assert loss == pytest.approx(np.mean((alone.predict(X[test]) - y[test]) ** 2), rel=1e-2)
+
+
 @pytest.mark.slow
 def test_folds_in_parallel_give_the_same():
     X, y = regression()

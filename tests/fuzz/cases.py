@@ -148,7 +148,7 @@ def relu(rng):
     for solution in solutions:
         claims.relu(problem.X, problem.y, solution, **claim)
         if "omega" not in claim:
-            told = c.certify(X, y, solution, solution.beta, max_nodes=2000, **common)
+            told = c.certify(X, y, solution.to_network(), solution.beta, max_nodes=2000, **common)
             size = max(told.upper_bound, solution.objective)
             require(told.lower_bound <= told.upper_bound, "bounds", told.lower_bound, told.upper_bound)
             require(
@@ -223,7 +223,8 @@ def tangent_kernels(rng):
     room = np.outer(lengths, lengths) + np.finfo(float).tiny
     low = 1e-5 if K.dtype == np.float32 else 1e-11
     if (lengths > 1e-140 * lengths.max()).all():  # the twin's own lengths
-        require((abs(K - expected) <= low * room).all(), "kernel off by", (abs(K - expected) / room).max())
+        least = np.finfo(K.dtype).smallest_subnormal
+        require((abs(K - expected) <= low * room + least).all(), "kernel off by", (abs(K - expected) / room).max())
     P = problem.patterns(rng)
     eta = rng.uniform(0, 1, len(P))
     K = c.masking_kernel(problem.given_X, P, eta, **THREADS)
@@ -338,6 +339,7 @@ def decomposed(rng):
     W = claims.wide(solution.coef).reshape(len(P), -1, 1)
     expected = masked_design.fitted(claims.wide(problem.X), P.to_dense(), W)[:, 0]
     got = np.maximum(claims.wide(problem.X) @ claims.wide(network.blocks).T, 0) @ network.signs
+    got = got.reshape(len(problem.X))
     sizes = (abs(claims.wide(problem.X)) @ abs(claims.wide(network.blocks)).T).sum()
     low = 1e-5 if network.blocks.dtype == np.float32 else 1e-9
     require((abs(got - expected) <= low * (sizes + abs(expected).max())).all(), "values of a decomposition")

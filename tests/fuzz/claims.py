@@ -20,6 +20,12 @@ def wide(array):
     return np.asarray(array).astype(np.longdouble)
 
 
+def rounding_of(R, products):
+    """Rounding of half the squares of R, whose entries are sums of products of these sizes."""
+    errors = 64 * np.finfo(float).eps * products
+    return (abs(R) * errors).sum() + (errors**2).sum()
+
+
 def columns(array, n):
     return wide(array).reshape(n, -1)
 
@@ -36,7 +42,9 @@ def gated(X, y, solution, *, weights=None, omega=None, ridge=0.0, loss="squared"
     W = wide(solution.coef).reshape(*solution.coef.shape[:2], -1)
     s = np.ones(n, np.longdouble) if weights is None else wide(weights)
     omega = np.ones(len(W)) if omega is None else wide(omega)
+    ridge = np.longdouble(ridge)  # half of one below the normal numbers rounds
     require(np.isfinite(W).all() and np.isfinite(T).all(), "results that are not finite")
+    fitted, products = masked_design.fitted(X, masks, W), masked_design.fitted(abs(X), masks, abs(W))
     shift = np.zeros_like(Y)
     if unpenalised is not None:
         shift = wide(unpenalised) @ columns(solution.unpenalised_coef, np.shape(unpenalised)[1])
@@ -72,24 +80,28 @@ def gated(X, y, solution, *, weights=None, omega=None, ridge=0.0, loss="squared"
         )
     else:
         excess = (correlations / omega).max(initial=0) / wide(solution.beta)
-        require(excess <= 1 + ROUNDING, "a dual point beyond its constraints:", excess)
+        sizes = np.sqrt((masked_design.correlations(abs(X), masks, abs(T)) ** 2).sum(axis=(1, 2)))
+        rounding = np.finfo(float).eps * (sizes / omega).max(initial=0) / wide(solution.beta)
+        require(excess <= 1 + ROUNDING + rounding, "a dual point beyond its constraints:", excess)
     if unpenalised is not None:
         lengths = np.sqrt((wide(unpenalised) ** 2).sum(axis=0))[:, None] * np.sqrt((T**2).sum())
         require(
             (abs(wide(unpenalised).T @ T) <= 1e-9 * lengths).all(), "a dual point not orthogonal to unpenalised columns"
         )
-    _certificate(solution, value, bound, scale)
+    steepness = {"squared": abs(Y - fitted - shift), "huber": delta}.get(loss, 1 + abs(Y))
+    root = np.sqrt(s)[:, None]
+    _certificate(solution, value, bound, scale, rounding_of(root * steepness, root * products))
 
 
 def _narrow(array):
     return np.asarray(array, dtype=np.float64)
 
 
-def _certificate(solution, value, bound, scale):
-    close("objective", solution.objective, value, scale + value * 1e-5)
+def _certificate(solution, value, bound, scale, rounding=0.0):
+    close("objective", solution.objective, value, scale + value * 1e-5 + rounding / ROUNDING)
     require(solution.gap >= 0, "a gap below zero:", solution.gap)
     lower = np.longdouble(solution.objective) - np.longdouble(solution.gap)
-    rounding = ROUNDING * scale + 1e-14 * (value + np.longdouble(solution.gap))
+    rounding = rounding + ROUNDING * scale + 1e-14 * (value + np.longdouble(solution.gap))
     require(lower <= bound + rounding, "the lower bound", lower, "is above", bound, "which the dual point proves")
     if scale > 0 and hasattr(solution, "relative_gap"):
         require(solution.relative_gap >= 0, "a relative gap below zero")
@@ -107,11 +119,14 @@ def mkl(X, y, solution, *, weights=None):
     value = plain + (beta * total if solution.form == "beta" else 0.5 * beta * total**2)
     dual = ((s > 0)[:, None] * (Y * T) - 0.5 * T**2 / np.where(s > 0, s, 1)[:, None]).sum()
     largest = np.sqrt((masked_design.correlations(X, masks, T) ** 2).sum(axis=(1, 2))).max()
+    root = np.sqrt(s)[:, None]
+    fitted, products = masked_design.fitted(X, masks, W), masked_design.fitted(abs(X), masks, abs(W))
     if solution.form == "beta":
         require(largest <= beta * (1 + ROUNDING), "a dual point beyond its constraints:", largest / beta)
     else:
         dual = dual - largest**2 / (2 * beta)
-    _certificate(solution, value, dual, 0.5 * (s[:, None] * Y**2).sum())
+    rounding = rounding_of(root * (Y - fitted), root * products)
+    _certificate(solution, value, dual, 0.5 * (s[:, None] * Y**2).sum(), rounding)
 
 
 def relu(X, y, solution, *, weights=None, omega=None, loss="squared", delta=1.0):

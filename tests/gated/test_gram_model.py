@@ -28,7 +28,7 @@ def explicit(X, patterns):
 
 def gathered(X, Y, patterns, groups, n_added):
     rows = RowChunks([X[:70], X[70:3000], X[3000:]])
-    return rows.masked(Y, None, patterns.gates).sum(gram_columns, np.array(groups), n_added)[0]
+    return rows.masked(Y, None, patterns.gates).sum(gram_columns, np.array(groups), n_added, 0)[0]
 
 
 def test_columns_are_those_of_the_explicit_matrix(problem):

@@ -5,6 +5,9 @@ import cvxrelu
 import numpy as np
 import pytest
 from cvxrelu.base.native import core
+from cvxrelu.gated.losses import Huber, Squared
+from cvxrelu.gated.pose import pose
+from cvxrelu.gated.problem import GatedData, Penalty
 from hypothesis import example, given
 from hypothesis import strategies as st
 from reference import group_lasso as reference
@@ -584,3 +587,42 @@ def test_a_start_far_from_the_optimum_proves_no_more_than_others():
             with pytest.warns(cvxrelu.ConvergenceWarning):
                 solution = cvxrelu.solve_gated(X, y, patterns, 0.1, warm_start=far, max_iter=1)
             assert 0 <= solution.dual_objective <= optimum
+
+
+@pytest.mark.parametrize("settings", [{}, {"ridge": 0.5}, {"unpenalised": "intercept"}, {"block_norm": "nuclear"}])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_more_outputs_than_samples_are_as_many_combinations_of_them(settings, weighted):
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((9, 2)), rng.standard_normal((9, 30)) * 10.0 ** rng.integers(-3, 4, 30)
+    patterns = cvxrelu.sample_patterns(X, 6, random_state=0)
+    settings = settings | {"sample_weight": rng.integers(1, 4, 9) if weighted else None}
+    beta_of = {key: value for key, value in settings.items() if key != "ridge"}
+    beta = 0.1 * cvxrelu.beta_max(X, Y, patterns, **beta_of)
+    heard = []
+    solution = cvxrelu.solve_gated(X, Y, patterns, beta, **settings, callback=lambda now: heard.append(now["blocks"]))
+    # With samples of zeros it is the same program, posed without combinations.
+    rows, longer = np.vstack([X, np.zeros((31, 2))]), np.vstack([Y, np.zeros((31, 30))])
+    same = {"sample_weight": np.append(settings["sample_weight"], np.ones(31))} if weighted else {}
+    if "unpenalised" in settings:
+        same["unpenalised"] = np.repeat([1.0, 0.0], [9, 31])[:, None]
+    plain = cvxrelu.solve_gated(
+        rows, longer, cvxrelu.sample_patterns(rows, gates=patterns.gates), beta, **(settings | same)
+    )
+    assert solution.converged
+    assert abs(solution.objective - plain.objective) <= solution.gap + plain.gap
+    np.testing.assert_allclose(solution.coef, plain.coef, atol=1e-2 * np.abs(plain.coef).max())
+    np.testing.assert_allclose(solution.dual, plain.dual[:9], atol=1e-2 * np.abs(plain.dual).max())
+    assert heard[-1].shape[1:] == (2, 30)
+    if settings.keys() == {"sample_weight"}:
+        check_certificate(X, Y, solution, 1e-6, weights=settings["sample_weight"])
+        again = cvxrelu.solve_gated(X, Y, patterns, beta, **settings, warm_start=solution)
+        assert again.n_iter == 1 and again.objective == pytest.approx(solution.objective, rel=1e-12)
+
+
+def test_combinations_of_outputs_are_what_is_solved_for():
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((9, 2)), rng.standard_normal((9, 300))
+    data = GatedData.checked(X, Y, cvxrelu.sample_patterns(X, 6, random_state=0))
+    assert pose(data, Penalty(), Squared()).targets.shape == (9, 9)
+    # The Huber loss of outputs is not that of their combinations.
+    assert pose(data, Penalty(), Huber(0.1)).targets.shape == (9, 300)

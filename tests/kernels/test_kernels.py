@@ -299,3 +299,16 @@ def test_zero_rows_have_zero_kernel():
     ):
         assert not K[2].any() and not K[:, 2].any()
         assert np.isfinite(K).all()
+
+
+@pytest.mark.parametrize("kind", ["sampled", "enumerated"])
+@pytest.mark.parametrize("scale", [1.0, 1e200])
+def test_kernels_refuse_patterns_of_other_data(kind, scale):
+    rng = np.random.default_rng(0)
+    X, other = scale * rng.standard_normal((2, 30, 3))
+    patterns = cvxrelu.sample_patterns(X, 20, random_state=0) if kind == "sampled" else cvxrelu.enumerate_patterns(X)
+    with pytest.raises(ValueError, match="other data of the same shape"):
+        cvxrelu.ntk_weights(other, patterns)
+    with pytest.raises(ValueError, match="other data of the same shape"):
+        cvxrelu.masking_kernel(other, patterns, np.ones(len(patterns)))
+    assert cvxrelu.ntk_weights(X, patterns).sum() <= 1 + 1e-12

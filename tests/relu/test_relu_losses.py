@@ -375,6 +375,14 @@ def test_small_penalties_are_solved_to_the_default_tolerance(loss, ratio, seed):
     assert solution.converged and solution.n_iter < 30
 
 
+def test_a_warning_tells_whether_more_passes_would_help():
+    X, y, patterns = hard_problem("huber", 0)
+    with pytest.warns(ConvergenceWarning, match="after 2 passes: raise max_iter or tol"):
+        cvxrelu.solve_relu(X, y, patterns, 1e-3, loss="huber", max_iter=2)
+    with pytest.warns(ConvergenceWarning, match="no more progress: raise tol, or come from larger penalties"):
+        cvxrelu.solve_relu(X, y, patterns, 1.0, loss="huber", tol=1e-30)
+
+
 def test_a_small_penalty_is_priced_over_all_patterns_too():
     for loss, ratio in (("logistic", 1e-6), ("huber", 1e-2), ("poisson", 1e-4)):
         X, y, patterns = hard_problem(loss, 2, n=60, d=3)

@@ -90,6 +90,26 @@ def test_bounds_over_listed_patterns_are_those_of_their_cones():
             assert highest <= bound * (1 + 1e-12) and bound <= highest * (1 + 1e-3)
 
 
+def test_samples_without_a_residual_still_tell_listed_cones_apart():
+    X, T = problem(9, 2, 2)
+    T[::2] = 0
+    cells = cvxrelu.enumerate_patterns(X)
+    each = [search(X, T, patterns=cells[k : k + 1]) for k in range(len(cells))]
+    assert all(found.complete and found.n_nodes < 1000 for found in each)
+    assert max(found.bound for found in each) == pytest.approx(reference.in_the_plane(X, T), rel=1e-8)
+    # Halves of a cone that no listed pattern meets, all of a batch at once.
+    rng = np.random.default_rng(0)
+    design, targets = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
+    one = cvxrelu.enumerate_patterns(design)[13:14]
+    units = rng.standard_normal((4000, 3))
+    units = units[((design @ units.T > 0).T == one.to_dense()[:, 0]).all(axis=1)]
+    highest = reference.norms(design, targets, units / np.linalg.norm(units, axis=1, keepdims=True)).max(initial=0)
+    assert highest <= cvxrelu.relu_beta_max(design, targets, one) * (1 + 1e-12)
+    # A cone in which nothing is gained.
+    corner = cvxrelu.sample_patterns(np.eye(2), gates=[[1.0, -1.0]])
+    assert cvxrelu.relu_beta_max(np.eye(2), [[0.0, 0.0], [1.0, 2.0]], corner) == pytest.approx(0, abs=1e-9)
+
+
 def test_degenerate_data_are_bounded():
     X, T = problem(8, 3)
     doubled = np.vstack([X, 2 * X, -X, np.zeros((1, 3))])
@@ -167,6 +187,22 @@ def test_weights_and_unpenalised_columns():
     small = cvxrelu.train_relu(1e-100 * X, 1e-100 * Y, 0.3e-200, random_state=0)
     large = cvxrelu.train_relu(X, Y, 0.3, random_state=0)
     assert small.objective == pytest.approx(1e-200 * large.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize(("seed", "ratio"), [(134, 0.5), (249, None)])
+def test_small_neurons_and_those_held_everywhere(seed, ratio):
+    # A small neuron beside another one had a gradient within what was asked for while the gap was not; one that was
+    # held at as many samples as there are features had been divided by its length of zero.
+    rng = np.random.default_rng(seed)
+    n, c = int(rng.integers(2, 12)), int(rng.integers(2, 4))
+    X = rng.standard_normal((n, 2)) if ratio else rng.integers(-2, 3, (n, 2)).astype(float)
+    Y = rng.poisson(2.0, (n, c)).astype(float)
+    rng.random(2)
+    ratio = ratio or float(rng.choice([0.5, 0.1, 0.02]))
+    cells = cvxrelu.enumerate_patterns(X)
+    weights = np.ones(len(cells)) if seed == 134 else rng.uniform(0.5, 2, len(cells))
+    beta = ratio * cvxrelu.relu_beta_max(X, Y, loss="poisson")
+    assert cvxrelu.solve_relu(X, Y, cells, beta, loss="poisson", group_weights=weights).converged
 
 
 def test_limits_leave_a_bound_that_holds():

@@ -17,7 +17,6 @@ namespace cvxrelu {
 namespace {
 
 constexpr double kTaskPairs = 1 << 13;                              // no task should be larger: some milliseconds
-constexpr double kPiecePairs = 1 << 11;                             // tasks in a row that belong to the same part
 constexpr double kBatchPairs = 1 << 13, kSmallBatchPairs = 1 << 7;  // tasks in a row for one thread
 
 double binomial(int n, int k) {
@@ -127,7 +126,7 @@ void Arrangement::start() {
   while (prefix_size_ < r - 2 && pairs_bound(r, prefix_size_, m - prefix_size_, true) > kTaskPairs) ++prefix_size_;
   task_.subtree = prefix_size_ == 0;
   const int axis = r % 2;
-  left_ = pairs_bound(r, 0, m, true) + axis;
+  most_ = left_ = pairs_bound(r, 0, m, true) + axis;
   bounds_ = {{static_cast<std::int64_t>(pairs_bound(r, 0, m, task_.subtree)) + axis}};
   for (int prefix = 1; prefix <= prefix_size_; ++prefix) {
     std::vector<std::int64_t>& bounds = bounds_.emplace_back();
@@ -159,26 +158,27 @@ std::int64_t Arrangement::task_bound() const {
 
 void Arrangement::restrict(Index part, Index parts) {
   require(0 <= part && part < parts, "part must be below the number of parts");
-  require(counts_.pairs == 0 && piece_ == 0 && position_.empty(), "cells were already asked for");
+  require(counts_.pairs == 0 && before_ == 0 && position_.empty(), "cells were already asked for");
   part_ = part;
   parts_ = parts;
-  if (!finished_ && part_ > 0) advance();
+  while (!finished_ && part_here() < part_) step();
+  finished_ = finished_ || part_here() > part_;
+}
+
+/// The part that the next task belongs to.
+Index Arrangement::part_here() const {
+  return std::min(static_cast<Index>(before_ / most_ * static_cast<double>(parts_)), parts_ - 1);
 }
 
 /// The next task of this part.
 void Arrangement::advance() {
-  do {
-    piece_bound_ += task_bound();
-    if (piece_bound_ >= kPiecePairs) {
-      ++piece_;
-      piece_bound_ = 0;
-    }
-    step();
-  } while (!finished_ && piece_ % parts_ != part_);
+  step();
+  finished_ = finished_ || part_here() != part_;
 }
 
 /// The next task in the order of the depth-first search: prefixes with decreasing elements, shorter ones first.
 void Arrangement::step() {
+  before_ += static_cast<double>(task_bound());
   do {
     if (static_cast<int>(position_.size()) < prefix_size_ && (position_.empty() || position_.back() > 0)) {
       position_.push_back((position_.empty() ? n_hyperplanes() : position_.back()) - 1);

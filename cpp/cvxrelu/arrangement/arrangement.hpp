@@ -19,8 +19,8 @@ class Arrangement {
   /// tol = 0 decides all signs and ranks exactly. Rank 0, where the only cell is the whole space, yields no cells. With
   /// more parts than one X has as many times more columns (rows.hpp).
   Arrangement(const RowMatrixView& X, double tol, bool check_gates, int parts = 1);
-  /// Only every `parts`-th piece of the search from piece `part` on, before the first cell is asked for. The parts have
-  /// all cells between them, each once, and each in the order of the whole.
+  /// Only one of several parts of the search, before the first cell is asked for. One after the other they have all
+  /// cells, each once, in the order of the whole. They are of similar size where the rows are in general position.
   void restrict(Index part, Index parts);
   /// The arrangement that `whole` cuts out of the subspace where some independent rows vanish. Rows that vanish there
   /// have bit 1 in its cells; gates lie near the subspace and are not checked.
@@ -53,6 +53,7 @@ class Arrangement {
   struct Worker;
 
   void start();
+  Index part_here() const;
   void advance();
   void step();
   std::int64_t task_bound() const;
@@ -71,8 +72,7 @@ class Arrangement {
   bool finished_ = false;
   bool stopped_ = false;  // within a task, of which nothing is kept
   Index part_ = 0, parts_ = 1;
-  Index piece_ = 0;               // tasks in a row, so that they share nodes, make a piece
-  std::int64_t piece_bound_ = 0;  // pairs in it so far, at most
+  double before_ = 0, most_ = 0;  // pairs that the tasks before this one have at most, and that all have
   std::vector<std::unique_ptr<Worker>> workers_;
   SearchCounts counts_;
 };

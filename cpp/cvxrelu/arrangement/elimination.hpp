@@ -6,6 +6,7 @@
 #include <array>
 #include <type_traits>
 
+#include "cvxrelu/arrangement/determinant_filter.hpp"
 #include "cvxrelu/arrangement/node.hpp"
 #include "cvxrelu/arrangement/rows.hpp"
 #include "cvxrelu/arrangement/search.hpp"
@@ -36,7 +37,8 @@ class Elimination : public CellSearch {
         size_(lanes_of_rows<S>()),
         flags_(kInteger ? 0 : std::min(r_, size_ - n_)),
         first_other_(n_ / kLanes<S> * kLanes<S>),
-        loose_(n_ < kManyRows) {
+        loose_(n_ < kManyRows),
+        filter_(r_, rows.row_error) {
     nodes_.resize(static_cast<std::size_t>(r_));
     for (auto& node : nodes_) prepare(node, size_);
     for (auto& node : sections_) prepare(node, lanes_of_rows<double>());
@@ -254,9 +256,20 @@ class Elimination : public CellSearch {
     return rows_.exact->independent(members_);
   }
 
+  /// As `determinant_sign` where floating point can tell it, else 0.
+  int likely_sign(const std::vector<int>& rows) {
+    pulse_.beat(counts.pairs, 2);
+    for (int i = 0; i < r_; ++i) {
+      const int row = rows[static_cast<std::size_t>(i)];
+      for (int c = 0; c < r_; ++c) filter_.row(i)[c] = row < n_ ? rows_.scaled(row, c) : rows_.flag(row - n_, c);
+    }
+    return filter_.sign();
+  }
+
   /// Of rows whose determinant vanishes for special flags alone. Then the flag g_0, g_1, ... stands for g_q + e_q h_q
   /// with e_0 >> e_1 >> ... > 0 smaller than any number (Edelsbrunner and Muecke 1990): the largest term decides.
   int determinant_sign(std::vector<int> rows) {
+    if (const int sign = likely_sign(rows); sign != 0) return sign;
     count_exact_decision();
     int sign = rows_.exact->determinant_sign(rows);
     if (sign != 0) return sign;
@@ -429,6 +442,7 @@ class Elimination : public CellSearch {
   std::array<Node<double>, 2> sections_;  // of a node by flag functionals
   LineVector<int> path_;                  // the elements, in decreasing order
   std::vector<int> members_;
+  DeterminantFilter filter_;
   Step<S> step_;
   Step<double> section_step_;
   Matrix flag_;  // padded, one column a functional

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
 #include <type_traits>
 
 #include "cvxrelu/arrangement/elimination.hpp"
@@ -25,6 +28,10 @@ class CellWriter : public Elimination<kArithmetic> {
       : Base(rows, settings.tol, pulse), check_gates_(settings.check_gates), check_(rows) {
     for (Words* mask : {&outside_, &dependent_, &flipped_, &chosen_, &lowest_}) {
       mask->assign(static_cast<std::size_t>(words_ + kVectorWords), 0);
+    }
+    for (Pending& pending : pending_) {
+      pending.cell.assign(static_cast<std::size_t>(words_), 0);
+      pending.dependent.assign(static_cast<std::size_t>(words_), 0);
     }
     cell_.resize(words_ + kVectorWords);
     std::fill_n(cell_.data(), words_ + kVectorWords, 0);
@@ -63,6 +70,20 @@ class CellWriter : public Elimination<kArithmetic> {
     }
   }
 
+  /// Coordinates in the scaled columns, and zeros up to whole vectors.
+  using Gate = std::array<double, 64>;
+  static_assert(ArrangementRows::kMaxRank <= 64);
+
+  /// A cell whose gate is to be finished.
+  struct Pending {
+    Gate gate, direction;  // the ray at first
+    double farthest;
+    std::int64_t pair;
+    bool flip;
+    int element;
+    LineVector<Word> cell, dependent;
+  };
+
   template <class L, Compare kKind>
   void emit(const LeafView<L>& view, int k, int i, int words, bool last,
             const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated) {
@@ -74,11 +95,45 @@ class CellWriter : public Elimination<kArithmetic> {
             "smaller tol, or none, which is exact");
     const bool flip = store_masks(pair, words);
     if (output_.gates == nullptr) return;
-    Gate gate;
-    interior_point<L, kKind>(view, k, i, last, lambda, bit, repeated, gate);
-    finish_gate(
-        pair, flip, gate, [&] { return check_.inside(gate.data(), cell_.data()); },
-        [&] { return ray_cell(k, i, view.level); });
+    Pending& pending = pending_[n_pending_++];
+    interior_point<L, kKind>(view, k, i, last, lambda, bit, repeated, pending);
+    pending.pair = pair;
+    pending.flip = flip;
+    pending.element = i;
+    std::copy_n(cell_.data(), words, pending.cell.data());
+    std::copy_n(dependent_.data(), words, pending.dependent.data());
+  }
+
+  /// Finishes the gates of the last cells of node k: from their rays half the way to the next hyperplane, but no
+  /// farther than the rays are long. Some at a time, step by step, as each alone would wait for its norms.
+  void finish_pending(int k, int level) {
+    std::array<double, kLanes<double>> ratios;
+    for (std::size_t b = 0; b < n_pending_; ++b) {
+      const double direction = square_of(pending_[b].direction);
+      ratios[b] = direction > 0 ? square_of(pending_[b].gate) / direction : std::numeric_limits<double>::infinity();
+    }
+    for (std::size_t b = 0; b < n_pending_; ++b) {
+      Pending& pending = pending_[b];
+      const double step = std::min(0.5 * pending.farthest, std::sqrt(ratios[b]));
+      for (int c = 0; c < r_; c += kLanes<double>) {
+        double* gate = pending.gate.data() + c;
+        store(gate, load(gate) + broadcast(step) * load(pending.direction.data() + c));
+      }
+    }
+    std::array<bool, kLanes<double>> of_norm_one;
+    for (std::size_t b = 0; b < n_pending_; ++b) of_norm_one[b] = normalise(pending_[b].gate);
+    for (std::size_t b = 0; b < n_pending_; ++b) {
+      Pending& pending = pending_[b];
+      const Word* cell = pending.cell.data();
+      store_gate(
+          pending.pair, pending.flip, pending.gate, cell,
+          [&] { return of_norm_one[b] && check_.inside(pending.gate.data(), cell); },
+          [&] {
+            std::copy_n(pending.dependent.data(), words_, dependent_.data());
+            return ray_cell(k, pending.element, level);
+          });
+    }
+    n_pending_ = 0;
   }
 
   /// Writes the cell with first bit 1 and its antipode; returns whether `cell_` was the antipode.
@@ -114,24 +169,39 @@ class CellWriter : public Elimination<kArithmetic> {
     return cell;
   }
 
-  /// Coordinates in the scaled columns, and zeros up to whole vectors.
-  using Gate = std::array<double, 64>;
-  static_assert(ArrangementRows::kMaxRank <= 64);
-
   template <class T>
   static constexpr T kSign[2] = {-1, 1};
 
-  /// Scales a gate for `cell_` to norm one, checks it, and writes it for the two cells of the pair.
-  template <class Inside, class Describe>
-  void finish_gate(std::int64_t pair, bool flip, Gate& padded_gate, const Inside& is_inside, const Describe& describe) {
-    double* gate = padded_gate.data();
+  double square_of(const Gate& gate) const {
     Vec<double> square{};
-    for (int c = 0; c < r_; c += kLanes<double>) square += load(gate + c) * load(gate + c);
-    const double length_square = total<double>(square), scale = 1 / std::sqrt(length_square);
-    for (int c = 0; c < r_; c += kLanes<double>) store(gate + c, broadcast(scale) * load(gate + c));
+    for (int c = 0; c < r_; c += kLanes<double>) square += load(gate.data() + c) * load(gate.data() + c);
+    return total<double>(square);
+  }
+
+  /// Scales a gate to norm one; returns whether float64 has its square, so that it is.
+  bool normalise(Gate& gate) const {
+    const double square = square_of(gate), scale = 1 / std::sqrt(square);
+    for (int c = 0; c < r_; c += kLanes<double>) {
+      store(gate.data() + c, broadcast(scale) * load(gate.data() + c));
+    }
+    return square > 1e-280 && square < 1e280;
+  }
+
+  /// Scales a gate for `cell_` to norm one and stores it.
+  template <class Inside, class Describe>
+  void finish_gate(std::int64_t pair, bool flip, Gate& gate, const Inside& is_inside, const Describe& describe) {
+    const bool of_norm_one = normalise(gate);
+    store_gate(pair, flip, gate, cell_.data(), [&] { return of_norm_one && is_inside(); }, describe);
+  }
+
+  /// Checks a gate of norm one, or mends it, and writes it for the two cells of the pair.
+  template <class Inside, class Describe>
+  void store_gate(std::int64_t pair, bool flip, Gate& padded_gate, const Word* cell, const Inside& is_inside,
+                  const Describe& describe) {
+    double* gate = padded_gate.data();
     if (check_gates_) {
-      bool inside = length_square > 1e-280 && length_square < 1e280 && is_inside();
-      if (!inside && check_.repair(describe(), cell_.data(), gate)) {
+      bool inside = is_inside();
+      if (!inside && check_.repair(describe(), cell, gate)) {
         inside = true;
         ++counts.repaired;
       }
@@ -155,11 +225,11 @@ class CellWriter : public Elimination<kArithmetic> {
     }
   }
 
-  /// A point of the cell: from the ray into the cell, half the way to the next hyperplane.
+  /// A direction from the ray into the cell, and how far it is along it to the next hyperplane.
   template <class L, Compare kKind>
   void interior_point(const LeafView<L>& view, int k, int i, bool last,
                       const std::array<std::uint32_t, ArrangementRows::kMaxRank>& lambda, int bit, bool repeated,
-                      Gate& gate) {
+                      Pending& pending) {
     const int size = padded(n_, kLanes<L>), coordinates = this->template lanes_of_rows<L>();
     const int length = coordinates + padded(r_, kLanes<L>);
     const Node<S>& node = nodes_[static_cast<std::size_t>(k)];
@@ -184,7 +254,6 @@ class CellWriter : public Elimination<kArithmetic> {
     }
     set_bit(chosen_.data(), i, false);
     nested = nested || elements > k - base_;
-    double farthest = 0;
     if (!nested) {
       std::array<const L*, ArrangementRows::kMaxRank + 1> columns;
       std::array<L, ArrangementRows::kMaxRank + 1> factors;
@@ -198,7 +267,8 @@ class CellWriter : public Elimination<kArithmetic> {
       }
       columns[static_cast<std::size_t>(count)] = own;
       factors[static_cast<std::size_t>(count++)] = own_factor * inverse;
-      farthest = static_cast<double>(reach(values, columns.data(), factors.data(), count, size, chosen_.data()));
+      pending.farthest =
+          static_cast<double>(reach(values, columns.data(), factors.data(), count, size, chosen_.data()));
       for (int j = coordinates; j < length; j += kLanes<L>) {
         Vec<L> sum;
         combine<1>(columns.data(), factors.data(), count, j, &sum);
@@ -206,20 +276,11 @@ class CellWriter : public Elimination<kArithmetic> {
       }
     } else {
       nested_direction(view, k, i, last, lambda, bit, own, inverse, direction, length);
-      farthest = static_cast<double>(reach(values, direction, size, chosen_.data()));
+      pending.farthest = static_cast<double>(reach(values, direction, size, chosen_.data()));
     }
-    Vec<double> value_square{}, direction_square{};
-    for (int c = coordinates; c < coordinates + r_; c += kLanes<double>) {
-      value_square += load_double(values + c) * load_double(values + c);
-      direction_square += load_double(direction + c) * load_double(direction + c);
-    }
-    // No farther than the ray is long.
-    const double direction_total = total<double>(direction_square);
-    double step = 0.5 * farthest;
-    if (direction_total > 0) step = std::min(step, std::sqrt(total<double>(value_square) / direction_total));
     for (int c = 0; c < r_; c += kLanes<double>) {
-      store(gate.data() + c,
-            load_double(values + coordinates + c) + broadcast(step) * load_double(direction + coordinates + c));
+      store(pending.gate.data() + c, load_double(values + coordinates + c));
+      store(pending.direction.data() + c, load_double(direction + coordinates + c));
     }
   }
 
@@ -277,6 +338,8 @@ class CellWriter : public Elimination<kArithmetic> {
   Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns
   Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic> single_scratch_;
   Matrix double_scratch_;
+  std::array<Pending, kLanes<double>> pending_;
+  std::size_t n_pending_ = 0;
   CellOutput output_;
   std::int64_t first_pair_ = 0;       // pairs found before this task
   std::vector<double> column_scale_;  // turns gates for scaled columns into gates for those given

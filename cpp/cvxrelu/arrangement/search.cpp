@@ -258,6 +258,7 @@ class Search final : public LastPairs<kArithmetic> {
         }
         this->template emit<L, kKind>(view, k, i, words, last, lambda, bit, repeated);
       }
+      this->finish_pending(k, view.level);
     }
   }
 

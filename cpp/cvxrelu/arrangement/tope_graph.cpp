@@ -1,6 +1,8 @@
 #include "cvxrelu/arrangement/tope_graph.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <limits>
 #include <random>
 
@@ -9,31 +11,54 @@
 
 namespace cvxrelu {
 
-PatternTable::PatternTable(const WordMatrixView& words) : words_(words) {
+PatternTable::PatternTable(const WordMatrixView& words, Index step) : words_(words) {
   require(words.rows() < std::numeric_limits<std::int32_t>::max(), "there must be fewer than 2^31 patterns");
-  std::mt19937_64 random(1970);
-  for (Index place = 0; place < 8 * words.cols(); ++place) {
-    const std::size_t first = keys_.size();
-    keys_.resize(first + 256, 0);
-    for (std::size_t bit = 1; bit < 256; bit *= 2) {
-      const std::uint64_t key = random();
-      for (std::size_t byte = 0; byte < bit; ++byte) keys_[first + bit + byte] = keys_[first + byte] ^ key;
+  set_keys();
+  const Index count = (words.rows() + step - 1) / step;
+  std::size_t size = 4;
+  while (4 * size < static_cast<std::size_t>(count)) size *= 2;
+  lines_.resize(size);
+  line_mask_ = size - 1;
+  filter_.resize(size / 4);  // 4 to 8 bits a pattern
+  filter_mask_ = filter_.size() - 1;
+  constexpr Index kBatch = 32;
+  std::array<std::uint64_t, kBatch> hashes;
+  for (Index first = 0; first < count; first += kBatch) {
+    const Index last = std::min(count, first + kBatch);
+    for (Index i = first; i < last; ++i) {
+      const std::uint64_t h = hashes[static_cast<std::size_t>(i - first)] =
+          hash(words.data() + i * step * words.cols());
+      prefetch(h);
+      filter_[(h >> 12) & filter_mask_] |= filter_bits(h);
+    }
+    for (Index i = first; i < last; ++i) {
+      const std::uint64_t h = hashes[static_cast<std::size_t>(i - first)];
+      require(find(words.data() + i * step * words.cols(), h) < 0, "patterns must be distinct");
+      std::size_t at = line(h);
+      const auto free = [&] { return std::find(lines_[at].rows.begin(), lines_[at].rows.end(), -1); };
+      while (free() == lines_[at].rows.end()) at = (at + 1) & line_mask_;
+      lines_[at].hashes[static_cast<std::size_t>(free() - lines_[at].rows.begin())] = h;
+      *free() = static_cast<std::int32_t>(i * step);
     }
   }
-  std::size_t size = 16;
-  while (size < 2 * static_cast<std::size_t>(words.rows())) size *= 2;
-  slots_.resize(size);
-  mask_ = size - 1;
-  filter_.resize(size / 16);  // 8 to 16 bits a pattern
-  filter_mask_ = filter_.size() - 1;
-  for (Index i = 0; i < words.rows(); ++i) {
-    const Word* pattern = words.data() + i * words.cols();
-    const std::uint64_t h = hash(pattern);
-    require(find(pattern, h) < 0, "patterns must be distinct");
-    filter_[(h >> 6) & filter_mask_] |= Word{1} << (h & 63);
-    std::uint64_t at = slot(h);
-    while (slots_[at].row != 0) at = (at + 1) & mask_;
-    slots_[at] = {tag(h), static_cast<std::uint32_t>(i + 1)};
+}
+
+/// The bits of a word get the rows of a product of two triangular matrices modulo 2, which is regular: no two words
+/// have the same sum.
+void PatternTable::set_keys() {
+  std::mt19937_64 random(1970);
+  keys_.assign(static_cast<std::size_t>(8 * words_.cols() * 256), 0);
+  std::uint64_t* keys = keys_.data();
+  for (Index place = 0; place < words_.cols(); ++place) {
+    std::array<std::uint64_t, 64> rows;
+    for (std::size_t k = 0; k < 64; ++k) rows[k] = Word{1} << k | (random() & ((Word{1} << k) - 1));
+    for (std::size_t k = 0; k < 64; ++k) {
+      std::uint64_t key = rows[k];
+      for (std::size_t l = k + 1, chosen = random(); l < 64; ++l) key ^= (chosen >> l) & 1 ? rows[l] : 0;
+      for (std::size_t bit = std::size_t{1} << (k % 8), byte = 0; byte < bit; ++byte)
+        keys[bit + byte] = keys[byte] ^ key;
+      if (k % 8 == 7) keys += 256;
+    }
   }
 }
 
@@ -48,101 +73,203 @@ std::uint64_t PatternTable::hash(const Word* pattern) const {
 }
 
 std::int64_t PatternTable::find(const Word* pattern, std::uint64_t hash) const {
-  for (std::uint64_t at = slot(hash); slots_[at].row != 0; at = (at + 1) & mask_) {
-    if (slots_[at].tag != tag(hash)) continue;
-    const std::int64_t row = slots_[at].row - std::int64_t{1};
-    if (std::equal(pattern, pattern + words_.cols(), words_.data() + row * words_.cols())) return row;
+  for (std::size_t at = line(hash);; at = (at + 1) & line_mask_) {
+    const Line& line = lines_[at];
+    unsigned same = 0;
+    for (std::size_t k = 0; k < Line::kSize; ++k) same |= unsigned{line.hashes[k] == hash} << k;
+    for (; same != 0; same &= same - 1) {
+      const std::int32_t row = line.rows[static_cast<std::size_t>(__builtin_ctz(same))];
+      if (row < 0) continue;
+      // One word is told by its hash alone.
+      if (words_.cols() == 1 || std::equal(pattern, pattern + words_.cols(), words_.data() + row * words_.cols())) {
+        return row;
+      }
+    }
+    if (line.rows.back() < 0) return -1;
   }
-  return -1;
 }
 
 namespace {
 
+bool has_bit(const Word* pattern, int row) { return (pattern[row / 64] >> (row % 64)) & 1; }
+
+/// The hyperplanes, and what crossing each means to a table of patterns.
+struct Crossings {
+  Index n_words;
+  std::vector<Word> masks;  // what a pattern that the table has differs by from its neighbour there, or its opposite
+  std::vector<int> rows;    // the first that gives the hyperplane
+  std::vector<std::uint64_t> changes;  // of the hash
+  // Where patterns come in opposite pairs, the hyperplane on whose positive side the first of each is, and -1
+  // elsewhere. The table has the first ones then: beyond this hyperplane is one that it does not have, but the opposite
+  // of.
+  int first = -1;
+
+  Crossings(const WordMatrixView& words, const WordMatrixView& hyperplanes) : n_words(words.cols()) {
+    require(hyperplanes.cols() == n_words, "hyperplanes must have as many words as the patterns");
+    masks.assign(hyperplanes.data(), hyperplanes.data() + hyperplanes.size());
+    std::vector<Word> all(static_cast<std::size_t>(n_words), 0);
+    for (Index h = 0; h < hyperplanes.rows(); ++h) {
+      const Word* mask = hyperplanes.data() + h * n_words;
+      const auto at = std::find_if(mask, mask + n_words, [](Word word) { return word != 0; });
+      require(at != mask + n_words, "hyperplanes must have rows");
+      rows.push_back(static_cast<int>(64 * (at - mask)) + __builtin_ctzll(*at));
+      for (std::size_t w = 0; w < all.size(); ++w) {
+        require((all[w] & mask[w]) == 0, "no row may give two hyperplanes");
+        all[w] |= mask[w];
+      }
+    }
+    find_pairs(words, all);
+    if (first < 0) return;
+    for (std::size_t w = 0; w < all.size(); ++w) masks[static_cast<std::size_t>(first) * all.size() + w] ^= all[w];
+  }
+
+  const Word* mask(std::size_t h) const { return masks.data() + h * static_cast<std::size_t>(n_words); }
+
+ private:
+  void find_pairs(const WordMatrixView& words, const std::vector<Word>& all) {
+    if (words.rows() % 2 != 0 || rows.empty()) return;
+    std::vector<Word> common = all;  // bits that all first patterns have
+    for (Index i = 0; i < words.rows(); i += 2) {
+      const Word *pattern = words.data() + i * n_words, *opposite = pattern + n_words;
+      Word other = 0;
+      for (std::size_t w = 0; w < all.size(); ++w) {
+        other |= pattern[w] ^ opposite[w] ^ all[w];
+        common[w] &= pattern[w];
+      }
+      if (other != 0) return;
+    }
+    const auto found = std::find_if(rows.begin(), rows.end(), [&](int row) { return has_bit(common.data(), row); });
+    if (found != rows.end()) first = static_cast<int>(found - rows.begin());
+  }
+};
+
 /// The edges of some patterns.
 class EdgeSearch {
  public:
-  EdgeSearch(const PatternTable& table, const WordMatrixView& words, const WordMatrixView& hyperplanes)
-      : table_(table), words_(words), hyperplanes_(hyperplanes), neighbour_(static_cast<std::size_t>(words.cols())) {
-    for (Index h = 0; h < hyperplanes.rows(); ++h) {
-      const Word* mask = hyperplanes.data() + h * hyperplanes.cols();
-      const auto at = std::find_if(mask, mask + hyperplanes.cols(), [](Word word) { return word != 0; });
-      require(at != mask + hyperplanes.cols(), "hyperplanes must have rows");
-      change_.push_back(table.hash(mask));
-      row_.push_back(static_cast<int>(64 * (at - mask)) + __builtin_ctzll(*at));
-    }
-  }
+  EdgeSearch(const PatternTable& table, const WordMatrixView& words, const Crossings& crossings)
+      : table_(table),
+        words_(words),
+        crossings_(crossings),
+        near_(crossings.rows.size() + 1),
+        batch_(kBatch + 2 * near_.size()),
+        fetched_(batch_.size()),
+        neighbour_(static_cast<std::size_t>(words.cols())) {}
 
-  void run(Index from, Index to, TopeGraph& edges) {
-    for (Index i = from; i < to; ++i) {
+  /// Finds those whose first pattern is in a range, which does not part opposite ones.
+  void run(Index from, Index to) {
+    size_ = 0;
+    const Index step = crossings_.first < 0 ? 1 : 2;
+    for (Index i = from; i < to; i += step) {
       const Word* pattern = words_.data() + i * words_.cols();
       const std::uint64_t hash = table_.hash(pattern);
-      for (std::size_t h = 0; h < row_.size(); ++h) {
-        const bool active = (pattern[row_[h] / 64] >> (row_[h] % 64)) & 1, likely = table_.may_have(hash ^ change_[h]);
-        if (!(active & likely)) continue;
-        table_.prefetch(hash ^ change_[h]);
-        batch_.push_back({i, h, hash ^ change_[h]});
+      std::size_t count = 0;
+      for (std::size_t h = 0; h < crossings_.rows.size(); ++h) {
+        near_[count] = static_cast<std::uint32_t>(h);
+        count += table_.may_have(hash ^ crossings_.changes[h]);
       }
-      if (batch_.size() >= kBatch) look_up(edges);
+      for (std::size_t c = 0; c < count; ++c) table_.prefetch(hash ^ crossings_.changes[near_[c]]);
+      // Without branches, which would be mispredicted every other time.
+      for (Index side = 0; side < step; ++side) {
+        for (std::size_t c = 0; c < count; ++c) {
+          const std::uint32_t h = near_[c];
+          batch_[batched_] = {static_cast<std::int32_t>(i + side), h, hash ^ crossings_.changes[h]};
+          batched_ += has_bit(pattern, crossings_.rows[h]) != (side != 0);
+        }
+      }
+      if (batched_ < kBatch) continue;
+      look_up();
+      std::swap(batch_, fetched_);
+      std::swap(batched_, n_fetched_);
     }
-    look_up(edges);
+    look_up();
+    std::swap(batch_, fetched_);
+    std::swap(batched_, n_fetched_);
+    look_up();
+  }
+
+  Index size() const { return size_; }
+  void copy(TopeGraph& graph, Index at) const {
+    std::copy_n(edges_.data(), 2 * size_, graph.edges.data() + 2 * at);
+    std::copy_n(crossed_.data(), size_, graph.crossed.data() + at);
   }
 
  private:
   struct Candidate {
-    Index pattern;
-    std::size_t hyperplane;
+    std::int32_t pattern;
+    std::uint32_t hyperplane;
     std::uint64_t hash;
   };
   static constexpr std::size_t kBatch = 64;
 
-  void look_up(TopeGraph& edges) {
-    for (const Candidate& candidate : batch_) table_.prefetch_pattern(candidate.hash);
-    for (const Candidate& candidate : batch_) {
-      const Word* pattern = words_.data() + candidate.pattern * words_.cols();
-      const Word* mask = hyperplanes_.data() + static_cast<Index>(candidate.hyperplane) * words_.cols();
+  void look_up() {
+    const auto room = static_cast<std::size_t>(size_) + n_fetched_;
+    if (crossed_.size() < room) {
+      crossed_.resize(2 * room);
+      edges_.resize(4 * room);
+    }
+    for (std::size_t c = 0; c < n_fetched_; ++c) {
+      const Candidate& candidate = fetched_[c];
+      const std::int32_t opposite = crossings_.first >= 0 ? candidate.pattern & 1 : 0;
+      const Word* pattern = words_.data() + (candidate.pattern - opposite) * words_.cols();
+      const Word* mask = crossings_.mask(candidate.hyperplane);
       for (std::size_t w = 0; w < neighbour_.size(); ++w) neighbour_[w] = pattern[w] ^ mask[w];
       const std::int64_t found = table_.find(neighbour_.data(), candidate.hash);
       if (found < 0) continue;
-      edges.from.push_back(static_cast<std::int32_t>(candidate.pattern));
-      edges.to.push_back(static_cast<std::int32_t>(found));
-      edges.hyperplane.push_back(static_cast<std::int32_t>(candidate.hyperplane));
+      const auto at = static_cast<std::size_t>(size_++);
+      const bool turned = static_cast<int>(candidate.hyperplane) == crossings_.first;
+      edges_[2 * at] = candidate.pattern;
+      edges_[2 * at + 1] = static_cast<std::int32_t>(found) ^ opposite ^ static_cast<std::int32_t>(turned);
+      crossed_[at] = crossings_.rows[candidate.hyperplane];
     }
-    batch_.clear();
+    n_fetched_ = 0;
   }
 
   const PatternTable& table_;
   const WordMatrixView& words_;
-  const WordMatrixView& hyperplanes_;
-  std::vector<std::uint64_t> change_;  // of the hash
-  std::vector<int> row_;               // the first that gives the hyperplane
-  std::vector<Candidate> batch_;
+  const Crossings& crossings_;
+  std::vector<std::uint32_t> near_;         // hyperplanes with a neighbour beyond, probably
+  std::vector<Candidate> batch_, fetched_;  // what the table is read for next, and what has come from memory since
+  std::size_t batched_ = 0, n_fetched_ = 0;
   std::vector<Word> neighbour_;
+  Index size_ = 0;
+  std::vector<std::int32_t> edges_, crossed_;
 };
+
+/// How many edges a graph on p corners of a cube can have (Harper 1964).
+Index most_edges(Index p) {
+  return p < 2 ? 0 : static_cast<Index>(0.5 * static_cast<double>(p) * std::log2(static_cast<double>(p))) + 1;
+}
 
 }  // namespace
 
 TopeGraph tope_graph(const WordMatrixView& words, const WordMatrixView& hyperplanes, int n_threads, Monitor& monitor) {
-  require(hyperplanes.cols() == words.cols(), "hyperplanes must have as many words as the patterns");
-  const PatternTable table(words);
+  Crossings crossings(words, hyperplanes);
+  const Index step = crossings.first < 0 ? 1 : 2, p = words.rows();
+  const PatternTable table(words, step);
+  for (std::size_t h = 0; h < crossings.rows.size(); ++h) crossings.changes.push_back(table.hash(crossings.mask(h)));
   TopeGraph result;
-  constexpr Index kPiece = 1 << 14;  // patterns between two looks at the monitor, for each thread
+  result.edges.resize(2 * most_edges(p));  // of which only what is written takes memory
+  result.crossed.resize(most_edges(p));
+  constexpr Index kPiece = 1 << 13;  // patterns between two looks at the monitor, for each thread
   const int threads = std::max(n_threads, 1);
-  std::vector<EdgeSearch> searches(static_cast<std::size_t>(threads), EdgeSearch(table, words, hyperplanes));
-  std::vector<TopeGraph> parts(static_cast<std::size_t>(threads));
-  const Index p = words.rows();
+  std::vector<EdgeSearch> searches(static_cast<std::size_t>(threads), EdgeSearch(table, words, crossings));
+  std::vector<Index> starts(searches.size());
   for (Index begin = 0; begin < p; begin += kPiece * threads) {
-    parallel_ranges(std::min(kPiece * threads, p - begin), threads, 1, [&](int part, Index from, Index to) {
-      searches[static_cast<std::size_t>(part)].run(begin + from, begin + to, parts[static_cast<std::size_t>(part)]);
+    const Index size = std::min(kPiece * threads, p - begin);
+    std::fill(starts.begin(), starts.end(), Index{-1});
+    parallel_ranges(size, threads, step, [&](int part, Index from, Index to) {
+      searches[static_cast<std::size_t>(part)].run(begin + from, begin + to);
+      starts[static_cast<std::size_t>(part)] = 0;
     });
-    for (TopeGraph& part : parts) {
-      const auto move = [](std::vector<std::int32_t>& own, std::vector<std::int32_t>& all) {
-        all.insert(all.end(), own.begin(), own.end());
-        own.clear();
-      };
-      move(part.from, result.from);
-      move(part.to, result.to);
-      move(part.hyperplane, result.hyperplane);
+    for (std::size_t part = 0; part < searches.size(); ++part) {
+      if (starts[part] < 0) continue;
+      starts[part] = result.size;
+      result.size += searches[part].size();
     }
+    parallel_ranges(size, threads, step, [&](int part, Index, Index) {
+      const auto at = static_cast<std::size_t>(part);
+      searches[at].copy(result, starts[at]);
+    });
     monitor.poll();
   }
   return result;

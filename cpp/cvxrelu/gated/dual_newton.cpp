@@ -94,7 +94,7 @@ Matrix DualNewton::direction(const GroupLassoProblem& problem, const RestrictedD
 
 bool DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate,
                        double tol) {
-  constexpr int kProximalSteps = 60, kNewtonSteps = 50, kIdleSteps = 10;
+  constexpr int kProximalSteps = 60, kNewtonSteps = 50, kIdleSteps = 10, kMostSteps = 400;
   constexpr double kGrowth = 3, kMostGrowth = 1e6;
   const RestrictedDesign design(problem.design, groups);
   const Index m = design.size();
@@ -125,8 +125,9 @@ bool DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
   const double first = size > 0 ? size / threshold : 1 / std::max(problem.design.trace(groups.front()), 1e-300);
   double sigma = first, forcing = 1e-3;
   int idle = 0;  // steps since the gap was lowered
+  const Index most_steps = n_steps_ + kMostSteps;
 
-  for (int step = 0; step < kProximalSteps; ++step) {
+  for (int step = 0; step < kProximalSteps && n_steps_ < most_steps; ++step) {
     const double scale = sigma / (1 + sigma * problem.ridge);
     design.correlations<double>(T, C);
     Point point(problem, groups, U + sigma * C, sigma);

@@ -22,26 +22,32 @@ struct DualityGap {
   double scale = 1;  // s: the dual point is s R, or s T
 };
 
-/// Tells when passes lead nowhere, because rounding is all that is left: a gap need not fall in every one of them, but
-/// then the objective does.
+/// Tells when passes lead nowhere, because rounding is all that is left, or takes too much of what they do: a gap need
+/// not fall in every one of them, but then the objective does, by some of the gap.
 class Idleness {
  public:
   explicit Idleness(double objective_at_zero) : rounding_(1e-14 * objective_at_zero) {}
 
   bool over(const DualityGap& at) {
-    const bool better = at.primal < primal_ - rounding_ || at.gap < 0.99 * gap_;
-    primal_ = std::min(primal_, at.primal);
-    gap_ = std::min(gap_, at.gap);
-    passes_ = better ? 0 : passes_ + 1;
+    ++passes_;
+    if (at.primal < primal_ - std::max(rounding_, kPart * std::min(gap_, at.gap)) || at.gap < 0.99 * gap_) {
+      primal_ = std::min(primal_, at.primal);
+      gap_ = std::min(gap_, at.gap);
+      passes_ = 0;
+    }
     return passes_ >= kMostPasses;
   }
 
  private:
   static constexpr int kMostPasses = 20;
+  static constexpr double kPart = 1e-3;  // of the gap, in that many passes
   double rounding_;
   double primal_ = std::numeric_limits<double>::infinity(), gap_ = std::numeric_limits<double>::infinity();
   int passes_ = 0;
 };
+
+/// Tells when the steps inside passes are far more than any problem takes that gets anywhere: they are for one penalty.
+inline bool exhausted(Index n_newton, Index n_cg) { return n_newton >= 100'000 || n_cg >= 10'000'000; }
 
 /// `correlations.col(k)` is vec(A_i' R) for i = groups[k], or i = k when `groups` is null. A list of groups that is
 /// not complete gives the gap of the program over that list.

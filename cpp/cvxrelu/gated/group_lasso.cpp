@@ -175,6 +175,7 @@ class Solver {
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) break;
       if (idleness.over(result.gap)) break;
+      if (exhausted(newton.n_steps() + dual_newton.n_steps(), newton.n_cg() + dual_newton.n_cg())) break;
 
       Vector violation = Vector::Zero(problem.design.n_patterns());  // what is screened stays out
       for (Index k = 0; k < screening.size(); ++k)

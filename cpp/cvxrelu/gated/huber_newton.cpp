@@ -11,8 +11,9 @@ namespace {
 
 constexpr Index kMostFactorised = 3000;  // samples times outputs
 constexpr int kProximalSteps = 40, kNewtonSteps = 30, kIdleSteps = 6, kHalvings = 20;
-constexpr int kMostIterations = 300;
+constexpr int kMostIterations = 300, kMostSteps = 400;
 constexpr double kCgAccuracy = 1e-2, kDecrease = 1e-4;
+constexpr double kFirstShift = 1e-12, kLastShift = 1e-4;
 constexpr double kGrowth = 4, kMostGrowth = 1e6;
 
 }  // namespace
@@ -82,7 +83,8 @@ Matrix HuberNewton::direction(const GroupLassoProblem& penalty, const std::vecto
   Matrix kept = (point.O.array() != 0).cast<double>();  // errors that are not zero
   kept = root_.cwiseAbs2().asDiagonal() * kept * lengths.tau;
   const Matrix right = -(root_.asDiagonal() * gradient);
-  if (n * c <= kMostFactorised) {
+  const bool factorises = n * c <= kMostFactorised;
+  const auto hessian = [&] {
     const Matrix shared = space_.sum_of_blocks<double>(patterns, scale * (1 - q.array()));  // with I, lower triangle
     Matrix H = Matrix::Zero(n * c, n * c);
     for (Index l = 0; l < c; ++l) {
@@ -98,18 +100,35 @@ Matrix HuberNewton::direction(const GroupLassoProblem& penalty, const std::vecto
       images.col(k) = std::sqrt(scale * q[k]) * image.reshaped();
     }
     add_outer_product(images, 1.0, H, design_.n_threads(), design_.monitor());
-    if (cholesky(H, design_.n_threads(), design_.monitor())) {
-      Vector solved = right.reshaped();
-      H.triangularView<Eigen::Lower>().solveInPlace(solved);
-      H.triangularView<Eigen::Lower>().transpose().solveInPlace(solved);
-      ++n_direct_;
-      return root_.asDiagonal() * solved.reshaped(n, c);
-    }
+    return H;
+  };
+  Matrix L;
+  const auto solve = [&](const Matrix& B) -> Matrix {
+    Vector solved = B.reshaped();
+    L.triangularView<Eigen::Lower>().solveInPlace(solved);
+    L.triangularView<Eigen::Lower>().transpose().solveInPlace(solved);
+    return solved.reshaped(n, c);
+  };
+  bool factorised = false;
+  if (factorises) {
+    L = hessian();
+    factorised = cholesky(L, design_.n_threads(), design_.monitor());
+    n_direct_ += factorised;
+    if (factorised) return root_.asDiagonal() * solve(right);
+  }
+  // At long lengths the blocks' part is singular to rounding: with a little more on the diagonal its factor is a
+  // preconditioner.
+  for (double shift = kFirstShift; factorises && !factorised && shift <= kLastShift; shift *= 100) {
+    L = hessian();
+    L.diagonal() *= 1 + shift;
+    factorised = cholesky(L, design_.n_threads(), design_.monitor());
   }
   const RestrictedDesign active(design_, std::move(patterns));
   const Matrix inverse_diagonal = (1 + kept.array()).inverse();
-  Matrix D = Matrix::Zero(n, c), r = right, z = inverse_diagonal.cwiseProduct(r), s = z, product(n, c),
-         C(unit.rows(), m);
+  const auto preconditioned = [&](const Matrix& B) -> Matrix {
+    return factorised ? solve(B) : Matrix(inverse_diagonal.cwiseProduct(B));
+  };
+  Matrix D = Matrix::Zero(n, c), r = right, z = preconditioned(r), s = z, product(n, c), C(unit.rows(), m);
   double rz = r.cwiseProduct(z).sum();
   const double target = kCgAccuracy * kCgAccuracy * rz;
   for (int iteration = 0; iteration < kMostIterations && rz > target; ++iteration, ++n_cg_) {
@@ -120,10 +139,12 @@ Matrix HuberNewton::direction(const GroupLassoProblem& penalty, const std::vecto
     active.fitted<double>(C, product);
     product = root_.asDiagonal() * product + s + kept.cwiseProduct(s);
     if (free.cols() > 0) product += lengths.nu * (free * (free.transpose() * s));
-    const double length = rz / s.cwiseProduct(product).sum();
+    const double curvature = s.cwiseProduct(product).sum();
+    if (!(curvature > 0)) break;  // rounding
+    const double length = rz / curvature;
     D += length * s;
     r -= length * product;
-    z = inverse_diagonal.cwiseProduct(r);
+    z = preconditioned(r);
     const double next = r.cwiseProduct(z).sum();
     s = z + (next / rz) * s;
     rz = next;
@@ -160,7 +181,8 @@ bool HuberNewton::solve(const GroupLassoProblem& penalty, const std::vector<Inde
   const double within = loss_.cap() * std::sqrt(loss_.weights().sum() * static_cast<double>(c));
   double least = gap(W), forcing = 1e-3, accuracy = 1e-2;
   int idle = 0;
-  for (int step = 0; step < kProximalSteps && least > tol; ++step) {
+  const Index most_steps = n_steps_ + kMostSteps;
+  for (int step = 0; step < kProximalSteps && least > tol && n_steps_ < most_steps; ++step) {
     lengths.nu = 100 * lengths.tau;
     design.correlations<double>(T, C);
     Point point = at(penalty, groups, lengths, U + lengths.sigma * C, V + lengths.tau * T,

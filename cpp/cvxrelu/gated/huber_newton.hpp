@@ -14,7 +14,8 @@
 // loss is delta times the sum of absolute errors, as for a large one.
 //
 // Cost of a Newton step: (n c)^2 (n c / 3 + m) where the matrix is factorised, else two passes over the blocks that are
-// not zero for each conjugate-gradient iteration. Their number is bounded.
+// not zero for each conjugate-gradient iteration, few where the factor of a matrix that is nearly the same helps. Their
+// number is bounded.
 #pragma once
 
 #include <functional>

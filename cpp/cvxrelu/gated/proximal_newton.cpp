@@ -169,6 +169,9 @@ class ProximalNewton {
       if (!silent_ && !monitor_.report(progress)) stopped_ = true;
       if (result.converged || stopped_ || iteration + 1 >= settings_.max_iter) return result;
       if (idleness.over(result.gap)) return result;
+      if (exhausted(counts_.n_newton + newton_.n_steps() + huber_.n_steps(),
+                    counts_.n_cg + newton_.n_cg() + huber_.n_cg()))
+        return result;
 
       const Vector violation =
           correlations_.colwise().norm().transpose().cwiseQuotient(problem.beta * problem.group_weights);
@@ -185,6 +188,8 @@ class ProximalNewton {
   void descend(const LossProblem& problem, const Penalty& penalty, const std::vector<Index>& working_set,
                Iterate& iterate, double tol) {
     constexpr int kSteps = 20;
+    constexpr Index kMostInner = 300;  // Newton steps of the models
+    const Index most_newton = counts_.n_newton + kMostInner;
     const bool exact = problem.loss.curvature_is_exact();
     double forcing = exact ? 0.05 : 0.3, last = std::numeric_limits<double>::infinity();
     const RestrictedDesign design(problem.design, working_set);
@@ -198,9 +203,11 @@ class ProximalNewton {
         design.correlations<double>(residual_, correlations);
         return total_gap(problem.loss, penalty, iterate, fit_.outputs, residual_, correlations, &working_set).gap;
       };
+      const double before = gap_of(W);
       if (huber_.solve(penalty.problem, working_set, Matrix(fit_.outputs), W, tol, gap_of)) return;
+      if (gap_of(W) <= 0.5 * before) return;  // the next pass goes on from here, with lengths that suit it
     }
-    for (int step = 0; step < kSteps; ++step) {
+    for (int step = 0; step < kSteps && counts_.n_newton < most_newton; ++step) {
       design.correlations<double>(residual_, correlations);
       const double gap =
           total_gap(problem.loss, penalty, iterate, fit_.outputs, residual_, correlations, &working_set).gap;

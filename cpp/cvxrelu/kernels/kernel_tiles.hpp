@@ -30,18 +30,30 @@ void for_each_tile(Index m, Index n, bool symmetric, Index tile_rows, Index tile
   });
 }
 
-/// Writes a tile into a symmetric matrix: what lies on or below the diagonal, and its mirror image.
+/// Writes a tile into a symmetric matrix: what lies on or below the diagonal, and its mirror image. That for some
+/// columns at a time, so that whole lines are read and written.
 template <class Values>
 void write_symmetric(const Tile& tile, const Values& values, Eigen::Ref<RowMatrix> out) {
   for (Index i = 0; i < tile.rows; ++i) {
     const Index row = tile.row + i, count = std::min(tile.cols, row + 1 - tile.col);
     std::copy_n(&values(i, 0), count, &out(row, tile.col));
   }
-  for (Index j = 0; j < tile.cols; ++j) {
-    const Index col = tile.col + j;
-    double* target = &out(col, tile.row);
-    for (Index i = std::max<Index>(0, col - tile.row); i < tile.rows; ++i) target[i] = values(i, j);
+  constexpr Index kColumns = 8;
+  const auto first_row = [&](Index j) { return std::clamp<Index>(tile.col + j - tile.row, 0, tile.rows); };
+  const auto mirror = [&](Index j, Index begin, Index end) {
+    double* target = &out(tile.col + j, tile.row);
+    for (Index i = begin; i < end; ++i) target[i] = values(i, j);
+  };
+  Index j = 0;
+  for (; j + kColumns <= tile.cols; j += kColumns) {
+    const Index common = first_row(j + kColumns - 1);
+    for (Index k = 0; k < kColumns; ++k) mirror(j + k, first_row(j + k), common);
+    double* target = &out(tile.col + j, tile.row);
+    for (Index i = common; i < tile.rows; ++i) {
+      for (Index k = 0; k < kColumns; ++k) target[k * out.outerStride() + i] = values(i, j + k);
+    }
   }
+  for (; j < tile.cols; ++j) mirror(j, first_row(j), tile.rows);
 }
 
 }  // namespace cvxrelu::detail

@@ -3,6 +3,7 @@
 #include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "cvxrelu/algebra/symmetric.hpp"
 #include "cvxrelu/base/errors.hpp"
@@ -13,8 +14,12 @@ namespace cvxrelu {
 
 namespace {
 
+constexpr double kRounding = 1e-6;  // of a residual's squares, beside those of the targets, which they never exceed
+
 /// Sizes at one eta, from which objectives and gaps follow.
 struct Reweighting {
+  Matrix R;      // the residual of W, which is beta alpha but for the rounding of alpha
+  Matrix alpha;  // without a part in the unpenalised columns
   Vector kappa;  // ||X' D_i alpha||^2
   Vector norms;  // ||W_i|| = eta_i sqrt(kappa_i)
   double y_alpha, alpha_squared;
@@ -23,9 +28,10 @@ struct Reweighting {
 MklIterate values(const Reweighting& at, const Vector& eta, double beta, bool simplex) {
   MklIterate it;
   const double penalty = at.norms.sum(), largest = at.kappa.maxCoeff();
-  const double loss = 0.5 * beta * beta * at.alpha_squared;
+  const double loss = 0.5 * at.R.squaredNorm();
   // Gaps are sums of non-negative terms, with <W_i, X' D_i T> = s beta eta_i kappa_i for the dual point T = s beta
-  // alpha and the best s.
+  // alpha and the best s were R = beta alpha.
+  const auto apart = [&](double s) { return 0.5 * (at.R - (s * beta) * at.alpha).squaredNorm(); };
   if (simplex) {
     const double curvature = beta * at.alpha_squared + largest;
     const double s = curvature > 0 ? at.y_alpha / curvature : 1;
@@ -33,7 +39,7 @@ MklIterate values(const Reweighting& at, const Vector& eta, double beta, bool si
     const double off = (at.norms.array() * (std::sqrt(largest) - at.kappa.array().sqrt())).sum();
     it.objective = loss + 0.5 * beta * penalty * penalty;
     it.kernel_objective = 0.5 * beta * at.y_alpha;
-    it.gap = loss * (1 - s) * (1 - s) + 0.5 * beta * half * half + s * beta * off;
+    it.gap = apart(s) + 0.5 * beta * half * half + s * beta * off;
   } else {
     const double feasible = largest > 0 ? 1 / std::sqrt(largest) : 1;
     const double best = at.alpha_squared > 0 ? at.y_alpha / (beta * at.alpha_squared) : 0;
@@ -41,7 +47,7 @@ MklIterate values(const Reweighting& at, const Vector& eta, double beta, bool si
     const double off = (at.norms.array() * (1 - s * at.kappa.array().sqrt())).max(0.0).sum();
     it.objective = loss + beta * penalty;
     it.kernel_objective = 0.5 * beta * (at.y_alpha + eta.sum());
-    it.gap = loss * (1 - s) * (1 - s) + beta * off;
+    it.gap = apart(s) + beta * off;
   }
   return it;
 }
@@ -65,9 +71,15 @@ MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, cons
   const Eigen::Map<const WordMatrix> words(design.pattern(0), p, words_for(n));
   MklResult result;
   const double at_zero = 0.5 * Y.squaredNorm();
+  std::vector<Index> every(static_cast<std::size_t>(p));
+  std::iota(every.begin(), every.end(), Index{0});
+  const RestrictedDesign patterns(design, every);
+  const auto without_unpenalised = [&](Matrix& A) {
+    if (unpenalised.cols() > 0) A -= unpenalised * (unpenalised.transpose() * A);
+  };
   RowMatrix K(n, n);
   Eigen::Map<Matrix> symmetric(K.data(), n, n);  // K by columns, which is K
-  Matrix alpha(n, Y.cols()), correlations(size, p);
+  Matrix correlations(size, p), W;
   Vector eta = eta_start, previous_eta;
   Reweighting now, previous;
   double previous_objective = 0;
@@ -76,9 +88,10 @@ MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, cons
     masking_kernel(design.X(), words, eta, K, design.n_threads(), monitor);
     K.diagonal().array() += beta;
     if (!cholesky(symmetric, design.n_threads(), monitor)) {
-      result.positive_definite = false;
+      result.solved = false;
       break;
     }
+    Matrix& alpha = now.alpha;
     alpha = Y;
     solve_lower(symmetric, alpha, design.n_threads(), monitor);
     if (unpenalised.cols() > 0) {
@@ -90,11 +103,21 @@ MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, cons
       alpha -= Q * (Q.transpose() * alpha);
     }
     symmetric.triangularView<Eigen::Lower>().transpose().solveInPlace(alpha);
+    without_unpenalised(alpha);
     design.correlations(alpha, correlations);
     now.kappa = correlations.colwise().squaredNorm();
     now.norms = eta.array() * now.kappa.array().sqrt();
     now.y_alpha = (Y.array() * alpha.array()).sum();
     now.alpha_squared = alpha.squaredNorm();
+    W = correlations * eta.asDiagonal();
+    now.R.resize(n, Y.cols());
+    patterns.fitted<double>(W, now.R);
+    now.R = Y - now.R;
+    without_unpenalised(now.R);
+    if (!(0.5 * now.R.squaredNorm() <= (1 + kRounding) * at_zero)) {
+      result.solved = false;
+      break;
+    }
     const MklIterate iterate = values(now, eta, beta, settings.simplex);
 
     // Rounding may raise an objective that has settled; that is no reason to take a step back.
@@ -109,7 +132,7 @@ MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, cons
     if (best) {
       result.best = static_cast<Index>(result.history.size()) - 1;
       result.eta = eta;
-      result.coef = correlations * eta.asDiagonal();
+      result.coef = W;
     }
     const double relative_gap = at_zero > 0 ? iterate.gap / at_zero : 0;
     const bool go_on = monitor.report({static_cast<Index>(result.history.size()), iterate.objective, iterate.gap,

@@ -9,9 +9,10 @@
 // One iteration: alpha = (K(eta) + beta I)^{-1} Y; W_i = eta_i X' D_i alpha; eta_i <- ||W_i|| = eta_i sqrt(kappa_i), in
 // the simplex form divided by the sum. The norms and the objective need no division by eta, so weights may underflow.
 // Both objectives decrease (majorisation: Rakotomamonjy et al., SimpleMKL, 2008; Bach et al., Optimization with
-// sparsity-inducing penalties, 2012, section 5). The residual is beta alpha.
+// sparsity-inducing penalties, 2012, section 5). The residual is beta alpha, but for rounding where K + beta I is
+// ill-conditioned: it is computed from W.
 //
-// Cost of an iteration: K (masking_kernel.hpp), n^3 / 6 multiply-adds, n d c p / 4 additions. Memory: n^2 + d c p.
+// Cost of an iteration: K (masking_kernel.hpp), n^3 / 6 multiply-adds, n d c p / 2 additions. Memory: n^2 + d c p.
 // Convergence is sublinear where some kappa_i are close to 1: good for a start, poor for the last digits.
 #pragma once
 
@@ -41,10 +42,10 @@ struct MklIterate {
 struct MklResult {
   std::vector<MklIterate> history;
   Index best = 0;
-  Matrix coef;                    // (d c, p), column i is vec(W_i)
-  Vector eta;                     // (p,), the weights that gave `coef` by ridge regression
-  bool stopped = false;           // by the monitor
-  bool positive_definite = true;  // false: K + beta I lost definiteness to rounding, and the iteration ended there
+  Matrix coef;           // (d c, p), column i is vec(W_i)
+  Vector eta;            // (p,), the weights that gave `coef` by ridge regression
+  bool stopped = false;  // by the monitor
+  bool solved = true;    // false: alpha was lost to rounding, and the iteration ended there
 };
 
 /// Y is without its part in the unpenalised columns, whose orthonormal basis (n, q) may have no columns.

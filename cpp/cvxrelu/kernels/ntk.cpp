@@ -124,12 +124,12 @@ void ntk_tiles(const NormalizedRows& X, const NormalizedRows& Z, bool symmetric,
         alignas(64) double s[kCols];
         for (Index i = 0; i < tile.rows; ++i) {
           double* c = values.data() + i * tile.cols;
-          double least = 1;
+          Index nearly_parallel = 0;  // a sum, which compilers vectorise, as they do not a minimum
           for (Index j = 0; j < tile.cols; ++j) {
             s[j] = 1 - std::abs(c[j]);
-            least = std::min(least, s[j]);
+            nearly_parallel += s[j] < kNearlyParallel;
           }
-          if (least < kNearlyParallel) angles_of_nearly_parallel(X, Z, tile.row + i, tile.col, tile.cols, c, s);
+          if (nearly_parallel > 0) angles_of_nearly_parallel(X, Z, tile.row + i, tile.col, tile.cols, c, s);
           const double norm = Z.norms[tile.row + i];
           const double* lengths = norms.data() + tile.col;
           if (kind == NtkKind::relu)

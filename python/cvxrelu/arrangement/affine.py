@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray, WordArray
 from ..base.bits import BoolArray, merge_patterns, unpack_patterns
 from ..base.native import core
+from .cells import pieces
 from .characteristic import whitney_numbers, without_infinity
 from .exact_rows import from_rational, primitive
 from .problem import Problem
@@ -130,6 +132,19 @@ def regions_of(
     return Regions(points, patterns, n, bounded, certificate)
 
 
+def region_pieces(
+    problem: Problem, cells: Any, unbounded: WordArray, chunk: int, certify: bool, threads: int
+) -> Iterator[Regions]:
+    """Yield the regions that are left, at most `chunk` at a time; the certificate counts those so far."""
+    n_cells = n_verified = 0
+    for piece in pieces(problem, cells, 2 * chunk, certify, threads):
+        regions = regions_of(problem, piece.words, piece.gates, piece.certificate, unbounded, threads)
+        n_cells += regions.certificate.n_cells
+        n_verified += regions.certificate.n_verified
+        so_far = dataclasses.replace(regions.certificate, n_cells=n_cells, n_verified=n_verified)
+        yield dataclasses.replace(regions, certificate=so_far)
+
+
 def _inside(problem: Problem, points: FloatArray, words: WordArray, threads: int) -> BoolArray:
     """Whether points have their patterns and lie on no hyperplane, exactly."""
     cone = np.hstack([points, np.ones((len(points), 1))])
@@ -155,7 +170,7 @@ def unbounded_patterns(problem: Problem, threads: int) -> WordArray:
     essential = [[*(row[k] for k in columns), row[-1]] for row in rows]
     cells = problem.search(False)
     count_cells(cells, threads)
-    numbers = without_infinity(whitney_numbers(cells))
+    numbers = without_infinity(whitney_numbers(cells.rank, cells.counts["sets"]))
     n_unbounded = sum(map(abs, numbers)) - abs(sum(numbers))
     rng = np.random.default_rng(1975)
     for _ in range(10):

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..base.arrays import FloatArray, WordArray, as_count, as_threads
+from ..base.arrays import FloatArray, WordArray, as_count
 from ..base.callbacks import Callback
 from ..base.memory import available_memory
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
-from .problem import Problem, prepare
+from .problem import Problem
 from .watch import count_cells, fill_cells
 
 
@@ -88,27 +87,27 @@ def pattern_bound(n: int, rank: int) -> int:
 
 
 def list_part(
-    X: npt.ArrayLike, index: int, of: int, *, chunk: int = 1 << 18, certify: bool = True, n_threads: int | None = 1
+    problem: Problem, index: int, of: int, chunk: int, certify: bool, n_threads: int
 ) -> Iterator[ActivationPatterns]:
     """Stream one of several parts of the cells, for as many processes that know nothing of each other.
 
-    The parts have all cells of X between them, each once, in the order of the whole, and with the same gates. They are
-    of similar size when there are many thousand cells for each. The certificate counts this part so far; cells that no
-    float64 gate was found for are warned of by every part that has some.
+    The parts have all cells of the problem between them, each once, in the order of the whole, and with the same gates.
+    They are of similar size when there are many thousand cells for each. The certificate counts this part so far; cells
+    that no float64 gate was found for are warned of by every part that has some.
     """
-    problem = prepare(X, None, None)
-    cells = _part_of_cells(problem, bool(certify), index, of)
+    cells = part_of_cells(problem, certify, index, of)
     if cells.rank > 0 or index == 0:
-        yield from pieces(problem, cells, as_count(chunk, "chunk", minimum=2), bool(certify), as_threads(n_threads))
+        yield from pieces(problem, cells, chunk, certify, n_threads)
 
 
-def count_part(X: npt.ArrayLike, index: int, of: int, *, n_threads: int | None = 1) -> int:
-    """Count the cells of a part as :func:`list_part` has them."""
-    cells = _part_of_cells(prepare(X, None, None), False, index, of)
-    return int(index == 0) if cells.rank == 0 else count_cells(cells, as_threads(n_threads))
+def count_part(problem: Problem, index: int, of: int, n_threads: int) -> tuple[int, list[int]]:
+    """Count the cells of a part as :func:`list_part` has them, and the sets that the search visits, by size."""
+    cells = part_of_cells(problem, False, index, of)
+    found = int(index == 0) if cells.rank == 0 else count_cells(cells, n_threads)
+    return found, cells.counts["sets"]
 
 
-def _part_of_cells(problem: Problem, certify: bool, index: int, of: int) -> Any:
+def part_of_cells(problem: Problem, certify: bool, index: int, of: int) -> Any:
     cells = problem.search(certify)
     cells.restrict(index, of)
     return cells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 
 class Characteristic:
@@ -41,13 +41,12 @@ class Characteristic:
         return abs(sum(self.whitney_numbers))
 
 
-def whitney_numbers(cells: Any) -> list[int]:
-    """Return (-1)^k times the number of no-broken-circuit sets of size k, for k up to the rank, after a count.
+def whitney_numbers(rank: int, sets: Sequence[int]) -> list[int]:
+    """Return (-1)^k times the number of no-broken-circuit sets of size k, for k up to the rank, from those of a count.
 
     The search counts all sets of sizes r - 1, r - 3, ..., and of the others those without the first hyperplane h. A set
     S without h has no broken circuit if and only if S + h has none, so that b_k = c_k + c_(k-1).
     """
-    rank, sets = cells.rank, cells.counts["sets"]
     without = [0] * (rank + 1)
     for k in range(rank):
         without[k] = sets[k] if (rank - k) % 2 == 0 else sets[k] - (without[k - 1] if k else 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import overload
 
@@ -14,7 +13,7 @@ from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_dask
-from .affine import Regions, regions_of, unbounded_patterns
+from .affine import Regions, region_pieces, regions_of, unbounded_patterns
 from .cells import certificate_of, list_cells, pieces, refuse_too_many, single_cell
 from .characteristic import whitney_numbers, without_infinity
 from .faces import certified_faces, closed_faces
@@ -102,6 +101,7 @@ def enumerate_patterns(
         sides of infinity where there are offsets), the `share` of what was to be searched at most, the `bound` of cells
         that there may be, and the `bytes` that these would take. Where it returns True the search ends with
         ArrangementTooLargeError. The logger "cvxrelu" is told as much, at level INFO, every ten seconds.
+        With a dask array it is told after every part of the search that has come back.
 
     Returns
     -------
@@ -147,9 +147,11 @@ def enumerate_patterns(
     if is_dask(X):
         from . import cluster
 
-        cluster.refuse_other_numbers(decimals, tol, closed, offsets)
-        cluster.refuse_callback(callback)
-        return cluster.enumerate_parts(X, max_patterns=max_patterns, certify=certify, n_threads=n_threads)
+        cluster.refuse_other_numbers(decimals, tol, closed)
+        found: ActivationPatterns | Regions = cluster.enumerate_parts(
+            X, offsets, max_patterns=max_patterns, certify=certify, n_threads=n_threads, callback=as_callback(callback)
+        )
+        return found
     callback = as_callback(callback)
     X, offsets = out_of_reach(callback, X, offsets)
     problem = prepare(X, decimals, tol, offsets)
@@ -167,7 +169,7 @@ def enumerate_patterns(
         return single_cell(problem, cells)
     problem.warn_if_nearly_degenerate(cells)
     words, gates = list_cells(problem, cells, limit, threads, callback=callback)
-    found = len(words)
+    n_cells = len(words)
     certificate = certificate_of(cells, problem.mode, bool(certify))
     if closed:
         parts = [(words, gates)]
@@ -175,7 +177,7 @@ def enumerate_patterns(
         for words, gates, certificate in certified_faces(problem, cells, cells_only, bool(certify), threads):
             parts.append((words, gates))
             if limit is not None and certificate.n_cells + certificate.n_on_hyperplanes > limit:
-                raise ArrangementTooLargeError(f"X has {found} cells and more patterns, but max_patterns is {limit}")
+                raise ArrangementTooLargeError(f"X has {n_cells} cells and more patterns, but max_patterns is {limit}")
         words, gates = (np.concatenate(part) for part in zip(*parts, strict=True))
     return ActivationPatterns(gates, words, problem.n_samples, certificate=certificate)
 
@@ -244,8 +246,8 @@ def iter_patterns(
     if is_dask(X):
         from . import cluster
 
-        cluster.refuse_other_numbers(decimals, tol, closed, offsets)
-        return cluster.iter_parts(X, chunk=chunk, certify=certify, n_threads=n_threads)
+        cluster.refuse_other_numbers(decimals, tol, closed)
+        return cluster.iter_parts(X, offsets, chunk=chunk, certify=certify, n_threads=n_threads)
     problem = prepare(X, decimals, tol, offsets)
     chunk, threads = as_count(chunk, "chunk", minimum=2), as_threads(n_threads)
     _refuse_rounded(closed, problem.mode)
@@ -270,14 +272,7 @@ def _stream(problem: Problem, closed: bool, chunk: int, certify: bool, threads: 
 def _stream_regions(problem: Problem, chunk: int, certify: bool, threads: int) -> Iterator[Regions]:
     cells = problem.search(certify)
     problem.warn_if_nearly_degenerate(cells)
-    unbounded = unbounded_patterns(problem, threads)
-    n_cells = n_verified = 0
-    for piece in pieces(problem, cells, 2 * chunk, certify, threads):
-        regions = regions_of(problem, piece.words, piece.gates, piece.certificate, unbounded, threads)
-        n_cells += regions.certificate.n_cells
-        n_verified += regions.certificate.n_verified
-        so_far = dataclasses.replace(regions.certificate, n_cells=n_cells, n_verified=n_verified)
-        yield dataclasses.replace(regions, certificate=so_far)
+    yield from region_pieces(problem, cells, unbounded_patterns(problem, threads), chunk, certify, threads)
 
 
 def _refuse_rounded(closed: bool, mode: str) -> None:
@@ -327,18 +322,17 @@ def count_patterns(
     UserWarning
         When floats are dependent to rounding but not exactly.
     """
+    callback = as_callback(callback)
+    if bounded and offsets is None:
+        raise ValueError("bounded=True needs offsets: no cell of hyperplanes through the origin is bounded")
     if is_dask(X):
         from . import cluster
 
-        cluster.refuse_other_numbers(decimals, tol, closed, offsets)
-        cluster.refuse_callback(callback)
-        return cluster.count_parts(X, n_threads)
-    callback = as_callback(callback)
+        cluster.refuse_other_numbers(decimals, tol, closed)
+        return cluster.count_parts(X, offsets, bounded=bounded, n_threads=n_threads, callback=callback)
     problem = prepare(X, decimals, tol, offsets)
     threads = as_threads(n_threads)
     _refuse_rounded(closed, problem.mode)
-    if bounded and offsets is None:
-        raise ValueError("bounded=True needs offsets: no cell of hyperplanes through the origin is bounded")
     if offsets is not None:
         _refuse_closed(closed)
     cells = problem.search(False)
@@ -349,5 +343,5 @@ def count_patterns(
     faces = sum(len(words) for words, _ in closed_faces(problem.rows, cells, threads)) if closed else 0
     count = count_cells(cells, threads, callback)
     if bounded:
-        return abs(sum(without_infinity(whitney_numbers(cells))))
+        return abs(sum(without_infinity(whitney_numbers(cells.rank, cells.counts["sets"]))))
     return count + faces if offsets is None else count // 2

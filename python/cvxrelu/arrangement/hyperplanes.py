@@ -147,7 +147,7 @@ class Arrangement(Characteristic):
 
         (-1)^k w_k is the number of sets of k hyperplanes without broken circuit.
         """
-        numbers = whitney_numbers(self._counted)
+        numbers = whitney_numbers(self._counted.rank, self._counted.counts["sets"])
         return tuple(without_infinity(numbers) if self._affine else numbers)
 
     @functools.cached_property
@@ -276,8 +276,8 @@ class Arrangement(Characteristic):
         rows = dense.argmax(axis=0).astype(np.int32)
         order = np.argsort(rows)
         masks, rows = np.ascontiguousarray(masks[order]), rows[order]
-        first, second, crossed = core.tope_graph(words, masks, self._threads)
-        return TopeGraph(np.stack([first, second], axis=1), rows[crossed], words, masks, rows)
+        edges, crossed = core.tope_graph(words, masks, self._threads)
+        return TopeGraph(edges, crossed, words, masks, rows)
 
     def zonotope_vertices(self) -> npt.NDArray[np.float64]:
         """Return sum_j s_j a_j for the sign vector s of every region: the vertices of the sum of segments [-a_j, a_j].

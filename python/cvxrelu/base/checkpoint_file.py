@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .digests import digest_of
 
-_VERSION = 2
+_VERSION = 3
 
 
 class CheckpointFile:

@@ -60,6 +60,15 @@ def as_dtype(values: FloatArray, dtype: type[np.floating[Any]]) -> npt.NDArray[n
     return result
 
 
+def predictions_in(values: npt.NDArray[np.floating[Any]], dtype: Any) -> npt.NDArray[np.floating[Any]]:
+    """Return predictions in the type of the samples; ValueError where it does not hold them."""
+    with np.errstate(over="ignore", under="ignore"):
+        result = values.astype(dtype, copy=False)
+    if not np.isfinite(result).all():
+        raise ValueError(f"samples are too large: {np.dtype(dtype).name} does not hold the predictions, so scale them")
+    return result
+
+
 def row_lengths(rows: FloatArray) -> FloatArray:
     """Return the Euclidean norms of rows, whose squares need not be within the range of float64."""
     if rows.size == 0:

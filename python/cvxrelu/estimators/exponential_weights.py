@@ -124,7 +124,7 @@ class _ExponentialWeights(BaseEstimator):  # type: ignore[misc]
         y, targets = self._checked_targets(y)
         weights = checked_weights(sample_weight, X)
         labels = y if is_classifier(self) else targets[:, 0]
-        folds = weighted_folds(self.cv, X, labels, weights, classifier=is_classifier(self))
+        folds = weighted_folds(self, X, labels, weights)
         everything = np.arange(targets.shape[0])
         parts = [(everything, everything[:0]), *folds]
         jobs = [delayed(_fit_and_evaluate)(m, X, y, weights, part, self._values) for _, m in members for part in parts]

@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from ..base.arrays import FloatArray, append_ones, as_flag, as_generator
 from ..base.callbacks import as_callback
 from ..base.memory import require_fit
+from ..base.scaling import predictions_in
 from ..gated.losses import LOSSES, Loss, Squared, as_loss
 from ..networks.network import Network
 from ..rows.rows import Rows, is_dask, is_rows
@@ -202,7 +203,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         if is_dask(X):
             return evaluate_on_rows(self, X)
         X = self._checked(X, reset=False)
-        return self._evaluate_design(np.asarray(X, dtype=np.float64)).astype(X.dtype, copy=False)
+        return predictions_in(self._evaluate_design(np.asarray(X, dtype=np.float64)), X.dtype)
 
     def _evaluate_design(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
         """Evaluate samples that were checked."""

@@ -151,6 +151,7 @@ class _ReLUCV(PathSearch, ReLUModel):
         seed = int(generator_of(self.random_state).integers(2**63))  # the same starts for every fold
         settings = {
             "loss": loss,
+            "parts": self._parts(int(np.prod(targets.shape[1:]))),
             "tol": self.tol,
             "max_rounds": self.max_rounds,
             "n_threads": self.n_threads,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import validate_data
 
 from ..base.memory import machine_memory
+from ..base.scaling import predictions_in
 from ..networks.network import Network
 from ..rows.open import as_rows
 from ..rows.passes import Chunk
@@ -77,7 +78,7 @@ def evaluate_on_rows(estimator: Any, X: Any, network: Network | None = None) -> 
 
 def _evaluated(chunk: Chunk, estimator: Any, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:
     values: npt.NDArray[np.floating] = estimator._evaluate_design(chunk.X)
-    return values.reshape(chunk.X.shape[0], -1).astype(dtype, copy=False)
+    return predictions_in(values.reshape(chunk.X.shape[0], -1), dtype)
 
 
 def described(estimator: Any, X: Any) -> Rows:

@@ -139,39 +139,6 @@ class PathSearch(PenaltySearch, NetworkModel):
         return best
 
 
-def weighted_folds(
-    cv: Any, X: Any, y: Any, weights: FloatArray | None, *, classifier: bool, params: dict[str, Any] | None = None
-) -> list[Any]:
-    """Return folds as pairs of indices, with something to learn from in each and something held out in some.
-
-    Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
-    iterable of indices, or a PredefinedSplit, speaks of all samples.
-    """
-    from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
-
-    of_split = params or {}
-    listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
-    if weights is None or weights.all() or listed:
-        folds = list(check_cv(cv, y, classifier=classifier).split(X, y, **of_split))
-    else:
-        present = np.flatnonzero(weights)
-        theirs = _check_method_params(X, of_split, present)
-        splitter = check_cv(cv, y[present], classifier=classifier)
-        parts = splitter.split(_safe_indexing(X, present), y[present], **theirs)
-        folds = [tuple(present[part] for part in fold) for fold in parts]
-    if weights is None:
-        return folds
-    for k, (train, _) in enumerate(folds):
-        if not weights[train].any():
-            raise ValueError(
-                f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
-                "weight, or choose the folds with cv"
-            )
-    if not any(weights[test].any() for _, test in folds):
-        raise ValueError("sample_weight is zero for every sample that is held out")
-    return folds
-
-
 class Selection:
     """How one fit chooses its penalty: the folds, and what a scorer says of values on the samples held out.
 
@@ -201,9 +168,8 @@ class Selection:
         return self._of_split.get("groups") is not None
 
     def folds(self, X: Any, targets: FloatArray, weights: FloatArray | None) -> list[Any]:
-        """Return folds as pairs of indices."""
-        y, classifier = self._estimator._truth(targets), is_classifier(self._estimator)
-        return weighted_folds(self._estimator.cv, X, y, weights, classifier=classifier, params=self._of_split)
+        """Return the folds of the estimator's `cv`, as :func:`weighted_folds` does."""
+        return weighted_folds(self._estimator, X, self._estimator._truth(targets), weights, self._of_split)
 
     def scores(
         self, X: npt.NDArray[Any], targets: FloatArray, weights: FloatArray | None, held_out: Sequence[HeldOut]
@@ -241,6 +207,39 @@ class Selection:
         estimator = copy.copy(self._estimator)
         estimator.__dict__["_evaluate"] = known
         return estimator
+
+
+def weighted_folds(
+    estimator: Any, X: Any, y: Any, weights: FloatArray | None, params: dict[str, Any] | None = None
+) -> list[Any]:
+    """Return folds as pairs of indices, with something to learn from in each and something held out in some.
+
+    Samples without weight do not matter, so those that a number of folds or a splitter divides are the others; an
+    iterable of indices, or a PredefinedSplit, speaks of all samples. `params` are further arguments of the splitter.
+    """
+    from sklearn.model_selection import PredefinedSplit, check_cv  # slow to import, and not needed without folds
+
+    cv, classifier, params = estimator.cv, is_classifier(estimator), params or {}
+    listed = isinstance(cv, PredefinedSplit) or not (cv is None or hasattr(cv, "split") or np.isscalar(cv))
+    if weights is None or weights.all() or listed:
+        folds = list(check_cv(cv, y, classifier=classifier).split(X, y, **params))
+    else:
+        present = np.flatnonzero(weights)
+        theirs = _check_method_params(X, params, present)
+        splitter = check_cv(cv, y[present], classifier=classifier)
+        parts = splitter.split(_safe_indexing(X, present), y[present], **theirs)
+        folds = [tuple(present[part] for part in fold) for fold in parts]
+    if weights is None:
+        return folds
+    for k, (train, _) in enumerate(folds):
+        if not weights[train].any():
+            raise ValueError(
+                f"sample_weight is zero for every training sample of fold {k} of {len(folds)}: give more samples "
+                "weight, or choose the folds with cv"
+            )
+    if not any(weights[test].any() for _, test in folds):
+        raise ValueError("sample_weight is zero for every sample that is held out")
+    return folds
 
 
 def scorer_of(estimator: PenaltySearch) -> Any:

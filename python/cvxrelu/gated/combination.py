@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..base.arrays import FloatArray
+from ..base.scaling import binary_order, shifted
 from .sums import Iterate
 
 _STEPS = 20
@@ -15,17 +16,21 @@ def best_combination(iterates: list[Iterate], threshold: FloatArray, ridge: floa
 
     The loss is quadratic, so that gradients at the iterates give it, and its gradient, at all combinations. The
     penalty, ``threshold_i = beta omega_i``, is majorised by ``||w|| <= (||w||^2 / l + l) / 2`` at the lengths l of the
-    combination before.
+    combination before. Powers of two are taken out of coefficients and of gradients.
     """
     last = iterates[-1]
-    base = last.dense()
     if len(iterates) == 1:
-        return base, last.correlations
-    steps = np.stack([other.dense() - base for other in iterates[:-1]])
-    changes = np.stack([other.correlations - last.correlations for other in iterates[:-1]])
+        return last.dense(), last.correlations
+    points = np.stack([other.dense() for other in iterates])
+    gradients = np.stack([other.correlations for other in iterates])
+    k, a = binary_order(points), binary_order(gradients)
+    points, gradients = shifted(points, -k), shifted(gradients, -a)
+    threshold, ridge = shifted(threshold, -a), shifted(ridge, k - a)
+    base, slopes = points[-1], gradients[-1]
+    steps, changes = points[:-1] - base, gradients[:-1] - slopes
     curvature = -np.einsum("ikm,jkm->ij", changes, steps)
     curvature = 0.5 * (curvature + curvature.T)
-    slope = np.einsum("km,ikm->i", last.correlations, steps)
+    slope = np.einsum("km,ikm->i", slopes, steps)
     weights = np.zeros(len(steps))
     used = np.flatnonzero(steps.any(axis=(0, 1)) | base.any(axis=0))
     steps_used, base_used, threshold = steps[:, :, used], base[:, used], threshold[used]
@@ -36,4 +41,5 @@ def best_combination(iterates: list[Iterate], threshold: FloatArray, ridge: floa
         matrix = curvature + np.einsum("ikm,jkm,m->ij", steps_used, steps_used, inverse)
         right = slope - np.einsum("ikm,km,m->i", steps_used, base_used, inverse)
         weights = np.linalg.lstsq(matrix, right, rcond=1e-12)[0]
-    return base + np.tensordot(weights, steps, 1), last.correlations + np.tensordot(weights, changes, 1)
+    centre, gradient = base + np.tensordot(weights, steps, 1), slopes + np.tensordot(weights, changes, 1)
+    return shifted(centre, k), shifted(gradient, a)

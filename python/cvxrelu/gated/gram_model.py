@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray
+from ..base.scaling import shifted
 from .sums import Iterate, SparseBlocks, group_lasso_bound
 
 _MAX_STEPS = 100
@@ -28,18 +29,21 @@ class GramModel:
     groups : ndarray of shape (m,), int64
         The patterns.
     gram : ndarray of shape (m d, m d)
-        Blocks ``A_i' A_j``.
+        Blocks ``A_i' A_j``, of rows in units of ``2**order``.
+    order : int
+        That power of two.
     """
 
-    def __init__(self, groups: npt.NDArray[np.int64], gram: FloatArray) -> None:
+    def __init__(self, groups: npt.NDArray[np.int64], gram: FloatArray, order: int = 0) -> None:
         self.groups = groups
         self.gram = gram
+        self.order = order
 
     def extended(self, added: npt.NDArray[np.int64], columns: FloatArray) -> GramModel:
         """Return the model with further patterns, `columns` being A' A_added for the old patterns and then the new."""
         old = self.gram.shape[0]
         gram = np.block([[self.gram, columns[:old]], [columns[:old].T, columns[old:]]])
-        return GramModel(np.concatenate([self.groups, added]), gram)
+        return GramModel(np.concatenate([self.groups, added]), gram, self.order)
 
     def solve(
         self,
@@ -55,8 +59,10 @@ class GramModel:
         Columns of `centre` and `correlations` (d c, m) are vec(V_i) and vec(A_i'R), in the order of `groups`; `squares`
         is ||R||^2, roughly, and `threshold` is beta omega_i.
         """
-        m = self.groups.size
+        m, k = self.groups.size, self.order
         d = self.gram.shape[0] // m
+        centre, correlations = shifted(centre, k), shifted(correlations, -k)
+        threshold, ridge = shifted(threshold, -k), shifted(ridge, -2 * k)
         # One output after the other: the same Gram matrix for each, (m, c d, m, c d).
         c = centre.shape[0] // d
         blocks = self.gram.reshape(m, d, m, d)
@@ -69,7 +75,7 @@ class GramModel:
         used = np.flatnonzero(program.W.any(axis=1))
         # Sums over patterns are taken in this order: the same bits whichever model proposed the blocks.
         used = used[np.argsort(self.groups[used])]
-        return SparseBlocks(self.groups[used], np.asfortranarray(program.W[used].T))
+        return SparseBlocks(self.groups[used], np.asfortranarray(shifted(program.W[used].T, -k)))
 
 
 class _Quadratic:

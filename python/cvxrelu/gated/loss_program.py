@@ -15,6 +15,8 @@ from .program import ExactProgram, Point
 class LossProgram(ExactProgram):
     """As its base, but that weights of the samples stay with the loss; powers of two leave X, weights, perhaps y."""
 
+    rotates = False
+
     def __init__(self, data: GatedData, penalty: Penalty, loss: Loss) -> None:
         self._scalable = loss.scalable
         self._taken: FloatArray | float = 0.0  # by the basis of the unpenalised columns

@@ -33,7 +33,7 @@ from .checkpoint import PathCheckpoint
 from .combination import best_combination
 from .gram_model import GramModel
 from .problem import GatedData, Penalty, Stopping
-from .program import Start, checked_start
+from .program import Start, checked_start, require_thresholds
 from .rounding import gradients_beside, rounded
 from .row_means import RowMeans
 from .solution import GatedSolution
@@ -199,6 +199,7 @@ class PassesProgram:
         """
         if stopping.solver not in ("auto", "newton"):
             raise ValueError(f'solver must be "auto" for rows in chunks, not {stopping.solver!r}')
+        require_thresholds(betas, self.omega)
         solutions: list[GatedSolution] = []
         self.duals = []
         stop = Stop(stopping.callback)
@@ -247,7 +248,7 @@ class PassesProgram:
             if float(state["share"]) > 0:
                 self._take_subsample(float(state["share"]))
             if "gram" in state:
-                self.gram = GramModel(state["groups"], state["gram"])
+                self.gram = GramModel(state["groups"], state["gram"], int(state["order"]))
         self.duals = [None] * len(points)
         restored = []
         for k, solution in enumerate(points):
@@ -263,7 +264,7 @@ class PassesProgram:
         """Return what proposes the next coefficients, and what dual points in blocks are made of, for a checkpoint."""
         state: dict[str, Any] = {"share": self.share}
         if self.gram is not None:
-            state |= {"groups": self.gram.groups, "gram": self.gram.gram}
+            state |= {"groups": self.gram.groups, "gram": self.gram.gram, "order": self.gram.order}
         for k, made_of in enumerate(self.duals):
             if made_of is not None:
                 coef, state[f"{k}_scale"] = made_of
@@ -370,10 +371,12 @@ class PassesProgram:
         added = np.setdiff1d(groups, old)
         if added.size:
             every = np.concatenate([old, added])
-            (columns,) = self.blocks.sum(gram_columns, every, added.size)
+            assert self.model is not None
+            order = self.model.order if self.gram is None else self.gram.order
+            (columns,) = self.blocks.sum(gram_columns, every, added.size, order)
             if self.means is not None:
-                columns = self.means.centred(columns, every, added)
-            self.gram = GramModel(added, columns) if self.gram is None else self.gram.extended(added, columns)
+                columns = self.means.centred(columns, every, added, order)
+            self.gram = GramModel(added, columns, order) if self.gram is None else self.gram.extended(added, columns)
         assert self.gram is not None
         return self.gram
 

@@ -90,17 +90,21 @@ class ExactProgram:
     """The program with the squared loss over arrays: weights folded into the rows, powers of two out of X and y.
 
     With X = a X', y = b y' the blocks are W = (b / a) W', and penalties belong to a b, ridges to a^2.
+
+    More outputs than samples are as many combinations of them: with y' = R Q', Q orthonormal, the program of R has the
+    solution W' Q, since neither the squared loss nor the norms of blocks change when outputs are rotated.
     """
 
     loss = "squared"
     block_norm = "frobenius"
+    rotates = True
 
     def __init__(self, data: GatedData, penalty: Penalty) -> None:
         assert isinstance(data.X, np.ndarray)
         self.dtype = data.dtype
         self.patterns = data.patterns
         self.threads = data.threads
-        self.one_output = data.y.ndim == 1
+        self.n_outputs = None if data.y.ndim == 1 else int(data.y.shape[1])
         self.omega = penalty.omega(len(data.patterns))
         design, targets = data.X, data.y.reshape(data.y.shape[0], -1)
         self.root: FloatArray | None = None
@@ -109,6 +113,11 @@ class ExactProgram:
             design, targets = self.root * design, self.root * targets
         self.design, self.X_scale = rescaled(design)
         self.targets, self.y_scale = rescaled(np.asfortranarray(targets))
+        self.rotation: FloatArray | None = None  # Q
+        # Coefficients that are rounded to float32 are no longer those of the combinations.
+        if self.rotates and targets.shape[1] > targets.shape[0] and self.dtype == np.float64:
+            self.rotation, R = np.linalg.qr(self.targets.T)
+            self.targets = np.asfortranarray(R.T)
         self.span = Span(np.zeros((design.shape[0], 0)))
         self.columns: Span | None = None
         self.unpenalised_map: FloatArray | None = None
@@ -156,6 +165,9 @@ class ExactProgram:
 
     def path(self, betas: FloatArray, start: Start, stopping: Stopping) -> tuple[list[GatedSolution], bool]:
         self._require_held()
+        with np.errstate(over="ignore"):
+            scaled_betas = betas / self.beta_scale
+        require_thresholds(scaled_betas, self.omega)
         least = _LEAST_PENALTY * self.beta_scale * _norm(self.design) * _norm(self.targets)
         if (betas < least).any():
             raise ValueError(
@@ -163,12 +175,13 @@ class ExactProgram:
                 f"below {least:.3g} floating point takes it for zero"
             )
         scaled = dataclasses.replace(stopping, callback=self._in_user_units(stopping.callback))
-        points, interrupted = self._path([float(beta) for beta in betas / self.beta_scale], self._start(start), scaled)
+        points, interrupted = self._path([float(beta) for beta in scaled_betas], self._start(start), scaled)
         solutions = [self._solution(point, float(beta), stopping) for point, beta in zip(points, betas, strict=False)]
         return solutions, interrupted
 
     def iterate(self, coef: npt.NDArray[np.floating[Any]]) -> Iterate:
         """Return coefficients (p, d[, c]) with what a pass over all rows says of them, in the user's units."""
+        self._require_held()
         columns = self._start(coef)
         active = np.flatnonzero(columns.any(axis=0))
         residual = self._residual(columns[:, active], active)
@@ -263,19 +276,22 @@ class ExactProgram:
     def _start(self, start: Start) -> FloatArray:
         if start is None:
             return np.zeros((0, 0), order="F")
-        coef = checked_start(start, self.patterns, None if self.one_output else self.targets.shape[1])
-        return columns_of(coef * (self.X_scale / self.y_scale))
+        coef = checked_start(start, self.patterns, self.n_outputs)
+        return columns_of((coef if self.rotation is None else coef @ self.rotation) * (self.X_scale / self.y_scale))
 
     def user_coef(self, columns: FloatArray) -> FloatArray:
         """From the core's columns to blocks (k, d[, c]) in the user's units."""
-        return self._of_outputs((self.y_scale / self.X_scale) * blocks_of(columns, self.targets.shape[1]))
+        with np.errstate(over="ignore", invalid="ignore"):  # `as_dtype` refuses what comes of it
+            return self._of_outputs((self.y_scale / self.X_scale) * blocks_of(columns, self.targets.shape[1]))
 
     def _user_dual(self, dual: FloatArray) -> FloatArray:
         return self._of_outputs(self.dual_scale * (dual if self.root is None else self.root * dual))
 
     def _of_outputs(self, values: FloatArray) -> FloatArray:
-        """Return an array whose last axis are the outputs, without that axis where there is one as a vector."""
-        return values[..., 0] if self.one_output else values
+        """Return an array whose last axis are the user's outputs, without that axis where there is one as a vector."""
+        if self.rotation is not None:
+            values = values @ self.rotation.T
+        return values[..., 0] if self.n_outputs is None else values
 
     def _unpenalised_coef(self, columns: FloatArray, active: npt.NDArray[np.int64]) -> FloatArray | None:
         """Return the best coefficients of the unpenalised columns beside the core's columns of blocks.
@@ -356,6 +372,14 @@ def checked_start(
     if not np.isfinite(coef).all():
         raise ValueError("warm_start must be finite")
     return coef.reshape(*shape[:2], -1)
+
+
+def require_thresholds(betas: FloatArray, omega: FloatArray) -> None:
+    """Refuse penalties whose products with the weights of the blocks float64 does not hold."""
+    with np.errstate(over="ignore"):
+        largest = float(betas.max() * omega.max())
+    if not np.isfinite(largest):
+        raise ValueError("beta is too large beside X and y: beta times group_weights is not within float64")
 
 
 def _norm(array: FloatArray) -> float:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..base.arrays import FloatArray
 from ..base.native import core
+from ..base.scaling import shifted
 from ..rows.passes import RowBlock
 from ..rows.rows import Parts
 from .sums import Iterate, SparseBlocks
@@ -69,10 +70,12 @@ class RowMeans:
         coef = dataclasses.replace(coef, intercept=coef.intercept + np.stack([0 * mean, mean]))
         return Iterate(coef, correlations, rr, rr + fitted, rr if yy is None else yy)
 
-    def centred(self, columns: FloatArray, groups: npt.NDArray[np.int64], added: npt.NDArray[np.int64]) -> FloatArray:
-        """Return Gram statistics A' A_added, (m d, k d), of patterns without their part in the intercept."""
-        means = self._rows[:, groups].T.reshape(-1)
-        return np.asarray(columns - np.outer(means, self._rows[:, added].T.reshape(-1)) / self._total)
+    def centred(
+        self, columns: FloatArray, groups: npt.NDArray[np.int64], added: npt.NDArray[np.int64], order: int
+    ) -> FloatArray:
+        """Return what `gram_columns` does of patterns without their part in the intercept."""
+        means, new = (shifted(self._rows[:, chosen].T.reshape(-1), -order) for chosen in (groups, added))
+        return np.asarray(columns - np.outer(means, new) / self._total)
 
 
 def _sums(block: RowBlock, n_threads: int) -> tuple[FloatArray, FloatArray, FloatArray]:

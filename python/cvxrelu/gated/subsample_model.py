@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray, WordArray
 from ..base.columns import blocks_of, columns_of
 from ..base.native import core
+from ..base.scaling import binary_order, shifted
 from ..patterns.patterns import ActivationPatterns
 from .problem import GatedData, Penalty, Stopping
 from .program import ExactProgram
@@ -45,6 +46,11 @@ class SubsampleModel:
         Threads.
     ones : ndarray of shape (n_S, 1), optional
         The column of an intercept on the sampled rows; without there is none.
+
+    Attributes
+    ----------
+    order : int
+        Power of two of the rows, 0 where their squares need none.
     """
 
     def __init__(
@@ -72,7 +78,9 @@ class SubsampleModel:
             octets[8 * column : 8 * column + 8, : -(-self.n_rows // 8)] = np.packbits(bits.T, axis=1, bitorder="little")
         self._words = octets.view("<u8").astype(np.uint64, copy=False)
         # Half of a block's rows are active, more or less.
-        self._unit = float(np.sqrt(_DAMPING * 0.5 * np.vdot(X, X) / d)) or 1.0
+        self.order = binary_order(X)
+        scaled = shifted(X, -self.order)
+        self._unit = shifted(float(np.sqrt(_DAMPING * 0.5 * np.vdot(scaled, scaled) / d)), self.order) or 1.0
 
     def solve(
         self,

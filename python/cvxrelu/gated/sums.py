@@ -146,15 +146,15 @@ def digests_of_rows(block: RowBlock) -> tuple[str, str, str]:
     return digest_of(weights), digest_of(block.X), digest_of(block.Y)
 
 
-def gram_columns(block: RowBlock, groups: npt.NDArray[np.int64], n_added: int) -> tuple[FloatArray]:
-    """Return A' A_added, (m d, k d), for A = [D_i X] over `groups`, the last k of which are added."""
+def gram_columns(block: RowBlock, groups: npt.NDArray[np.int64], n_added: int, order: int) -> tuple[FloatArray]:
+    """Return A' A_added, (m d, k d), for A = [D_i X] over `groups`, the last k of which are added, over 4^order."""
     m, d = groups.size, block.X.shape[1]
     octets = block.words[groups].astype("<u8", copy=False).view(np.uint8)
     new = (m - n_added) * d
     total = np.zeros((m * d, n_added * d))
     step = max(8, _SLAB_BYTES // (8 * m * d) // 8 * 8)
     for first in range(0, block.X.shape[0], step):
-        X = block.X[first : first + step]
+        X = shifted(block.X[first : first + step], -order)
         bits = np.unpackbits(octets[:, first // 8 : (first + step) // 8], axis=1, bitorder="little")[:, : X.shape[0]]
         A = (bits.T[:, :, None] * X[:, None, :]).reshape(X.shape[0], m * d)
         total += A.T @ A[:, new:]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..base.arrays import FloatArray, as_design, as_threads, as_weights, result_dtype
 from ..base.native import core
-from ..patterns.checks import as_patterns
+from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_dask
 from .closed_form import closed_form, kernel_in, kind_and_depth, require_memory
@@ -114,8 +114,13 @@ def ntk_weights(
     -------
     ndarray of shape (n_patterns,)
         Non-negative. They sum to 1 minus the probability of the pattern that is 0 everywhere, whose kernel is 0.
+
+    Raises
+    ------
+    ValueError
+        For bad shapes, entries that are not finite, or patterns of other data.
     """
-    as_patterns(patterns, as_design(X))
+    checked_patterns(patterns, as_design(X), as_threads(n_threads))
     if patterns.counts is not None:
         assert patterns.n_draws is not None
         return np.asarray(patterns.counts / patterns.n_draws, dtype=np.float64)
@@ -170,8 +175,8 @@ def masking_kernel(
     Raises
     ------
     ValueError
-        For bad shapes, weights that are negative or all zero, entries that are not finite, or a cell average of
-        patterns that were not drawn.
+        For bad shapes, weights that are negative or all zero, entries that are not finite, patterns of other data, or a
+        cell average of patterns that were not drawn.
     MemoryError
         For a matrix larger than the memory of the machine, before it is begun.
     """
@@ -181,9 +186,9 @@ def masking_kernel(
         return blockwise.masking_kernel(X, patterns, eta, Z, at=at, block=block, n_threads=n_threads)
     dtype = result_dtype(X) if Z is None else result_dtype(X, Z)
     X = as_design(X)
-    as_patterns(patterns, X)
-    eta = as_weights(eta, len(patterns), "eta")
     threads = as_threads(n_threads)
+    checked_patterns(patterns, X, threads)
+    eta = as_weights(eta, len(patterns), "eta")
     if block not in ("cross", "self"):
         raise ValueError(f'block must be "cross" or "self", not {block!r}')
     if Z is None:

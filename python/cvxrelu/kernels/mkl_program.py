@@ -16,6 +16,7 @@ from .mkl_solution import MKLHistory, MKLSolution, block_norms
 
 _MOST_PASSES = 10_000
 _MOST_PENALTIES = 60  # of the group lasso, in the search for the one of the simplex form
+_MOST_FAILURES = 5  # of those, solutions that rounding kept from their tolerance
 
 
 class MKLProgram:
@@ -81,19 +82,22 @@ class MKLProgram:
         if self.form == "beta":
             # From beta_max on zero is the solution; what reweighting left could pass as one within the tolerance.
             zero = self.beta >= self.program.beta_max()
-            return self._at_penalty(self.beta, None if zero else self._likely_support(start), callback)
+            return self._at_penalty(self.beta, None if zero else self._likely_support(start), callback)[:2]
         return self._simplex_solution(start, callback)
 
-    def _at_penalty(self, beta: float, start: Any, callback: Callback | None) -> tuple[MKLSolution, bool]:
-        """The solution of the group lasso with a penalty, certified for the form at hand."""
+    def _at_penalty(self, beta: float, start: Any, callback: Callback | None) -> tuple[MKLSolution, bool, bool]:
+        """The solution of the group lasso with a penalty, certified for the form at hand.
+
+        Also whether the callback asked to stop, and whether the group lasso reached its tolerance.
+        """
         stop = Stop(callback)
         tol = self.tol if self.form == "beta" else 0.1 * self.tol
         stopping = Stopping(tol, _MOST_PASSES, callback=None if callback is None else stop)
         (group,), _ = self.program.path(np.array([beta]), start, stopping)
         if self.form == "simplex":
-            return self.at(group.coef), stop.stopped
+            return self.at(group.coef), stop.stopped, group.converged
         solution = self._solution(group.coef, group.objective, group.gap, group.dual, group.unpenalised_coef)
-        return solution, stop.stopped
+        return solution, stop.stopped, group.converged
 
     def _simplex_solution(self, start: MKLSolution, callback: Callback | None) -> tuple[MKLSolution, bool]:
         """Find the penalty b with b = beta S(b), S the sum of norms at the solution of the group lasso.
@@ -110,13 +114,15 @@ class MKLProgram:
             group_beta = self.beta * start.penalty_sum
         low, high = 0.0, np.inf
         previous: tuple[float, float] | None = None
-        solution, stopped = start, False
+        best, solution, stopped, failures = start, start, False, 0
         for _ in range(_MOST_PENALTIES):
             warm_start = self._likely_support(start) if solution is start else solution.coef
-            solution, stopped = self._at_penalty(group_beta, warm_start, callback)
-            image = self.beta * solution.penalty_sum
-            if solution.converged or stopped:
+            solution, stopped, reached = self._at_penalty(group_beta, warm_start, callback)
+            best = min(best, solution, key=lambda found: found.gap)
+            failures += not reached
+            if solution.converged or stopped or failures == _MOST_FAILURES:
                 break
+            image = self.beta * solution.penalty_sum
             excess = group_beta - image
             low, high = max(low, min(group_beta, image)), min(high, max(group_beta, image))
             step = 0.5 * (low + high)
@@ -126,7 +132,7 @@ class MKLProgram:
                     step = secant
             previous = group_beta, excess
             group_beta = step
-        return solution, stopped
+        return best, stopped
 
     def _likely_support(self, start: MKLSolution) -> Any:
         """Coefficients of reweighting without those of patterns that are about to vanish.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..base.arrays import FloatArray, as_design, as_threads
 from ..base.columns import columns_of
 from ..base.native import core
-from ..base.scaling import row_lengths
+from ..base.scaling import predictions_in, row_lengths
 from ..gated.solution import unpenalised_values, with_unpenalised
 from ..networks.network import Network, network_from_blocks
 from ..patterns.patterns import ActivationPatterns
@@ -235,7 +235,7 @@ def masked_values(
         blocks = coef.reshape(*coef.shape[:2], n_outputs)[pattern] * shares[:, None, None]
         words, _ = core.pack_patterns(Z, gates, threads)
         values = core.masked_fitted(Z, words, columns_of(blocks), n_outputs, threads)
-    return (values[:, 0] if coef.ndim == 2 else values).astype(coef.dtype, copy=False)
+    return predictions_in(values[:, 0] if coef.ndim == 2 else values, coef.dtype)
 
 
 def block_norms(coef: npt.NDArray[np.floating[Any]]) -> FloatArray:

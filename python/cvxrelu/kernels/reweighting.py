@@ -55,9 +55,9 @@ def reweight(
         n_threads=program.threads,
         callback=shifted_callback(callback, 0, b * b),
     )
-    if not out["positive_definite"]:
+    if not out["solved"]:
         raise ValueError(
-            f"beta = {beta:.3g} is too small: K(eta) + beta I is not positive definite in floating point; "
+            f"beta = {beta:.3g} is too small: floating point cannot solve for K(eta) + beta I; "
             "raise beta, or give max_iter=0 to leave the kernels out"
         )
     coef = np.ascontiguousarray(program.user_coef(out["coef"]))

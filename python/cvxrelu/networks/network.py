@@ -14,6 +14,7 @@ from ..base.archives import read_archive, write_archive
 from ..base.arrays import FloatArray, append_ones, as_design, as_real, as_scalar, as_targets, as_threads, result_dtype
 from ..base.bits import unpack_patterns
 from ..base.native import core
+from ..base.scaling import predictions_in
 from ..rows.predict import predict_rows
 from ..rows.rows import is_rows
 from .blocks import layers_of_blocks
@@ -116,7 +117,8 @@ class Network:
         Raises
         ------
         ValueError
-            If `Z` has another number of features, or entries that are not finite.
+            If `Z` has another number of features, or entries that are not finite, and for predictions that its type
+            does not hold.
         """
         if is_rows(Z):
             return predict_rows(Z, self)
@@ -130,7 +132,7 @@ class Network:
             output += Z @ self.skip
         if self.output_bias is not None:
             output += self.output_bias
-        return output.astype(dtype, copy=False)
+        return predictions_in(output, dtype)
 
     def _active(self, Z: FloatArray, threads: int) -> npt.NDArray[np.bool_]:
         """Return which neurons are active at samples, with their ones, (n_samples, n_neurons); decided exactly."""

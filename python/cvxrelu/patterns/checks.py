@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..base.arrays import FloatArray, describe
 from ..base.native import core
+from ..base.scaling import rescaled
 from ..rows.rows import Rows
 from .patterns import ActivationPatterns
 
@@ -48,7 +49,7 @@ def checked_patterns(patterns: Any, X: FloatArray, n_threads: int, name: str = "
     some, columns = _spread(len(own), _GATES_CHECKED), _spread(own.words.shape[1], _WORDS_CHECKED)
     rows = (64 * columns[:, None] + np.arange(64)).ravel()
     rows = rows[rows < X.shape[0]]
-    samples, gates = X[rows], np.ascontiguousarray(own.gates[some])
+    samples, gates = rescaled(X[rows])[0], np.ascontiguousarray(own.gates[some])
     words, _ = core.pack_patterns(samples, gates, n_threads)
     differing = words ^ own.words[some[:, None], columns]
     if differing.any(axis=1).mean() > 0.5:

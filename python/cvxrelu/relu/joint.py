@@ -43,6 +43,8 @@ _APART = 0.9999  # largest cosine of neurons that join together
 
 _INNER_SHARE = 0.01  # of the tolerance, to which the neurons are trained
 
+_SHARPENING, _LEAST_SHARE = 0.01, 1e-13  # of that, where the gap asks for more, and what it is not made less than
+
 _LEVEL_SHARE = 0.5  # of the tolerance, which the dual norm of the residual may cost
 
 _MOST_IDLE = 4  # rounds whose neurons do not improve the objective: then rounding decides
@@ -160,7 +162,10 @@ class JointTraining:
             new = self._violating(residual, self._level(tol), starts)
             if not len(new):
                 if aim == final:
-                    break
+                    # Neurons that are small beside others have small gradients, whatever they are worth.
+                    if final <= _LEAST_SHARE * problem.at_zero or self._within(tol):
+                        break
+                    final *= _SHARPENING
                 self.norm = None  # the neurons at hand to the end, then once more
             else:
                 self.neurons = self.search.added(self.neurons, new)
@@ -242,11 +247,19 @@ class JointTraining:
         inside = near.any(axis=0)
         return placed(self.problem.X, points[inside], outputs[inside], owner[inside], masks)
 
+    def _within(self, tol: float) -> bool:
+        """Say whether the last search proves the neurons at hand to the tolerance; without one it is so."""
+        return self.norm is None or self._proved(tol).converged
+
+    def _proved(self, tol: float) -> ReLUSolution:
+        assert self.norm is not None
+        theta = self.problem.feasible(self.search.residual(self.neurons), self.norm.bound)
+        return self._certified(tol, theta, self.norm.priced_by)
+
     def solution(self, tol: float) -> ReLUSolution:
         """Return the network with its certificate; warn where the gap is above the tolerance."""
         assert self.norm is not None
-        theta = self.problem.feasible(self.search.residual(self.neurons), self.norm.bound)
-        solution = self._certified(tol, theta, self.norm.priced_by)
+        solution = self._proved(tol)
         if not solution.converged and not self.stopped:
             outlook = f" ({self.norm.outlook})" if self.norm.outlook else ""
             warnings.warn(

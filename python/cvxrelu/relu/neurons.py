@@ -201,9 +201,10 @@ class NeuronSearch:
         a = neurons.a.copy()
         for k, basis in enumerate(self._bases(neurons)):
             a[k] = basis @ (basis.T @ a[k])
-        root = np.sqrt(row_lengths(neurons.b) / np.maximum(row_lengths(a), np.finfo(float).tiny))
-        keep = row_lengths(a) > 0
-        return dataclasses.replace(neurons, a=a * root[:, None], b=neurons.b / root[:, None]).of(keep)
+        keep = row_lengths(a) > _NEGLIGIBLE * row_lengths(neurons.a)
+        neurons = dataclasses.replace(neurons, a=a).of(keep)
+        root = np.sqrt(row_lengths(neurons.b) / row_lengths(neurons.a))
+        return dataclasses.replace(neurons, a=neurons.a * root[:, None], b=neurons.b / root[:, None])
 
     def _bases(self, neurons: Neurons) -> list[FloatArray]:
         """Orthonormal bases of what the held samples leave of each a_k."""

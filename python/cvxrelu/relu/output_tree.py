@@ -42,6 +42,8 @@ _ROUNDING = 4e-16  # of a sum, relative to its terms' sizes and their number
 
 _SHARE = 0.3  # of a cone's error, from which on it is cut along the sample that makes it
 
+_UNDECIDED = 1e-9  # of the largest error, for a sample without one whose sign tells which listed cone it is
+
 _MOST_POINTS = 64  # above the level
 
 
@@ -96,6 +98,7 @@ class OutputTree:
         if masks is not None:  # parts of a listed cone may be left out that are this near to what is looked at
             self.error += 2 * _BORDER * float(self.sizes @ self.lengths)
         self.masks = masks if masks is None else (masks, 1 - masks)
+        self.undecided = 0.0 if masks is None else _UNDECIDED * float(self.sizes.max(initial=0.0))
         self.weights = weights
         if weights is not None:
             self.error /= float(weights.min())
@@ -169,7 +172,8 @@ class OutputTree:
             at = np.where(turns.any(axis=1)[:, None], 0.0, at)
         at /= weights[:, None]
         bound = np.minimum(copositive, spectral) * ((1 + 1e-14) / weights) + self.error
-        new, edge = self._cuts(V, Z, G, np.where(turns, half_error.max(axis=1, initial=0.0) * self.sizes, 0.0))
+        errors = half_error.max(axis=1, initial=0.0) * self.sizes + self.undecided
+        new, edge = self._cuts(V, Z, G, np.where(turns, errors, 0.0))
         return _Cones(V, bound, at, new, edge)
 
     def _listed(self, V: FloatArray, Z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -189,7 +193,7 @@ class OutputTree:
         """Return the generator that halves each cone, and the edge that it is on."""
         size, r = V.shape[:2]
         each = np.arange(size)
-        longest = np.argmin(G.reshape(size, -1), axis=1)
+        longest = np.argmin(G.reshape(size, r * r), axis=1)
         edge = np.stack([longest // r, longest % r], axis=1)
         weights = np.ones((size, 2))
         if errors.shape[1]:

@@ -179,8 +179,9 @@ class Pricer:
         found = OutputTree(self.design, theta, patterns, weights).search(
             level, aim.accuracy, self.max_nodes, self.deadline, until_found=aim.until_violated
         )
-        excess = found.bound / max(level, found.value) - 1
-        outlook = "" if found.complete else f"{found.n_nodes} nodes brought the bound to {excess:.1e} above the level"
+        least = max(level, found.value)
+        reached = f"{found.bound / least - 1:.1e} above the level" if least > 0 else f"{found.bound:.1e}"
+        outlook = "" if found.complete else f"{found.n_nodes} nodes brought the bound to {reached}"
         way = "subdivision" if patterns is None else "given patterns"
         bound = _from_order_one(found.bound, order)
         return found.points, DualNorm(bound, found.complete, way, found.n_nodes, outlook=outlook)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.arrays import FloatArray, IntArray, as_design
-from ..base.scaling import row_lengths
+from ..base.scaling import predictions_in, row_lengths
 from ..gated.solution import unpenalised_values, with_unpenalised
 from ..networks.network import Network
 from ..patterns.patterns import ActivationPatterns
@@ -107,7 +107,7 @@ class ReLUSolution:
         design = as_design(Z, "Z", self.patterns.n_features)
         values: FloatArray = np.maximum(design @ self.blocks.T.astype(np.float64), 0) @ self.signs.astype(np.float64)
         values = values + unpenalised_values(self.unpenalised_coef, unpenalised, len(design))
-        return values.astype(self.blocks.dtype, copy=False)
+        return predictions_in(values, self.blocks.dtype)
 
     def to_network(self) -> Network:
         """Return the network with balanced layers, ``||w1_j|| = |w2_j|``: its weight decay is the penalty.

@@ -118,7 +118,10 @@ def solve_relu(
     Warns
     -----
     ConvergenceWarning
-        When `tol` is not reached.
+        When `tol` is not reached: within `max_iter`, or at all, where passes make no more progress. That happens with
+        penalties near a millionth of the largest that matters, and more often with the Huber loss, under a small
+        `delta` and with too few patterns for a good fit: most samples then have residuals of `delta`, with no
+        curvature.
 
     References
     ----------
@@ -176,12 +179,18 @@ def solve_relu(
     if warm_start is not None:
         program.start(warm_start)
     tol = as_scalar(tol, "tol", strict=True)
-    stopped = program.solve(tol, as_count(max_iter, "max_iter"), callback)
+    max_iter = as_count(max_iter, "max_iter")
+    stopped = program.solve(tol, max_iter, callback)
     solution = program.solution(tol, scope="given patterns")
     if not solution.converged and not stopped:
+        advice = "raise max_iter or tol"
+        if solution.n_iter < max_iter:
+            advice = (
+                "the last of which made no more progress: raise tol, or come from larger penalties, as relu_path does"
+            )
         warnings.warn(
             f"the duality gap at beta={solution.beta:.4g} is {solution.relative_gap:.1e} relative to the objective at "
-            f"zero, above tol={tol:.1e}, after {solution.n_iter} passes: raise max_iter or tol",
+            f"zero, above tol={tol:.1e}, after {solution.n_iter} passes: {advice}",
             ConvergenceWarning,
             stacklevel=2,
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..base.scaling import predictions_in
 from .open import as_rows
 from .passes import Chunk
 
@@ -21,4 +22,4 @@ def predict_rows(X: Any, network: Any) -> npt.NDArray[np.floating[Any]]:
 
 
 def _predicted(chunk: Chunk, network: Any, n_outputs: int, dtype: np.dtype[Any]) -> Any:
-    return network.predict(chunk.X, n_threads=1).reshape(-1, n_outputs).astype(dtype, copy=False)
+    return predictions_in(network.predict(chunk.X, n_threads=1).reshape(-1, n_outputs), dtype)
