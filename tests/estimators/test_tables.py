@@ -86,3 +86,12 @@ def test_bad_arguments():
         tabular_pipeline(NTKRegressorCV(), max_categories=1)
     with pytest.raises(ValueError, match="pandas"):
         tabular_pipeline(NTKRegressorCV()).fit(np.eye(5), np.arange(5.0))
+
+
+def test_rows_of_a_table_without_weight_have_no_say():
+    table, price = houses(60)
+    kept = np.arange(60) % 4 > 0
+    members = [("kernel", tabular_pipeline(NTKRegressorCV())), ("sizes", tabular_pipeline(NTKRegressorCV(kind="relu")))]
+    weighted = cvxrelu.ExponentialWeightsRegressor(members).fit(table, price, sample_weight=kept.astype(float))
+    alone = cvxrelu.ExponentialWeightsRegressor(members).fit(table[kept], price[kept])
+    np.testing.assert_allclose(weighted.losses_, alone.losses_, rtol=0.2)  # levels and medians count rows

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
 from ..base.arrays import FloatArray, as_count, as_scalar
@@ -226,7 +227,8 @@ def weighted_folds(
         present = np.flatnonzero(weights)
         theirs = _check_method_params(X, params, present)
         splitter = check_cv(cv, y[present], classifier=classifier)
-        folds = [tuple(present[part] for part in fold) for fold in splitter.split(X[present], y[present], **theirs)]
+        parts = splitter.split(_safe_indexing(X, present), y[present], **theirs)
+        folds = [tuple(present[part] for part in fold) for fold in parts]
     if weights is None:
         return folds
     for k, (train, _) in enumerate(folds):
