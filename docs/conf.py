@@ -34,7 +34,7 @@ html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
 html_title = "cvxrelu"
 html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2, "header_links_before_dropdown": 7}
-html_sidebars = {"installation": [], "quickstart": [], "api": []}
+html_sidebars = {"installation": [], "quickstart": []}
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive")
