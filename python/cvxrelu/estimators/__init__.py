@@ -80,6 +80,4 @@ def __getattr__(name: str) -> Any:
         raise ImportError(f"cvxrelu.{name} needs scikit-learn: pip install 'cvxrelu[sklearn]'") from error
     family = name.removesuffix("CV").removesuffix("Regressor").removesuffix("Classifier")
     cv = "_cv" if name.endswith("CV") and family.endswith("ReLU") else ""
-    estimator = getattr(importlib.import_module(f".{_MODULES[family]}{cv}", __name__), name)
-    estimator.__module__ = "cvxrelu"  # what pickles name
-    return estimator
+    return getattr(importlib.import_module(f".{_MODULES[family]}{cv}", __name__), name)

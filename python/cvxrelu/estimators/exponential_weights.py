@@ -30,9 +30,6 @@ _TOL = 1e-3
 
 Member = tuple[str, Any]
 
-for _class in (GatedReLUClassifier, GatedReLURegressor, NTKClassifierCV, NTKRegressorCV, NormalScores):
-    _class.__module__ = "cvxrelu"  # what pickles name, also where nobody has asked the package for the class
-
 _PARAMETERS = """\
     estimators : list of (str, estimator), optional
         The members and their names. By default gated networks of five draws of gates with the penalties {ratios}
@@ -235,6 +232,7 @@ def _last_step(member: Any) -> Any:
 
 
 class ExponentialWeightsRegressor(RegressorMixin, _ExponentialWeights):  # type: ignore[misc]
+    __module__ = "cvxrelu"  # what pickles name
     __doc__ = f"""Average of regressors, with weights that fall exponentially in their errors on samples left out.
 
     With L the mean square error of a member over the folds of a cross-validation, n samples (the sum of their weights,
@@ -300,6 +298,7 @@ class ExponentialWeightsRegressor(RegressorMixin, _ExponentialWeights):  # type:
 
 
 class ExponentialWeightsClassifier(ClassifierMixin, _ExponentialWeights):  # type: ignore[misc]
+    __module__ = "cvxrelu"  # what pickles name
     __doc__ = f"""Average of classifiers, with weights that fall exponentially in their errors on samples left out.
 
     The scores of members are averaged as :class:`ExponentialWeightsRegressor` averages predictions, by their square

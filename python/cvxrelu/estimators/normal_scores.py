@@ -71,6 +71,8 @@ class NormalScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     {'normalscores': NormalScores()}
     """
 
+    __module__ = "cvxrelu"  # what pickles name
+
     def __init__(self, *, keep: bool = False, n_knots: int = 1000) -> None:
         self.keep = keep
         self.n_knots = n_knots

@@ -37,6 +37,7 @@ def with_parameters(**defaults: Any) -> Callable[[Estimator], Estimator]:
         __init__.__signature__ = inspect.Signature([itself, *shared[:place], *own, *shared[place:]])  # type: ignore[attr-defined]
         __init__.__qualname__ = f"{estimator.__qualname__}.__init__"
         estimator.__init__ = __init__  # type: ignore[misc]
+        estimator.__module__ = "cvxrelu"  # what pickles name
         return estimator
 
     return decorate
