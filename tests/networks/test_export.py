@@ -43,17 +43,16 @@ def test_a_table_of_decimals_is_exported_off_its_ties_with_decimals(tmp_path):
     y = np.abs(X[:, 0]) + rng.standard_normal(30)
 
     def far_apart(**settings):
-        """Predictions of ONNX that are not those of `predict`, and the least cosine of a sample and a gate."""
+        """Predictions of ONNX that are not those of `predict`, and how near a border is, for a sample of length one."""
         patterns = cvxrelu.enumerate_patterns(X, **settings)
         beta = 0.01 * cvxrelu.beta_max(X, y, patterns)
         network = cvxrelu.solve_gated(X, y, patterns, beta, n_threads=1).to_network()
         network.to_onnx(tmp_path / "network.onnx")
         session = runtime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])
         differ = np.abs(session.run(None, {"X": X})[0] - network.predict(X)) > 1e-9
-        lengths = np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(network.gates, axis=1))
-        cosines = np.abs(X @ network.gates.T) / lengths
-        assert not differ[cosines.min(axis=1) > 1e-14].any()
-        return differ.sum(), cosines.min()
+        margins = network.explain(X).radius / np.linalg.norm(X, axis=1)
+        assert not differ[margins > 1e-14].any()
+        return differ.sum(), margins.min()
 
     with pytest.warns(UserWarning, match="so thin that no float64 gate"):
         differ, margin = far_apart()
