@@ -123,6 +123,12 @@ def test_files_of_the_readme_exist():
             assert path.exists(), path
 
 
+def test_figures_of_the_readme_are_those_of_the_site():
+    rows = re.findall(r"^\| .* \| [\d.]+ \|.*$", (ROOT / "README.md").read_text(), flags=re.M)
+    measured = (ROOT / "docs" / "speed_table.md").read_text().splitlines()
+    assert rows and set(rows) <= set(measured)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_the_docstrings_run(name):
     needs = {"networks.torch_module": "torch", "estimators.onnx_converter": "skl2onnx", "estimators.tables": "pandas"}
