@@ -53,3 +53,12 @@ def many_rows(n, d, p):
     X = rng.standard_normal((n, d))
     y = np.maximum(X @ rng.standard_normal((d, 4)), 0) @ rng.standard_normal(4) + 0.1 * rng.standard_normal(n)
     return X, y, cvxrelu.sample_patterns(X, p, random_state=0)
+
+
+def teacher(n, d, p, seed=0, noise=0.1):
+    """Gaussian data with a planted two-layer ReLU network of ten neurons."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    y = np.maximum(X @ rng.standard_normal((d, 10)) / np.sqrt(d), 0) @ rng.standard_normal(10)
+    y += noise * rng.standard_normal(n)
+    return X, y, cvxrelu.sample_patterns(X, p, random_state=seed)

@@ -225,6 +225,8 @@ def test_data_that_are_refused():
     X, y = regression()
     with pytest.raises(ValueError, match="one class only"):
         GatedReLUClassifier().fit(X, np.ones(len(X)))
+    with pytest.raises(ValueError, match="one class only, 'a'"):
+        GatedReLUClassifier().fit(X, ["a"] * len(X))
     with pytest.raises(ValueError, match=r"sample_weight|weights"):
         small().fit(X, y, sample_weight=np.zeros(len(X)))
     with pytest.raises(ValueError, match=r"[Nn]egative"):

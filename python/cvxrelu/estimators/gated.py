@@ -306,8 +306,9 @@ class GatedReLUClassifier(NetworkClassification, _GatedReLU):
     ----------
     loss : {{"squared", "logistic", "softmax"}}, default "squared"
         "squared" on targets -1 and +1 and "logistic" have one output for two classes, one for each class (against the
-        rest) for more; "softmax" has one for each class. "squared" trains fastest, but has no ``predict_proba``:
-        its scores are no probabilities (scikit-learn's ``CalibratedClassifierCV`` makes some of them).
+        rest) for more; "softmax" has one for each class. "squared" takes rows in chunks, and of many samples it trains
+        fastest, but it has no ``predict_proba``: its scores are no probabilities (scikit-learn's
+        ``CalibratedClassifierCV`` makes some of them).
 {CLASS_WEIGHT}
 {
         _PARAMETERS.format(

@@ -59,7 +59,7 @@ def coded(y: Any, targets_of: Callable[[npt.NDArray[np.integer], int], FloatArra
 def require_two(classes: npt.NDArray[Any]) -> None:
     """Check that there is something to tell apart."""
     if classes.size < 2:
-        raise ValueError(f"y has one class only, {classes[0]!r}: a classifier needs two or more")
+        raise ValueError(f"y has one class only, {classes.tolist()[0]!r}: a classifier needs two or more")
 
 
 def _indicators(y: Any) -> npt.NDArray[np.int64]:

@@ -153,7 +153,9 @@ def _labels(classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return classes.astype(object)
     if classes.dtype.kind in "biuf" and (classes == classes.astype(np.int64)).all():
         return classes.astype(np.int64)
-    raise ValueError(f"classes_ must be strings or whole numbers for ONNX, not {classes[0]!r} of {classes.dtype}")
+    raise ValueError(
+        f"classes_ must be strings or whole numbers for ONNX, not {classes.tolist()[0]!r} of {classes.dtype}"
+    )
 
 
 def _mean(graph: Graph, values: str, loss: type[Loss]) -> str:

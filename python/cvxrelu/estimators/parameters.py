@@ -13,7 +13,8 @@ def with_parameters(**defaults: Any) -> Callable[[Estimator], Estimator]:
     """Make a decorator that gives an estimator the constructor of its base class with these defaults.
 
     Parameters that the base class does not have are kept as attributes, as its own are; in the signature, from which
-    scikit-learn reads the parameters and their defaults, they stand behind a `loss`, or first.
+    scikit-learn reads the parameters and their defaults, they stand behind a `loss`, or first. The estimator is public
+    then: pickles name it by the package.
     """
 
     def decorate(estimator: Estimator) -> Estimator:
@@ -37,7 +38,7 @@ def with_parameters(**defaults: Any) -> Callable[[Estimator], Estimator]:
         __init__.__signature__ = inspect.Signature([itself, *shared[:place], *own, *shared[place:]])  # type: ignore[attr-defined]
         __init__.__qualname__ = f"{estimator.__qualname__}.__init__"
         estimator.__init__ = __init__  # type: ignore[misc]
-        estimator.__module__ = "cvxrelu"  # what pickles name
+        estimator.__module__ = "cvxrelu"
         return estimator
 
     return decorate
