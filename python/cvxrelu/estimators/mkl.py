@@ -363,10 +363,8 @@ class _MKLCV(PenaltySearch, _MKLBase):
                 held_out.append((test, self._values_beside((part.X, part.y, part.weights), design, ratios, rng)))
                 tasks.end()
             errors = squared_errors(targets, weights, held_out)
-        best, self.cv_scores_ = int(errors.argmin()), None
-        if selection.scores_wanted:
-            self.cv_scores_ = np.nanmean(selection.scores(X, targets, weights, held_out), axis=1)
-            best = selection.best(self.cv_scores_, ratios)
+        best, scores = selection.choose(errors, ratios, (X, targets, weights), held_out)
+        self.cv_scores_ = None if scores is None else np.nanmean(scores, axis=1)
         self.beta_ratios_, self.cv_errors_ = ratios, errors
         self._solve(samples, rng, (None, float(ratios[best])), tasks)
 

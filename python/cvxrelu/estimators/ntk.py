@@ -252,10 +252,8 @@ class _NTKRidgeCV(PenaltySearch, _NTK):
                 held_out.append((test, self._values_beside(part, betas, X[test])))
                 tasks.end()
             errors = squared_errors(targets, weights, held_out)
-        best, self.cv_scores_ = int(errors.argmin()), None
-        if selection.scores_wanted:
-            self.cv_scores_ = np.nanmean(selection.scores(X, targets, weights, held_out), axis=1)
-            best = selection.best(self.cv_scores_, betas)
+        best, scores = selection.choose(errors, betas, (X, targets, weights), held_out)
+        self.cv_scores_ = None if scores is None else np.nanmean(scores, axis=1)
         self.betas_, self.cv_errors_ = betas, errors
         self._keep(samples, samples.X, ridge, path.alpha(betas[best]), float(betas[best]))
 

@@ -127,14 +127,10 @@ class PathSearch(PenaltySearch, NetworkModel):
             losses = np.stack([loss.of_samples(targets[rows], at) for at in values], axis=1)
             sums.append(weight @ (loss.reported_as * losses))
             totals.append(weight.sum())
-        best = int(np.argmin(np.sum(sums, axis=0)))
         self.beta_ratios_ = ratios
         with np.errstate(invalid="ignore"):
             self.loss_path_ = np.transpose(sums) / totals
-        self.score_path_ = None
-        if selection.scores_wanted:
-            self.score_path_ = selection.scores(*samples, held_out)
-            best = selection.best(self.score_path_, ratios)
+        best, self.score_path_ = selection.choose(np.sum(sums, axis=0), ratios, samples, held_out)
         self.beta_ratio_ = float(ratios[best])
         return best
 
@@ -158,11 +154,6 @@ class Selection:
         self._of_split, self._of_score = _routed(estimator, self._scorer, sample_weight, params)
 
     @property
-    def scores_wanted(self) -> bool:
-        """Whether a scorer chooses."""
-        return self._scorer is not None
-
-    @property
     def groups_given(self) -> bool:
         """Whether there are groups for a splitter."""
         return self._of_split.get("groups") is not None
@@ -171,7 +162,25 @@ class Selection:
         """Return the folds of the estimator's `cv`, as :func:`weighted_folds` does."""
         return weighted_folds(self._estimator, X, self._estimator._truth(targets), weights, self._of_split)
 
-    def scores(
+    def choose(
+        self,
+        losses: FloatArray,
+        penalties: FloatArray,
+        samples: tuple[npt.NDArray[Any], FloatArray, FloatArray | None],
+        held_out: Sequence[HeldOut],
+    ) -> tuple[int, FloatArray | None]:
+        """Return the index of the best penalty for samples, targets and weights, and scores where these choose.
+
+        Without a scorer the least loss is the best; with one, the best mean of the scores (n_betas, n_folds), and of
+        equal ones that of the largest penalty.
+        """
+        if self._scorer is None:
+            return int(np.argmin(losses)), None
+        scores = self._scores(*samples, held_out)
+        means = np.nanmean(scores, axis=1)
+        return max(range(penalties.size), key=lambda k: (means[k], penalties[k])), scores
+
+    def _scores(
         self, X: npt.NDArray[Any], targets: FloatArray, weights: FloatArray | None, held_out: Sequence[HeldOut]
     ) -> FloatArray:
         """Return scores (n_betas, n_folds); NaN for folds that hold out no sample with weight."""
@@ -190,11 +199,6 @@ class Selection:
                 raise ValueError(f"scoring={self._estimator.scoring!r} gives {column} on what fold {k} holds out")
             columns.append(column)
         return np.stack(columns, axis=1)
-
-    def best(self, scores: FloatArray, betas: FloatArray) -> int:
-        """Return the index of the penalty with the best mean of its scores, of equal ones the largest."""
-        means = np.nanmean(scores.reshape(betas.size, -1), axis=1)
-        return max(range(betas.size), key=lambda k: (means[k], betas[k]))
 
     def _stand_in(self, Z: Any, values: FloatArray) -> Any:
         """Return an estimator that knows its values at these samples, as after a fit without them."""
