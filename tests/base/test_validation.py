@@ -23,6 +23,7 @@ from cvxrelu.base import arrays as v
         (scipy.sparse.eye_array(3), TypeError, r"X is sparse, .* pass X.toarray\(\)"),
         (scipy.sparse.csr_matrix(np.eye(3)), TypeError, "X is sparse"),
         ([[1.0, 2.0], [3.0]], TypeError, "real numbers"),
+        (np.ma.masked_equal([[1.0, 2.0]], 2.0), ValueError, "X has masked entries"),
     ],
 )
 def test_designs_that_are_refused(X, error, message):

@@ -312,3 +312,18 @@ def test_kernels_refuse_patterns_of_other_data(kind, scale):
     with pytest.raises(ValueError, match="other data of the same shape"):
         cvxrelu.masking_kernel(other, patterns, np.ones(len(patterns)))
     assert cvxrelu.ntk_weights(X, patterns).sum() <= 1 + 1e-12
+
+
+def test_samples_so_small_that_their_kernel_vanishes_are_refused():
+    X = np.random.default_rng(0).standard_normal((8, 3))
+    patterns = cvxrelu.sample_patterns(X, 5, random_state=0)
+    for scale, dtype in ((1e-170, np.float64), (1e-155, np.float64), (1e-25, np.float32)):
+        small = (X * scale).astype(dtype)
+        with pytest.raises(ValueError, match="samples are too small"):
+            cvxrelu.ntk(small)
+        with pytest.raises(ValueError, match="samples are too small"):
+            cvxrelu.masking_kernel(small, patterns, np.ones(len(patterns)))
+    # One sample that is small beside others has a row of zeros, which is its kernel to rounding.
+    mixed = np.vstack([X, 1e-170 * X[:1]])
+    assert np.isfinite(cvxrelu.ntk(mixed)).all()
+    assert_array_equal(cvxrelu.ntk(np.zeros((2, 3))), np.zeros((2, 2)))

@@ -257,3 +257,32 @@ def test_estimators_that_need_all_rows_bring_them_here(problem, client, monkeypa
     monkeypatch.setattr("cvxrelu.estimators.rows.machine_memory", lambda: 1000.0)
     with pytest.raises(MemoryError, match="needs all rows in one place"):
         cvxrelu.NTKRegressor().fit(rows, y)
+
+
+def _beside_floats(dtype):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"id": np.arange(20) % 7, "x": np.linspace(-1.0, 1.0, 20)}).astype({"id": dtype})
+    frame.loc[13, "id"] = 2**53 + 1
+    return pytest.importorskip("dask.dataframe").from_pandas(frame, npartitions=4)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "Int64"])
+def test_integers_of_a_frame_that_float64_rounds_are_refused(dtype):
+    frame = _beside_floats(dtype)
+    with pytest.raises(ValueError, match=r"a partition of X\[3, 0\] is 9007199254740993"):
+        cvxrelu.sample_patterns(frame, 4, random_state=0)
+    with pytest.raises(ValueError, match=r"is 9007199254740993, an integer that float64 rounds"):
+        cvxrelu.GatedReLURegressor().fit(frame[["x"]], frame["id"])
+
+
+def test_masked_entries_of_chunks_and_of_their_targets_are_refused():
+    X = np.random.default_rng(0).standard_normal((20, 2))
+    masked = np.ma.masked_greater(X, 1.2)
+    assert masked.mask[:12].any()
+    for rows in (da.from_array(masked, chunks=(5, 2)), cvxrelu.RowChunks([lambda: masked[:12], lambda: masked[12:]])):
+        with pytest.raises(ValueError, match="of X has masked entries"):
+            cvxrelu.sample_patterns(rows, 4, random_state=0)
+    targets = np.ma.masked_greater(X[:, 0], 1.0)
+    for y in (targets, da.from_array(targets, chunks=5)):
+        with pytest.raises(ValueError, match="has masked entries"):
+            cvxrelu.GatedReLURegressor().fit(da.from_array(X, chunks=(5, 2)), y)

@@ -35,22 +35,28 @@ def as_real(value: Any, name: str) -> FloatArray:
         raise TypeError(f"{name} must be an array of real numbers, not {describe(value)}") from None
     except OverflowError:
         real = np.full(np.shape(value), np.inf)  # an integer beyond 1e308, which the next line names
-    _refuse_rounded_integers(value, real, name)
+    refuse_altered(value, real, name)
     return real
 
 
 _HELD = 2.0**53  # integers up to here are float64 numbers
 
 
-def _refuse_rounded_integers(value: Any, real: FloatArray, name: str) -> None:
-    """Raise for an integer that float64 does not hold; most are seen to be small from their rounded values."""
+def refuse_altered(value: Any, real: npt.NDArray[Any], name: str) -> None:
+    """Raise where the numbers made of a value are not those given: masked entries, integers that float64 rounds."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries, which would be read as numbers: fill them in or leave them out")
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         return
-    large = np.argwhere(np.abs(real) >= _HELD)
+    large = np.argwhere(np.abs(real) >= _HELD)  # most integers are seen to be small from their rounded values
     if len(large) == 0:
         return
     # What was given before NumPy made one type of it, or a data frame one of its columns.
-    given = value.to_numpy(dtype=object) if hasattr(value, "to_numpy") else np.asarray(value, dtype=object)
+    if hasattr(value, "toarray"):
+        given = value.toarray()
+    else:
+        given = value.to_numpy(dtype=object) if hasattr(value, "to_numpy") else np.asarray(value, dtype=object)
+    given = np.broadcast_to(given, real.shape)
     for place in map(tuple, large):
         entry = given[place]
         if isinstance(entry, numbers.Integral) and int(entry) != float(real[place]):

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, is_multilabel
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from ..base.arrays import FloatArray, append_ones, as_flag, as_generator
+from ..base.arrays import FloatArray, append_ones, as_flag, as_generator, refuse_altered
 from ..base.callbacks import as_callback
 from ..base.memory import require_fit
 from ..base.scaling import predictions_in
@@ -44,6 +44,7 @@ def checked_weights(sample_weight: Any, X: Any) -> FloatArray | None:
     if sample_weight is None:
         return None
     weights: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    refuse_altered(sample_weight, weights, "sample_weight")
     if not weights.any():
         raise ValueError("sample_weight is zero for every sample")
     return weights
@@ -143,7 +144,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
     def _checked(self, X: Any, **checks: Any) -> Any:
         """Return what scikit-learn's `validate_data` does, with float samples; sparse ones become dense."""
         checked = validate_data(self, X, dtype=[np.float64, np.float32], accept_sparse="csr", **checks)
-        return (as_dense(checked[0]), *checked[1:]) if isinstance(checked, tuple) else as_dense(checked)
+        samples, *targets = checked if isinstance(checked, tuple) else (checked,)
+        samples = as_dense(samples)
+        refuse_altered(X, samples, "X")
+        return (samples, *targets) if targets else samples
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -213,8 +217,9 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
     """Targets that are numbers, and predictions of them."""
 
     def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
-        X, y = self._checked(X, y=y, multi_output=True, y_numeric=True)
-        return X, y if self.__sklearn_tags__().target_tags.multi_output else column_or_1d(y, warn=True)
+        X, targets = self._checked(X, y=y, multi_output=True, y_numeric=True)
+        refuse_altered(y, np.asarray(targets, dtype=np.float64), "y")
+        return X, targets if self.__sklearn_tags__().target_tags.multi_output else column_or_1d(targets, warn=True)
 
     def predict(self, X: Any) -> npt.NDArray[np.floating[Any]]:
         """Predict targets.

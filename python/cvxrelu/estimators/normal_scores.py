@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
-from ..base.arrays import FloatArray, as_count, as_flag
+from ..base.arrays import FloatArray, as_count, as_flag, refuse_altered
 from .fitting import checked_weights
 
 
@@ -101,7 +101,7 @@ class NormalScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         as_flag(self.keep, "keep")
         n_knots = as_count(self.n_knots, "n_knots", minimum=2)
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        X = self._checked(X, reset=True)
         weights = checked_weights(sample_weight, X)
         if weights is None:
             weights = np.ones(X.shape[0])
@@ -124,11 +124,16 @@ class NormalScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             float32 where `X` is, else float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = self._checked(X, reset=False)
         scores = np.empty_like(X)
         for k, column in enumerate(X.T):
             scores[:, k] = np.interp(column, self.knots_[k], self.scores_[k])
         return np.hstack([X, scores]) if self.keep else scores
+
+    def _checked(self, X: Any, *, reset: bool) -> npt.NDArray[np.floating[Any]]:
+        checked: npt.NDArray[np.floating[Any]] = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+        refuse_altered(X, checked, "X")
+        return checked
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
         """Return the names of the features that `transform` returns.

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import as_count, as_design, as_threads, result_dtype
+from ..base.arrays import FloatArray, as_count, as_design, as_threads, result_dtype
 from ..base.memory import require_fit
 from ..base.native import core
+from ..base.scaling import row_lengths
 
 
 def closed_form(
@@ -22,15 +23,21 @@ def closed_form(
     other = None if Z is None else as_design(Z, "Z", design.shape[1])
     require_memory(design.shape[0] if other is None else other.shape[0], design.shape[0])
     kernel = core.ntk(design, other, core_kind, depth, as_threads(n_threads))
-    return kernel_in(kernel, dtype)
+    return kernel_in(kernel, dtype, design, design if other is None else other)
 
 
-def kernel_in(kernel: npt.NDArray[np.float64], dtype: Any) -> npt.NDArray[np.floating[Any]]:
-    """Return a kernel in the type of the results; ValueError where it does not hold it."""
-    with np.errstate(over="ignore"):
+def kernel_in(
+    kernel: npt.NDArray[np.float64], dtype: Any, X: FloatArray, Z: FloatArray
+) -> npt.NDArray[np.floating[Any]]:
+    """Return a kernel of X and Z in the type of the results; ValueError where it does not hold it."""
+    with np.errstate(over="ignore", under="ignore"):
         result = np.asarray(kernel).astype(dtype, copy=False)
-    if not np.isfinite(result).all():
-        raise ValueError(f"samples are too large: {np.dtype(dtype).name} does not hold their kernel, so scale them")
+        largest = row_lengths(X).max() * row_lengths(Z).max()
+    # Products below this lose digits, and at last all of them.
+    vanish = X.any() and Z.any() and largest < np.finfo(dtype).tiny / np.finfo(dtype).eps
+    if vanish or not np.isfinite(result).all():
+        kind = "small" if vanish else "large"
+        raise ValueError(f"samples are too {kind}: {np.dtype(dtype).name} does not hold their kernel, so scale them")
     return result
 
 

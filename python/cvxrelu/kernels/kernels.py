@@ -58,7 +58,8 @@ def ntk(
     Raises
     ------
     ValueError
-        For bad shapes, entries that are not finite, an unknown kind, a depth that the kind does not have.
+        For bad shapes, entries that are not finite, samples so small or large that the kernel is not within the
+        numbers of its type, an unknown kind, a depth that the kind does not have.
     MemoryError
         For a matrix larger than the memory of the machine, before it is begun.
 
@@ -196,12 +197,12 @@ def masking_kernel(
             raise ValueError('block="self" needs Z')
         require_evaluation(at, patterns)
         require_memory(X.shape[0], X.shape[0])
-        return kernel_in(core.masking_kernel(X, patterns.words, eta, threads), dtype)
+        return kernel_in(core.masking_kernel(X, patterns.words, eta, threads), dtype, X, X)
     Z = as_design(Z, "Z", X.shape[1])
     require_memory(Z.shape[0], Z.shape[0] if block == "self" else X.shape[0])
     gates, pattern, weights = evaluation_gates(patterns, eta, at, X, Z)
     z_words, _ = core.pack_patterns(Z, gates, threads)
     if block == "self":
-        return kernel_in(core.masking_kernel(Z, z_words, weights, threads), dtype)
+        return kernel_in(core.masking_kernel(Z, z_words, weights, threads), dtype, Z, Z)
     words = np.ascontiguousarray(patterns.words[pattern])
-    return kernel_in(core.masking_kernel(X, words, Z, z_words, weights, threads), dtype)
+    return kernel_in(core.masking_kernel(X, words, Z, z_words, weights, threads), dtype, X, Z)

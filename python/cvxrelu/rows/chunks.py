@@ -100,7 +100,7 @@ class RowChunks(Rows):
     def _load(self, index: int) -> Chunk:
         source, chunk, first, last = self._pieces[index]
         if callable(source):
-            rows = np.asarray(source())
+            rows = np.asanyarray(source())
             if rows.shape[0] != last - first:
                 raise ValueError(f"chunk {chunk} of X had {last - first} rows in the first pass, now {rows.shape[0]}")
         else:

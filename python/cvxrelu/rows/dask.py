@@ -15,7 +15,7 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, as_count, as_threads
+from ..base.arrays import FloatArray, as_count, as_threads, refuse_altered
 from .passes import Chunk, RowBlock, checked_chunk, masked_block, pack_chunk
 from .rows import Arrays, Part, Parts, Rows, add
 
@@ -116,7 +116,7 @@ class DaskRows(Rows):
 
     def _aligned(self, values: Any, name: str) -> Any:
         """Return values of the rows in chunks like theirs."""
-        array = _as_array(values, name) if hasattr(values, "__dask_graph__") else da.from_array(np.asarray(values))
+        array = _as_array(values, name) if hasattr(values, "__dask_graph__") else da.from_array(np.asanyarray(values))
         if array.ndim not in (1, 2) or array.shape[0] != self.shape[0]:
             raise ValueError(f"{name} has shape {array.shape}, but X has {self.shape[0]} samples")
         array = array.rechunk((self._sizes, *[-1] * (array.ndim - 1)))
@@ -147,6 +147,7 @@ def _make_block(chunk: Chunk, targets: Any, weights: Any, gates: FloatArray, n_t
 
 def _checked_rows(values: Any, name: str, first: int) -> FloatArray:
     array = np.asarray(values, dtype=np.float64)
+    refuse_altered(values, array, f"{name}[{first}:]")
     if not np.isfinite(array).all():
         where = np.argwhere(~np.isfinite(array))[0]
         raise ValueError(f"{name} must be finite, but {name}[{first + int(where[0])}] is {array[tuple(where)]}")
@@ -155,7 +156,7 @@ def _checked_rows(values: Any, name: str, first: int) -> FloatArray:
 
 def _as_array(X: Any, name: str) -> Any:
     if hasattr(X, "to_dask_array"):
-        X = _without_nullable(X).to_dask_array(lengths=True)
+        X = _in_one_type(X, name).to_dask_array(lengths=True)
     if not isinstance(X, da.Array):
         raise TypeError(f"{name} must be a dask array or data frame, not {type(X).__name__}")
     if np.isnan(X.shape[0]):
@@ -163,14 +164,31 @@ def _as_array(X: Any, name: str) -> Any:
     return X
 
 
-def _without_nullable(X: Any) -> Any:
-    """Return a data frame or a Series with nullable columns of numbers as NumPy's; what is missing becomes NaN."""
+def _in_one_type(X: Any, name: str) -> Any:
+    """Return a data frame or a Series whose columns NumPy has a type for that alters none; missing ones become NaN.
+
+    Nullable columns become float64, as scikit-learn takes them, and so do long integers, which NumPy would round in
+    silence beside columns of another type.
+    """
     dtypes = dict(X.dtypes.items()) if X.ndim == 2 else {X.name: X.dtype}
-    nullable = [name for name, dtype in dtypes.items() if not isinstance(dtype, np.dtype) and dtype.kind in "biuf"]
-    changed = dict.fromkeys(nullable, np.float64)  # as scikit-learn takes them
+    mixed = len(set(dtypes.values())) > 1
+    changed = [
+        name
+        for name, dtype in dtypes.items()
+        if (dtype.kind in "biuf" and not isinstance(dtype, np.dtype))
+        or (mixed and dtype.kind in "iu" and dtype.itemsize == 8)
+    ]
     if not changed:
         return X
-    return X.astype(changed if X.ndim == 2 else changed[X.name])
+    types: Any = dict.fromkeys(changed, np.float64) if X.ndim == 2 else np.float64
+    return X.map_partitions(_in_types, types, name, meta=X._meta.astype(types))
+
+
+def _in_types(part: Any, types: Any, name: str) -> Any:
+    cast = part.astype(types)
+    columns = list(types) if part.ndim == 2 else slice(None)
+    refuse_altered(part[columns], cast[columns].to_numpy(), f"a partition of {name}")
+    return cast
 
 
 def client_at_hand() -> Any:

@@ -70,6 +70,8 @@ def checked_chunk(
     rows = np.asarray(X)
     if rows.ndim != 2 or rows.shape[1] != n_features:
         raise ValueError(f"chunk {index} of X has shape {rows.shape}, but {n_features} features are expected")
+    if np.ma.is_masked(X):
+        raise ValueError(f"chunk {index} of X has masked entries, which would be read as numbers: fill them in")
     if rows.dtype.kind not in "biuf" or rows.dtype.itemsize > 8:
         raise TypeError(f"chunk {index} of X must be an array of real numbers, not of dtype {rows.dtype}")
     given, rows = rows, np.ascontiguousarray(rows, dtype=np.float64)
