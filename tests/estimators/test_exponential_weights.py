@@ -12,10 +12,11 @@ from cvxrelu import (
     NTKClassifierCV,
     NTKRegressorCV,
 )
-from cvxrelu.estimators.exponential_weights import exponential_weights
+from cvxrelu.estimators.exponential_weights import exponential_weights, least_squares_weights
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
@@ -69,6 +70,40 @@ def test_weights_of_any_losses(losses, n_samples):
     assert (weights[losses == losses.min()] == weights.max()).all()
     order = np.argsort(losses)
     assert (np.diff(weights[order]) <= 0).all()
+
+
+@given(
+    st.integers(1, 6), st.integers(2, 20), st.integers(1, 2), st.sampled_from([1e-200, 1.0, 1e200]), st.integers(0, 99)
+)
+def test_least_squares_weights_are_optimal_on_the_simplex(k, m, c, scale, seed):
+    """The gradient of the loss is least, and the same, where a weight is positive: optimality of a convex program."""
+    rng = np.random.default_rng(seed)
+    errors = rng.standard_normal((k, m, c)) + rng.standard_normal((1, m, c))
+    sample_weight = rng.integers(0, 3, m) + (np.arange(m) == 0)
+    weights = least_squares_weights(scale * errors, sample_weight.astype(float))
+    assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
+    gradient = np.einsum("kmc,m,jmc,j->k", errors, sample_weight, errors, weights)
+    assert_allclose(weights @ (gradient - gradient.min()), 0, atol=1e-12 * (errors**2).sum())
+
+
+def test_weights_by_least_squares():
+    X, y = regression()
+    folds = KFold(4, shuffle=True, random_state=0)
+    first = make_column_transformer(("passthrough", [0]))
+    others = make_column_transformer(("passthrough", [1, 2]))
+    members = [
+        ("first", make_pipeline(first, NTKRegressorCV(n_betas=5))),
+        ("others", make_pipeline(others, LinearRegression())),
+        ("mean", DummyRegressor()),
+    ]
+    model = ExponentialWeightsRegressor(members, weights="nnls", cv=folds).fit(X, y)
+    apart = ExponentialWeightsRegressor(members, cv=folds).fit(X, y)
+    assert_array_equal(model.losses_, apart.losses_)
+    left_out = np.column_stack([cross_val_predict(member, X, y, cv=folds) for _, member in members])
+    others = (apart.weights_, *np.eye(3), *(0.99 * model.weights_ + 0.01 * np.eye(3)))
+    least = np.mean((left_out @ model.weights_ - y) ** 2)
+    assert all(np.mean((left_out @ weights - y) ** 2) > least for weights in others)
+    assert_array_equal(least_squares_weights(np.zeros((3, 4, 1)), np.ones(4)).sum(), 1)
 
 
 def test_members_that_are_equal_share_and_a_bad_one_fades():
@@ -165,6 +200,11 @@ def test_several_targets():
 def test_members_need_names_of_their_own(members):
     with pytest.raises(ValueError, match="pairs with distinct names"):
         ExponentialWeightsRegressor(members).fit(*regression())
+
+
+def test_weights_have_two_names():
+    with pytest.raises(ValueError, match='weights must be "exponential" or "nnls", not \'equal\''):
+        ExponentialWeightsRegressor(TWO_REGRESSORS, weights="equal").fit(*regression())
 
 
 def test_one_class_is_nothing_to_tell_apart():

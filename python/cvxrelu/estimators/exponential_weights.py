@@ -1,4 +1,4 @@
-"""Averages of estimators, with weights that fall exponentially in their losses on samples left out."""
+"""Averages of estimators, with weights by their losses on samples left out, or by the loss of the average there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
+from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone, is_classifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -35,6 +36,9 @@ _PARAMETERS = """\
         The members and their names. By default gated networks of five draws of gates with the penalties {ratios}
         times the largest useful one, trained to a relative gap of {tol:g}, and the plain ReLU kernel of three layers
         with a penalty of its own choice, on standardised features, on their tanh and on their normal scores.
+    weights : {{"exponential", "nnls"}}, default "exponential"
+        What weighs the members: their own errors on the samples left out, or, by non-negative least squares, the error
+        of the average there.
     cv : int, splitter or iterable of (train, test), default None
         Folds as scikit-learn understands them; None is five.
     n_jobs : int, optional
@@ -66,7 +70,10 @@ _REFERENCES = """\
     .. [1] G. Leung and A. R. Barron, "Information theory and mixing least-squares regressions", IEEE Transactions on
        Information Theory 52 (2006).
     .. [2] A. S. Dalalyan and A. B. Tsybakov, "Aggregation by exponential weighting, sharp PAC-Bayesian bounds and
-       sparsity", Machine Learning 72 (2008)."""
+       sparsity", Machine Learning 72 (2008).
+    .. [3] L. Breiman, "Stacked regressions", Machine Learning 24 (1996).
+    .. [4] M. J. van der Laan, E. C. Polley and A. E. Hubbard, "Super learner", Statistical Applications in Genetics and
+       Molecular Biology 6 (2007)."""
 
 
 class _ExponentialWeights(BaseEstimator):  # type: ignore[misc]
@@ -74,12 +81,14 @@ class _ExponentialWeights(BaseEstimator):  # type: ignore[misc]
         self,
         estimators: Sequence[Member] | None = None,
         *,
+        weights: str = "exponential",
         cv: Any = None,
         n_jobs: int | None = None,
         n_threads: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.estimators = estimators
+        self.weights = weights
         self.cv = cv
         self.n_jobs = n_jobs
         self.n_threads = n_threads
@@ -113,8 +122,10 @@ class _ExponentialWeights(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            For members without distinct names, and for data that do not fit.
+            For members without distinct names, for `weights` of another name, and for data that do not fit.
         """
+        if self.weights not in ("exponential", "nnls"):
+            raise ValueError(f'weights must be "exponential" or "nnls", not {self.weights!r}')
         X, y, sample_weight = gathered(X, y, sample_weight)
         members = self._members()
         X, y = self._checked(X, y, multi_output=True)
@@ -128,14 +139,19 @@ class _ExponentialWeights(BaseEstimator):  # type: ignore[misc]
         done = Parallel(n_jobs=self.n_jobs)(jobs)
         held_out = np.concatenate([test for _, test in folds])
         own = np.ones(targets.shape[0]) if weights is None else weights
-        losses = []
-        for first in range(0, len(done), len(parts)):
-            errors = np.concatenate([values for _, values in done[first + 1 : first + len(parts)]]) - targets[held_out]
-            losses.append(np.average((errors**2).sum(axis=1), weights=own[held_out]))
+        values = [
+            np.concatenate([values for _, values in done[first + 1 : first + len(parts)]])
+            for first in range(0, len(done), len(parts))
+        ]
+        errors = np.stack(values) - targets[held_out]
+        losses = [np.average((each**2).sum(axis=1), weights=own[held_out]) for each in errors]
         self.estimators_ = [fitted for fitted, _ in done[:: len(parts)]]
         self.named_estimators_ = {name: fitted for (name, _), fitted in zip(members, self.estimators_, strict=True)}
         self.losses_ = np.array(losses)
-        self.weights_ = exponential_weights(self.losses_, own.sum())
+        if self.weights == "exponential":
+            self.weights_ = exponential_weights(self.losses_, own.sum())
+        else:
+            self.weights_ = least_squares_weights(errors, own[held_out])
         return self
 
     def _checked(self, X: Any, *y: Any, **checks: Any) -> Any:
@@ -182,6 +198,20 @@ def exponential_weights(losses: FloatArray, n_samples: float) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         excess = np.where(losses > least, (losses - least) / (4 * least), 0.0)
     weights = np.exp(-n_samples * excess)
+    return np.asarray(weights / weights.sum())
+
+
+def least_squares_weights(errors: FloatArray, sample_weight: FloatArray) -> FloatArray:
+    """Return non-negative weights of sum 1 that minimise ``sum_j s_j ||sum_k w_k e_kj||^2`` for errors e (k, m, c).
+
+    With another row, of a constant, non-negative least squares for targets that are zero but there has the conditions
+    of optimality of that program, up to the scale of the weights, whatever the constant.
+    """
+    rows = (np.sqrt(sample_weight)[:, None] * errors).reshape(len(errors), -1).T
+    rows /= np.abs(rows).max() or 1.0  # squares of the numbers given could over- or underflow
+    constant = np.linalg.norm(rows) or 1.0
+    design = np.vstack([rows, np.full(len(errors), constant)])
+    weights, _ = nnls(design, np.append(np.zeros(len(rows)), constant))
     return np.asarray(weights / weights.sum())
 
 
@@ -240,6 +270,9 @@ class ExponentialWeightsRegressor(RegressorMixin, _ExponentialWeights):  # type:
     these errors, its weight is ``exp(-n (L - Lmin) / (4 Lmin))``, normalised. That is exponential weighting at the
     temperature of four times the variance of the noise [1]_ [2]_, for which the least error stands. Members that are
     as good as the best share, others fade: less of a gamble than the choice of one, where several are close.
+
+    With ``weights="nnls"`` they are the non-negative weights of sum 1 with which the average itself has the least mean
+    square error on the samples left out [3]_ [4]_, so that members share whose errors differ, even if one is worse.
 
     Parameters
     ----------
