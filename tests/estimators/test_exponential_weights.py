@@ -20,7 +20,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -165,6 +165,23 @@ def test_losses_of_scores_and_of_probabilities():
         cross_val_predict(kernel, X, y, cv=folds, method="decision_function"),
     ]
     assert_allclose(model.losses_, [np.mean(((own - targets) ** 2).sum(axis=1)) for own in scores])
+
+
+def test_probabilities_are_averages_of_those_of_members():
+    X, y = load_iris(return_X_y=True)
+    members = [("forest", RandomForestClassifier(20, random_state=0)), ("line", LogisticRegression(max_iter=1000))]
+    for classes in (2, 3):
+        few = y < classes
+        model = ExponentialWeightsClassifier(members, weights="nnls").fit(X[few], y[few])
+        model.weights_ = np.array([0.25, 0.75])
+        parts = [member.predict_proba(X) for member in model.estimators_]
+        assert_allclose(model.predict_proba(X), 0.25 * parts[0] + 0.75 * parts[1], atol=1e-15)
+        assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
+    for none in (ExponentialWeightsClassifier(TWO_CLASSIFIERS), ExponentialWeightsClassifier()):
+        assert not hasattr(none, "predict_proba")
+    with pytest.raises(AttributeError) as error:
+        ExponentialWeightsClassifier(TWO_CLASSIFIERS).predict_proba(X)
+    assert "member 'kernel' has no probabilities" in str(error.value.__cause__)
 
 
 def test_a_class_that_a_fold_lacks_has_the_lowest_score():

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone, 
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import _safe_indexing, check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
@@ -76,7 +77,9 @@ _REFERENCES = """\
        Molecular Biology 6 (2007)."""
 
 
-class _ExponentialWeights(BaseEstimator):  # type: ignore[misc]
+class ExponentialWeights(BaseEstimator):  # type: ignore[misc]
+    """What the averages of regressors and of classifiers share."""
+
     def __init__(
         self,
         estimators: Sequence[Member] | None = None,
@@ -261,7 +264,7 @@ def _last_step(member: Any) -> Any:
     return member[-1] if isinstance(member, Pipeline) else member
 
 
-class ExponentialWeightsRegressor(RegressorMixin, _ExponentialWeights):  # type: ignore[misc]
+class ExponentialWeightsRegressor(RegressorMixin, ExponentialWeights):  # type: ignore[misc]
     __module__ = "cvxrelu"  # what pickles name
     __doc__ = f"""Average of regressors, with weights that fall exponentially in their errors on samples left out.
 
@@ -330,7 +333,7 @@ class ExponentialWeightsRegressor(RegressorMixin, _ExponentialWeights):  # type:
         return tags
 
 
-class ExponentialWeightsClassifier(ClassifierMixin, _ExponentialWeights):  # type: ignore[misc]
+class ExponentialWeightsClassifier(ClassifierMixin, ExponentialWeights):  # type: ignore[misc]
     __module__ = "cvxrelu"  # what pickles name
     __doc__ = f"""Average of classifiers, with weights that fall exponentially in their errors on samples left out.
 
@@ -393,6 +396,32 @@ class ExponentialWeightsClassifier(ClassifierMixin, _ExponentialWeights):  # typ
         """
         scores = self._average(X)
         return scores[:, 1] if scores.shape[1] == 2 else scores
+
+    def _all_have_probabilities(self) -> bool:
+        members = getattr(self, "named_estimators_", None) or dict(self._members())
+        for name, member in members.items():
+            if not hasattr(member, "predict_proba"):
+                raise AttributeError(
+                    f"the member {name!r} has no probabilities; scikit-learn's CalibratedClassifierCV(estimator, "
+                    "ensemble=False) makes some of the scores of a member or of the average"
+                )
+        return True
+
+    @available_if(_all_have_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Average the probabilities of the members, where all of them have some.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; rows sum to 1.
+        """
+        return 0.5 + 0.5 * self._average(X)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Predict labels.
