@@ -119,11 +119,11 @@ class Mixed(Gaussian):
         feature = self._features[rng.integers(self._features.size, size=size)]
         sample = rng.integers(self._columns.shape[0], size=size)
         sign = rng.choice([-1.0, 1.0], size=size)
-        for row, (k, j, s) in enumerate(zip(feature, sample, sign, strict=True)):
-            middles = self._middles[k]
-            t = middles[min(np.searchsorted(middles, self._columns[j, k]), middles.size - 1)]
-            gates[row, k] = s
-            gates[row, self._bias] -= s * t / self._scale
+        for k in np.unique(feature):
+            rows, middles = np.flatnonzero(feature == k), self._middles[k]
+            beside = np.searchsorted(middles, self._columns[sample[rows], k])
+            gates[rows, k] = sign[rows]
+            gates[rows, self._bias] = -sign[rows] * middles[np.minimum(beside, middles.size - 1)] / self._scale
         return gates
 
 
