@@ -98,31 +98,27 @@ def _add_average(scope: Any, operator: Any, container: Any) -> None:
     """Add the weighted mean of the members, whose own graphs skl2onnx adds where they are declared."""
     model, dtype = operator.raw_operator, _dtype(operator.inputs)
     graph = _graph(scope, container, model)
-    weighted = [(w, member) for w, member in zip(model.weights_, model.estimators_, strict=True) if w > 0]
     terms = []
-    for weight, member in weighted:
+    for weight, member in zip(model.weights_, model.estimators_, strict=True):
+        if weight == 0:
+            continue
         if is_classifier(model):
             values = _add_scores_of_member(graph, scope, operator.inputs, container, member, model.classes_)
         else:
             values = graph.node("Flatten", _output_of_member(graph, scope, operator.inputs, member, 0))
         terms.append(graph.node("Mul", values, graph.constant(weight)))
     values = graph.node("Sum", *terms)
-    results = [values]
+    labels, numbers = [], [values]
     if is_classifier(model):
         index = graph.node("ArgMax", values, axis=1, keepdims=0)
-        results = [graph.node("Gather", graph.constant(_labels(model.classes_), "classes"), index)]
-        if _has_raw_scores(scope, model):
-            results.append(values)
-        else:
+        labels = [graph.node("Gather", graph.constant(_labels(model.classes_), "classes"), index)]
+        if not _has_raw_scores(scope, model):
+            if model.classes_.size == 2:
+                numbers = [graph.node("Squeeze", _column(graph, values, 1), graph.constant([1], "axes"))]
             if hasattr(model, "predict_proba"):
                 half = graph.constant(0.5)
-                results.append(graph.node("Add", graph.node("Mul", values, half), half))
-            two = len(model.classes_) == 2
-            last = graph.node("Squeeze", _column(graph, values, 1), graph.constant([1], "axes")) if two else values
-            results.append(last)
-        results[1:] = [graph.cast(number, dtype) for number in results[1:]]
-    else:
-        results = [graph.cast(values, dtype)]
+                numbers.insert(0, graph.node("Add", graph.node("Mul", values, half), half))
+    results = [*labels, *(graph.cast(number, dtype) for number in numbers)]
     for variable, result in zip(operator.outputs, results, strict=False):  # an estimator around it may want fewer
         graph.end(result, variable.full_name)
     _extend(container, graph)
