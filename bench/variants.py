@@ -126,7 +126,7 @@ def paired(results, one, other, names):
     both = [results[name] for name in names if {one, other} <= results.get(name, {}).keys()]
     differences = np.array([100 * (result[one]["score"] - result[other]["score"]) for result in both])
     if differences.size < 2:
-        return "-"
+        return ""
     error = differences.std(ddof=1) / np.sqrt(differences.size)
     wins, losses = (differences > 1e-9).sum(), (differences < -1e-9).sum()
     return f"{differences.mean():+.2f} ± {error:.2f} ({wins}/{differences.size - wins - losses}/{losses})"
@@ -158,12 +158,13 @@ def as_markdown(results, tasks, command):
                 lines.append(f"| {model} | {len(done)} | {mean:.1f} | {seconds:.2g} |")
         lines += [
             "",
-            "| difference in points ± standard error (better/equal/worse) | to choose | shown |",
-            "|---|---:|---:|",
+            "| difference in points ± standard error (better/equal/worse) | to choose | shown | all |",
+            "|---|---:|---:|---:|",
         ]
         for one, other in PAIRS:
-            chosen, shown = (paired(results, one, other, half) for half in halves)
-            lines.append(f"| {one} − {other} | {chosen} | {shown} |")
+            cells = [paired(results, one, other, part) for part in (*halves, names)]
+            if any(cells):
+                lines.append(f"| {one} − {other} | {' | '.join(cells)} |")
         lines += ["", ranks(results, [name for name in names if name in results]), ""]
     return "\n".join([*lines, f"Made by `{command}`.", ""])
 
