@@ -65,8 +65,8 @@ def boosted_by_xgboost(task):
 
 
 MODELS = {
-    "GatedReLU": ours("GatedReLU", n_draws=1),
-    "GatedReLU, 5 draws": ours("GatedReLU", n_draws=5),
+    "GatedReLU": ours("GatedReLU", loss="squared", n_draws=1),
+    "GatedReLU, 5 draws": ours("GatedReLU", loss="squared", n_draws=5),
     "GatedReLU CV": ours("GatedReLUCV", n_draws=1, **FAST),
     "GatedReLU CV, 5 draws": ours("GatedReLUCV", n_draws=5, **FAST),
     "MKL": ours("MKL", n_draws=1),
