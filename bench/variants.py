@@ -7,7 +7,7 @@ with fewer than 60 rows are left out; of larger ones than --rows a random part i
 features, and for regression a standardised target. Scores are R2 or accuracy on a quarter held out, the mean over
 --splits random splits that all models share; whatever a model chooses, it chooses by cross-validation inside the
 training part. Sets sorted by name go by turns to the half that serves to choose and to the half that shows. One thread.
-Mean ranks are over the sets that every ranked model has done; by Nemenyi's test two of them differ at the 5 % level
+Mean ranks are over the sets that every model in them has done; by Nemenyi's test two of them differ at the 5 % level
 where they are further apart than the critical difference (Demsar, "Statistical comparisons of classifiers over multiple
 data sets", JMLR 7, 2006). XGBoost is a peer where it is installed. Every score is kept in --cache, so that an
 interrupted run goes on.
@@ -132,15 +132,15 @@ def paired(results, one, other, names):
     return f"{differences.mean():+.2f} ± {error:.2f} ({wins}/{differences.size - wins - losses}/{losses})"
 
 
-def ranks(results, names):
-    """A line of mean ranks, the best first, with the critical difference of Nemenyi's test at the 5 % level."""
-    scores = [[results[name][model]["score"] for model in RANKED] for name in names if {*RANKED} <= {*results[name]}]
+def ranks(results, models):
+    """A line of mean ranks on the sets that all have, the best first, with Nemenyi's critical difference at 5 %."""
+    scores = [[done[model]["score"] for model in models] for done in results if {*models} <= {*done}]
     if not scores:
         return "No set has the scores of all ranked models."
     means = rankdata(-np.round(scores, 9), axis=1).mean(axis=0)
-    k, n = len(RANKED), len(scores)
+    k, n = len(models), len(scores)
     critical = studentized_range.ppf(0.95, k, np.inf) * np.sqrt(k * (k + 1) / (12 * n))
-    listed = ", ".join(f"{RANKED[i].removesuffix(', tuned')} {means[i]:.2f}" for i in np.argsort(means))
+    listed = ", ".join(f"{models[i].removesuffix(', tuned')} {means[i]:.2f}" for i in np.argsort(means))
     return f"Mean ranks of {k} on {n} sets, critical difference {critical:.2f}: {listed}."
 
 
@@ -164,8 +164,12 @@ def as_markdown(results, tasks, command):
         for one, other in PAIRS:
             cells = [paired(results, one, other, part) for part in (*halves, names)]
             if any(cells):
-                lines.append(f"| {one} − {other} | {' | '.join(cells)} |")
-        lines += ["", ranks(results, [name for name in names if name in results]), ""]
+                lines.append(f"| {one} − {other} | {' | '.join(cell or '-' for cell in cells)} |")
+        done = [results[name] for name in names if results.get(name)]
+        everywhere = [model for model in RANKED if all(model in own for own in done)]
+        lines += [""]
+        for models in [everywhere] if everywhere == RANKED else [everywhere, RANKED]:
+            lines += [ranks(done, models), ""]
     return "\n".join([*lines, f"Made by `{command}`.", ""])
 
 
