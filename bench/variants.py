@@ -1,4 +1,4 @@
-"""Variants of the estimators, paired over many real sets: half of the sets to choose by, the other half to show.
+"""Variants of the estimators and tuned peers over many real sets: half of them to choose by, the other half to show.
 
     python -m bench.variants DIRECTORY --cache FILE.json --out docs/variants_table.md
 
@@ -7,7 +7,10 @@ with fewer than 60 rows are left out; of larger ones than --rows a random part i
 features, and for regression a standardised target. Scores are R2 or accuracy on a quarter held out, the mean over
 --splits random splits that all models share; whatever a model chooses, it chooses by cross-validation inside the
 training part. Sets sorted by name go by turns to the half that serves to choose and to the half that shows. One thread.
-Every score is kept in --cache, so that an interrupted run goes on.
+Mean ranks are over the sets that every model in them has done; by Nemenyi's test two of them differ at the 5 % level
+where they are further apart than the critical difference (Demsar, "Statistical comparisons of classifiers over multiple
+data sets", JMLR 7, 2006). XGBoost is a peer where it is installed. Every score is kept in --cache, so that an
+interrupted run goes on.
 """
 
 import argparse
@@ -19,12 +22,18 @@ from pathlib import Path
 
 import cvxrelu
 import numpy as np
+from scipy.stats import rankdata, studentized_range
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.model_selection import GridSearchCV, ShuffleSplit, StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bench.defaults import read_set, tuned
+from bench.defaults import GRIDS, read_set, tuned
+
+try:
+    import xgboost
+except ImportError:
+    xgboost = None
 
 FAST = {"n_betas": 10, "tol": 1e-3}
 DEPTH_3 = {"kind": "relu", "depth": 3}
@@ -49,9 +58,15 @@ def peer(name):
     return lambda task: tuned(name, task)
 
 
+def boosted_by_xgboost(task):
+    """XGBoost's trees, tuned by the grid of scikit-learn's boosting."""
+    model = xgboost.XGBRegressor if task == "regression" else xgboost.XGBClassifier
+    return GridSearchCV(model(subsample=0.7, n_jobs=1, random_state=0), GRIDS["boosting"], cv=3)
+
+
 MODELS = {
-    "GatedReLU": ours("GatedReLU", n_draws=1),
-    "GatedReLU, 5 draws": ours("GatedReLU", n_draws=5),
+    "GatedReLU": ours("GatedReLU", loss="squared", n_draws=1),
+    "GatedReLU, 5 draws": ours("GatedReLU", loss="squared", n_draws=5),
     "GatedReLU CV": ours("GatedReLUCV", n_draws=1, **FAST),
     "GatedReLU CV, 5 draws": ours("GatedReLUCV", n_draws=5, **FAST),
     "MKL": ours("MKL", n_draws=1),
@@ -60,19 +75,25 @@ MODELS = {
     "NTK CV, depth 3": ours("NTKCV", **DEPTH_3),
     "NTK CV, depth 3, scores": ours("NTKCV", cvxrelu.NormalScores(), **DEPTH_3),
     "NTK CV, scores": ours("NTKCV", cvxrelu.NormalScores()),
-    "exponential weights": ours("ExponentialWeights"),
+    "average": ours("ExponentialWeights"),
+    "average, nnls": ours("ExponentialWeights", weights="nnls"),
+    "ridge, tuned": peer("ridge"),
     "SVM, tuned": peer("SVM"),
+    "MLP, tuned": peer("MLP"),
+    "forest, tuned": peer("forest"),
     "boosting, tuned": peer("boosting"),
+    **({"XGBoost, tuned": boosted_by_xgboost} if xgboost else {}),
 }
+RANKED = ["average", "GatedReLU", "NTK CV", *(name for name in MODELS if name.endswith(", tuned"))]
 PAIRS = [
     ("GatedReLU, 5 draws", "GatedReLU"),
     ("GatedReLU CV, 5 draws", "GatedReLU CV"),
     ("MKL, 5 draws", "MKL"),
     ("NTK CV, depth 3", "NTK CV"),
     ("NTK CV, scores", "NTK CV"),
-    ("exponential weights", "NTK CV"),
-    ("exponential weights", "SVM, tuned"),
-    ("exponential weights", "boosting, tuned"),
+    ("average, nnls", "average"),
+    ("average", "NTK CV"),
+    *(("average", name) for name in MODELS if name.endswith(", tuned")),
 ]
 
 
@@ -105,10 +126,22 @@ def paired(results, one, other, names):
     both = [results[name] for name in names if {one, other} <= results.get(name, {}).keys()]
     differences = np.array([100 * (result[one]["score"] - result[other]["score"]) for result in both])
     if differences.size < 2:
-        return "-"
+        return ""
     error = differences.std(ddof=1) / np.sqrt(differences.size)
     wins, losses = (differences > 1e-9).sum(), (differences < -1e-9).sum()
     return f"{differences.mean():+.2f} ± {error:.2f} ({wins}/{differences.size - wins - losses}/{losses})"
+
+
+def ranks(results, models):
+    """A line of mean ranks on the sets that all have, the best first, with Nemenyi's critical difference at 5 %."""
+    scores = [[done[model]["score"] for model in models] for done in results if {*models} <= {*done}]
+    if not scores:
+        return "No set has the scores of all ranked models."
+    means = rankdata(-np.round(scores, 9), axis=1).mean(axis=0)
+    k, n = len(models), len(scores)
+    critical = studentized_range.ppf(0.95, k, np.inf) * np.sqrt(k * (k + 1) / (12 * n))
+    listed = ", ".join(f"{models[i].removesuffix(', tuned')} {means[i]:.2f}" for i in np.argsort(means))
+    return f"Mean ranks of {k} on {n} sets, critical difference {critical:.2f}: {listed}."
 
 
 def as_markdown(results, tasks, command):
@@ -125,13 +158,18 @@ def as_markdown(results, tasks, command):
                 lines.append(f"| {model} | {len(done)} | {mean:.1f} | {seconds:.2g} |")
         lines += [
             "",
-            "| difference in points ± standard error (better/equal/worse) | to choose | shown |",
-            "|---|---:|---:|",
+            "| difference in points ± standard error (better/equal/worse) | to choose | shown | all |",
+            "|---|---:|---:|---:|",
         ]
         for one, other in PAIRS:
-            chosen, shown = (paired(results, one, other, half) for half in halves)
-            lines.append(f"| {one} − {other} | {chosen} | {shown} |")
-        lines.append("")
+            cells = [paired(results, one, other, part) for part in (*halves, names)]
+            if any(cells):
+                lines.append(f"| {one} − {other} | {' | '.join(cell or '-' for cell in cells)} |")
+        done = [results[name] for name in names if results.get(name)]
+        everywhere = [model for model in RANKED if all(model in own for own in done)]
+        lines += [""]
+        for models in [everywhere] if everywhere == RANKED else [everywhere, RANKED]:
+            lines += [ranks(done, models), ""]
     return "\n".join([*lines, f"Made by `{command}`.", ""])
 
 
@@ -149,14 +187,19 @@ def main():
     tasks = sets_of(arguments.data)
     for name, task in tasks.items():
         X, y = read_set(arguments.data, name, task, arguments.rows)
-        if task == "classification" and np.unique(y).size > arguments.most_classes:
-            continue
+        if task == "classification":
+            classes, y = np.unique(y, return_inverse=True)  # XGBoost wants them numbered
+            if classes.size > arguments.most_classes:
+                continue
         for model in arguments.models:
             if model not in results.setdefault(name, {}):
                 results[name][model] = score(MODELS[model], X, y, task, arguments.splits)
                 if arguments.cache:
                     arguments.cache.write_text(json.dumps(results, indent=1))
-    command = f"python -m bench.variants DIRECTORY --rows {arguments.rows} --splits {arguments.splits}"
+    command = (
+        f"python -m bench.variants DIRECTORY --rows {arguments.rows} --splits {arguments.splits} "
+        f"--most-classes {arguments.most_classes}"
+    )
     table = as_markdown(results, tasks, command)
     if arguments.out:
         arguments.out.write_text(table)

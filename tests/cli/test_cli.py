@@ -192,8 +192,8 @@ def test_command_lines_that_cannot_be_understood(arguments, capsys):
 
 def test_every_law_of_gates(points, capsys):
     command = ("train", points / "points.npz", "--target", "y", "--ignore", "kind", "--json", *FAST)
-    told = [printed(capsys, *command, "--gate-law", law) for law in ("mixed", "balanced:0.3", "sparse:1")]
-    assert len({report["objective"] for report in told}) == 3
+    told = [printed(capsys, *command, "--gate-law", law) for law in ("mixed", "balanced:0.3", "sparse:1", "pairs")]
+    assert len({report["objective"] for report in told}) == 4
     assert "images of 5x5x1 have 25 pixels" in complaint(capsys, *command, "--gate-law", "patches:5x5")
 
 

@@ -12,14 +12,15 @@ from cvxrelu import (
     NTKClassifierCV,
     NTKRegressorCV,
 )
-from cvxrelu.estimators.exponential_weights import exponential_weights
+from cvxrelu.estimators.exponential_weights import exponential_weights, least_squares_weights
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -71,6 +72,40 @@ def test_weights_of_any_losses(losses, n_samples):
     assert (np.diff(weights[order]) <= 0).all()
 
 
+@given(
+    st.integers(1, 6), st.integers(2, 20), st.integers(1, 2), st.sampled_from([1e-200, 1.0, 1e200]), st.integers(0, 99)
+)
+def test_least_squares_weights_are_optimal_on_the_simplex(k, m, c, scale, seed):
+    """The gradient of the loss is least, and the same, where a weight is positive: optimality of a convex program."""
+    rng = np.random.default_rng(seed)
+    errors = rng.standard_normal((k, m, c)) + rng.standard_normal((1, m, c))
+    sample_weight = rng.integers(0, 3, m) + (np.arange(m) == 0)
+    weights = least_squares_weights(scale * errors, sample_weight.astype(float))
+    assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
+    gradient = np.einsum("kmc,m,jmc,j->k", errors, sample_weight, errors, weights)
+    assert_allclose(weights @ (gradient - gradient.min()), 0, atol=1e-12 * (errors**2).sum())
+
+
+def test_weights_by_least_squares():
+    X, y = regression()
+    folds = KFold(4, shuffle=True, random_state=0)
+    first = make_column_transformer(("passthrough", [0]))
+    others = make_column_transformer(("passthrough", [1, 2]))
+    members = [
+        ("first", make_pipeline(first, NTKRegressorCV(n_betas=5))),
+        ("others", make_pipeline(others, LinearRegression())),
+        ("mean", DummyRegressor()),
+    ]
+    model = ExponentialWeightsRegressor(members, weights="nnls", cv=folds).fit(X, y)
+    apart = ExponentialWeightsRegressor(members, cv=folds).fit(X, y)
+    assert_array_equal(model.losses_, apart.losses_)
+    left_out = np.column_stack([cross_val_predict(member, X, y, cv=folds) for _, member in members])
+    others = (apart.weights_, *np.eye(3), *(0.99 * model.weights_ + 0.01 * np.eye(3)))
+    least = np.mean((left_out @ model.weights_ - y) ** 2)
+    assert all(np.mean((left_out @ weights - y) ** 2) > least for weights in others)
+    assert_array_equal(least_squares_weights(np.zeros((3, 4, 1)), np.ones(4)).sum(), 1)
+
+
 def test_members_that_are_equal_share_and_a_bad_one_fades():
     X, y = regression()
     members = [("one", LinearRegression()), ("two", LinearRegression()), ("mean", DummyRegressor())]
@@ -80,11 +115,11 @@ def test_members_that_are_equal_share_and_a_bad_one_fades():
 def test_the_default_members_of_a_regressor_and_their_certificates():
     X, y = regression()
     model = ExponentialWeightsRegressor(random_state=0, cv=3, n_threads=1).fit(1e3 + 10 * X, 5 * y - 100)
-    names = [f"gated {ratio}" for ratio in ("0.1", "0.03", "0.01", "0.003")]
+    names = [f"gated {ratio}" for ratio in ("0.1", "0.03", "0.01")]
     assert list(model.named_estimators_) == [*names, "kernel raw", "kernel tanh", "kernel scores"]
     assert list(model.certificates_) == names
     assert all(proved.relative_gap <= 1e-3 for proved in model.certificates_.values())
-    assert all(len(model.named_estimators_[name][-1].solutions_) == 5 for name in names)
+    assert all(len(model.named_estimators_[name][-1].solutions_) == 2 for name in names)
     again = ExponentialWeightsRegressor(random_state=0, cv=3, n_threads=1).fit(X, y)
     assert_allclose(model.predict(1e3 + 10 * X), 5 * again.predict(X) - 100, rtol=1e-3, atol=0.02)
     assert again.score(X, y) > 0.9
@@ -132,6 +167,23 @@ def test_losses_of_scores_and_of_probabilities():
     assert_allclose(model.losses_, [np.mean(((own - targets) ** 2).sum(axis=1)) for own in scores])
 
 
+def test_probabilities_are_averages_of_those_of_members():
+    X, y = load_iris(return_X_y=True)
+    members = [("forest", RandomForestClassifier(20, random_state=0)), ("line", LogisticRegression(max_iter=1000))]
+    for classes in (2, 3):
+        few = y < classes
+        model = ExponentialWeightsClassifier(members, weights="nnls").fit(X[few], y[few])
+        model.weights_ = np.array([0.25, 0.75])
+        parts = [member.predict_proba(X) for member in model.estimators_]
+        assert_allclose(model.predict_proba(X), 0.25 * parts[0] + 0.75 * parts[1], atol=1e-15)
+        assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
+    for none in (ExponentialWeightsClassifier(TWO_CLASSIFIERS), ExponentialWeightsClassifier()):
+        assert not hasattr(none, "predict_proba")
+    with pytest.raises(AttributeError) as error:
+        ExponentialWeightsClassifier(TWO_CLASSIFIERS).predict_proba(X)
+    assert "member 'kernel' has no probabilities" in str(error.value.__cause__)
+
+
 def test_a_class_that_a_fold_lacks_has_the_lowest_score():
     X, y = load_iris(return_X_y=True)
     few = np.r_[0:50, 50:100, 100]
@@ -165,6 +217,11 @@ def test_several_targets():
 def test_members_need_names_of_their_own(members):
     with pytest.raises(ValueError, match="pairs with distinct names"):
         ExponentialWeightsRegressor(members).fit(*regression())
+
+
+def test_weights_have_two_names():
+    with pytest.raises(ValueError, match='weights must be "exponential" or "nnls", not \'equal\''):
+        ExponentialWeightsRegressor(TWO_REGRESSORS, weights="equal").fit(*regression())
 
 
 def test_one_class_is_nothing_to_tell_apart():

@@ -8,6 +8,8 @@ import cvxrelu
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -155,6 +157,45 @@ def test_estimators_around_an_estimator():
         raw = outputs_in_onnx(classifier, Z, options={id(classifier): {"raw_scores": True}})["scores"]
         scores = classifier.decision_function(Z)
         np.testing.assert_allclose(raw, scores if scores.ndim == 2 else np.stack([-scores, scores], axis=1), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_the_average_by_default(kind):
+    """Of pipelines of scalers, tanh, scores, kernels and networks."""
+    for y in TARGETS[kind]:
+        average = getattr(cvxrelu, f"ExponentialWeights{kind}")
+        model = average(weights="nnls", cv=2, random_state=0, n_threads=1).fit(X, y)
+        assert_exported(model, Z[:500])
+        model.weights_ = np.full(len(model.estimators_), 1 / len(model.estimators_))
+        assert_exported(model, Z[:500])
+        assert_exported(model, Z[:500].astype(np.float32))
+
+
+def test_averages_of_other_estimators():
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), cvxrelu.NTKClassifier()), {"ntkclassifier__beta": [1, 9]}, cv=2
+    )
+    scored = [
+        ("search", search),
+        ("ridge", RidgeClassifier()),
+        ("law", cvxrelu.GatedReLUClassifier(n_gates=20, loss="logistic")),
+    ]
+    certain = [("line", LogisticRegression()), ("law", scored[2][1])]
+    for members in (scored, certain):
+        for y in TARGETS["Classifier"]:
+            model = cvxrelu.ExponentialWeightsClassifier(members, cv=2).fit(X, y)
+            model.weights_ = np.full(len(members), 1 / len(members))
+            assert hasattr(model, "predict_proba") == (members is certain)
+            assert_exported(model, Z[:500].astype(np.float32))
+            raw = outputs_in_onnx(model, Z[:500], options={id(model): {"raw_scores": True}})["scores"]
+            scores = model.decision_function(Z[:500])
+            expected = scores if scores.ndim == 2 else np.stack([-scores, scores], axis=1)
+            np.testing.assert_allclose(raw, expected, rtol=1e-5, atol=1e-5)
+    members = [("line", Ridge()), ("forest", RandomForestRegressor(5)), ("kernel", cvxrelu.NTKRegressorCV())]
+    for y in TARGETS["Regressor"]:
+        model = make_pipeline(StandardScaler(), cvxrelu.ExponentialWeightsRegressor(members, cv=2)).fit(X, y)
+        model[-1].weights_ = np.full(3, 1 / 3)
+        assert_exported(model, Z[:500].astype(np.float32))
 
 
 def test_what_cannot_be_exported_is_said():

@@ -11,7 +11,7 @@ def design(seed, n=30, d=3, bias=False):
     return np.column_stack([X, np.ones(n)]) if bias else X
 
 
-@given(st.integers(0, 1000), st.sampled_from(["gaussian", "mixed"]), st.integers(1, 60), st.integers(1, 80))
+@given(st.integers(0, 1000), st.sampled_from(["gaussian", "mixed", "pairs"]), st.integers(1, 60), st.integers(1, 80))
 def test_samples_are_distinct_counted_and_interior(seed, law, n, n_gates):
     X = design(seed, n=n, bias=True)
     try:
@@ -30,7 +30,7 @@ def test_samples_are_distinct_counted_and_interior(seed, law, n, n_gates):
     np.testing.assert_array_equal(np.bincount(patterns.draw_pattern), patterns.counts)
 
 
-@pytest.mark.parametrize("law", ["gaussian", "mixed"])
+@pytest.mark.parametrize("law", ["gaussian", "mixed", "pairs"])
 def test_same_seed_same_gates_whatever_the_threads_and_the_order(law):
     X = design(0, bias=True)
     one = sample_patterns(X, 50, gates=law, random_state=3, n_threads=1)
@@ -111,7 +111,7 @@ def test_a_column_of_ones_that_vanishes_beside_the_features(rows):
         sample_patterns(rows(X), 10, gates="mixed", random_state=0)
 
 
-@pytest.mark.parametrize("law", ["mixed", "balanced", "sparse"])
+@pytest.mark.parametrize("law", ["mixed", "balanced", "sparse", "pairs"])
 def test_thresholds_are_not_carried_by_what_centring_leaves_of_a_constant_feature(law):
     X = design(0)
     with_rounding = np.column_stack([np.full(len(X), 3e-16), X, np.ones(len(X))])
@@ -156,6 +156,24 @@ def test_sparse_gates_look_at_few_features_each_set_as_often_as_another():
     assert (sample_patterns(with_zeros, 50, gates="sparse:1", random_state=0).draws[:, -1] != 0).all()
     with pytest.raises(ValueError, match="k of at least 1"):
         sample_patterns(X, 5, gates="sparse:0")
+
+
+def test_pairs_have_thresholds_between_values_along_two_features():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.exp(rng.standard_normal(40)), rng.integers(0, 3, 40), np.full(40, 7.0), 2 * np.ones(40)])
+    patterns = sample_patterns(X, 400, gates="pairs", random_state=0)
+    assert (patterns.draws[:, :2] != 0).all() and (patterns.draws[:, 2] != 0).all() and not patterns.draws[:, 3].any()
+    active = patterns.to_dense().sum(axis=0)
+    assert active.min() >= 1 and active.max() < 40  # every gate separates samples
+    assert 0.4 < np.mean((active > 10) & (active < 30)) < 0.6  # thresholds at quantiles of a uniform distribution
+    one = sample_patterns(X[:, 1:], 50, gates="pairs", random_state=0)
+    assert (one.draws[:, 0] != 0).all() and len(one) == 4  # above and below the two thresholds
+    np.testing.assert_array_equal(
+        sample_patterns(X[:, 2:], 20, gates="pairs", random_state=0).draws,
+        sample_patterns(X[:, 2:], 20, random_state=0).draws,
+    )
+    with pytest.raises(ValueError, match="needs a constant column"):
+        sample_patterns(X[:, :2], 5, gates="pairs")
 
 
 def test_patches_are_squares_of_an_image_through_all_channels():

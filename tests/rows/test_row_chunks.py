@@ -189,7 +189,7 @@ def test_patterns_are_those_in_memory(problem, tmp_path):
     np.testing.assert_array_equal(in_two.counts, merged.counts)
     biased = np.hstack([few, np.ones((20, 1))])
     images = np.hstack([few, few, few, few, np.ones((20, 1))])
-    for law in ("mixed", "balanced:0.3", "sparse:2", f"patches:{2 * few.shape[1]}x2"):
+    for law in ("mixed", "balanced:0.3", "sparse:2", "pairs", f"patches:{2 * few.shape[1]}x2"):
         data = images if law.startswith("patches") else biased
         law = law + "x1x2" if law.startswith("patches") else law
         expected = cvxrelu.sample_patterns(data, 50, gates=law, random_state=1)

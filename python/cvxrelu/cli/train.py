@@ -84,7 +84,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="mixed",
         metavar="LAW",
         help="mixed, half of them thresholds of single features (the default); gaussian; balanced:0.3, active on that "
-        "share of the rows; sparse:2, on at most two features; patches:28x28, on patches of images",
+        "share of the rows; sparse:2, on at most two features; pairs, on two with thresholds between values of the "
+        "rows; patches:28x28, on patches of images",
     )
     parser.add_argument(
         "--draws", type=_options.count, default=1, metavar="N", help="samples of gates whose networks are averaged (1)"

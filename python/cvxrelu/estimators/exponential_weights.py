@@ -1,4 +1,4 @@
-"""Averages of estimators, with weights that fall exponentially in their losses on samples left out."""
+"""Averages of estimators, with weights by their losses on samples left out, or by the loss of the average there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
+from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone, is_classifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import _safe_indexing, check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
@@ -25,16 +27,20 @@ from .ntk import NTKClassifierCV, NTKRegressorCV
 from .rows import gathered
 from .selection import weighted_folds
 
-_RATIOS = {"classifier": (0.3, 0.1, 0.03), "regressor": (0.1, 0.03, 0.01, 0.003)}
+_RATIOS = {"classifier": (0.3, 0.1, 0.03), "regressor": (0.1, 0.03, 0.01)}
+_N_DRAWS = 2  # with those of the other penalties the average is over several; five gained nothing on real sets
 _TOL = 1e-3
 
 Member = tuple[str, Any]
 
 _PARAMETERS = """\
     estimators : list of (str, estimator), optional
-        The members and their names. By default gated networks of five draws of gates with the penalties {ratios}
+        The members and their names. By default gated networks of {draws} draws of gates with the penalties {ratios}
         times the largest useful one, trained to a relative gap of {tol:g}, and the plain ReLU kernel of three layers
         with a penalty of its own choice, on standardised features, on their tanh and on their normal scores.
+    weights : {{"exponential", "nnls"}}, default "exponential"
+        What weighs the members: their own errors on the samples left out, or, by non-negative least squares, the error
+        of the average there.
     cv : int, splitter or iterable of (train, test), default None
         Folds as scikit-learn understands them; None is five.
     n_jobs : int, optional
@@ -66,20 +72,27 @@ _REFERENCES = """\
     .. [1] G. Leung and A. R. Barron, "Information theory and mixing least-squares regressions", IEEE Transactions on
        Information Theory 52 (2006).
     .. [2] A. S. Dalalyan and A. B. Tsybakov, "Aggregation by exponential weighting, sharp PAC-Bayesian bounds and
-       sparsity", Machine Learning 72 (2008)."""
+       sparsity", Machine Learning 72 (2008).
+    .. [3] L. Breiman, "Stacked regressions", Machine Learning 24 (1996).
+    .. [4] M. J. van der Laan, E. C. Polley and A. E. Hubbard, "Super learner", Statistical Applications in Genetics and
+       Molecular Biology 6 (2007)."""
 
 
-class _ExponentialWeights(BaseEstimator):  # type: ignore[misc]
+class ExponentialWeights(BaseEstimator):  # type: ignore[misc]
+    """What the averages of regressors and of classifiers share."""
+
     def __init__(
         self,
         estimators: Sequence[Member] | None = None,
         *,
+        weights: str = "exponential",
         cv: Any = None,
         n_jobs: int | None = None,
         n_threads: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.estimators = estimators
+        self.weights = weights
         self.cv = cv
         self.n_jobs = n_jobs
         self.n_threads = n_threads
@@ -113,8 +126,10 @@ class _ExponentialWeights(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            For members without distinct names, and for data that do not fit.
+            For members without distinct names, for `weights` of another name, and for data that do not fit.
         """
+        if self.weights not in ("exponential", "nnls"):
+            raise ValueError(f'weights must be "exponential" or "nnls", not {self.weights!r}')
         X, y, sample_weight = gathered(X, y, sample_weight)
         members = self._members()
         X, y = self._checked(X, y, multi_output=True)
@@ -128,14 +143,19 @@ class _ExponentialWeights(BaseEstimator):  # type: ignore[misc]
         done = Parallel(n_jobs=self.n_jobs)(jobs)
         held_out = np.concatenate([test for _, test in folds])
         own = np.ones(targets.shape[0]) if weights is None else weights
-        losses = []
-        for first in range(0, len(done), len(parts)):
-            errors = np.concatenate([values for _, values in done[first + 1 : first + len(parts)]]) - targets[held_out]
-            losses.append(np.average((errors**2).sum(axis=1), weights=own[held_out]))
+        values = [
+            np.concatenate([values for _, values in done[first + 1 : first + len(parts)]])
+            for first in range(0, len(done), len(parts))
+        ]
+        errors = np.stack(values) - targets[held_out]
+        losses = [np.average((each**2).sum(axis=1), weights=own[held_out]) for each in errors]
         self.estimators_ = [fitted for fitted, _ in done[:: len(parts)]]
         self.named_estimators_ = {name: fitted for (name, _), fitted in zip(members, self.estimators_, strict=True)}
         self.losses_ = np.array(losses)
-        self.weights_ = exponential_weights(self.losses_, own.sum())
+        if self.weights == "exponential":
+            self.weights_ = exponential_weights(self.losses_, own.sum())
+        else:
+            self.weights_ = least_squares_weights(errors, own[held_out])
         return self
 
     def _checked(self, X: Any, *y: Any, **checks: Any) -> Any:
@@ -185,6 +205,20 @@ def exponential_weights(losses: FloatArray, n_samples: float) -> FloatArray:
     return np.asarray(weights / weights.sum())
 
 
+def least_squares_weights(errors: FloatArray, sample_weight: FloatArray) -> FloatArray:
+    """Return non-negative weights of sum 1 that minimise ``sum_j s_j ||sum_k w_k e_kj||^2`` for errors e (k, m, c).
+
+    With another row, of a constant, non-negative least squares for targets that are zero but there has the conditions
+    of optimality of that program, up to the scale of the weights, whatever the constant.
+    """
+    rows = (np.sqrt(sample_weight)[:, None] * errors).reshape(len(errors), -1).T
+    rows /= np.abs(rows).max() or 1.0  # squares of the numbers given could over- or underflow
+    constant = np.linalg.norm(rows) or 1.0
+    design = np.vstack([rows, np.full(len(errors), constant)])
+    weights, _ = nnls(design, np.append(np.zeros(len(rows)), constant))
+    return np.asarray(weights / weights.sum())
+
+
 def default_members(estimator: Any) -> list[Member]:
     """Return the members that are averaged by default."""
     if is_classifier(estimator):
@@ -195,7 +229,7 @@ def default_members(estimator: Any) -> list[Member]:
     threads = {"n_threads": estimator.n_threads}
     members = []
     for ratio, seed in zip(ratios, seeds, strict=True):
-        network = gated(n_draws=5, beta_ratio=ratio, tol=_TOL, random_state=int(seed), **threads)
+        network = gated(loss="squared", n_draws=_N_DRAWS, beta_ratio=ratio, tol=_TOL, random_state=int(seed), **threads)
         members.append((f"gated {ratio:g}", make_pipeline(StandardScaler(), network)))
     for name, steps in {"raw": [], "tanh": [FunctionTransformer(np.tanh)], "scores": [NormalScores()]}.items():
         machine = kernel(kind="relu", depth=3, **threads)
@@ -231,7 +265,7 @@ def _last_step(member: Any) -> Any:
     return member[-1] if isinstance(member, Pipeline) else member
 
 
-class ExponentialWeightsRegressor(RegressorMixin, _ExponentialWeights):  # type: ignore[misc]
+class ExponentialWeightsRegressor(RegressorMixin, ExponentialWeights):  # type: ignore[misc]
     __module__ = "cvxrelu"  # what pickles name
     __doc__ = f"""Average of regressors, with weights that fall exponentially in their errors on samples left out.
 
@@ -241,9 +275,12 @@ class ExponentialWeightsRegressor(RegressorMixin, _ExponentialWeights):  # type:
     temperature of four times the variance of the noise [1]_ [2]_, for which the least error stands. Members that are
     as good as the best share, others fade: less of a gamble than the choice of one, where several are close.
 
+    With ``weights="nnls"`` they are the non-negative weights of sum 1 with which the average itself has the least mean
+    square error on the samples left out [3]_ [4]_, so that members share whose errors differ, even if one is worse.
+
     Parameters
     ----------
-{_PARAMETERS.format(ratios=", ".join(f"{ratio:g}" for ratio in _RATIOS["regressor"]), tol=_TOL)}
+{_PARAMETERS.format(ratios=", ".join(f"{ratio:g}" for ratio in _RATIOS["regressor"]), draws=_N_DRAWS, tol=_TOL)}
 
     Attributes
     ----------
@@ -297,7 +334,7 @@ class ExponentialWeightsRegressor(RegressorMixin, _ExponentialWeights):  # type:
         return tags
 
 
-class ExponentialWeightsClassifier(ClassifierMixin, _ExponentialWeights):  # type: ignore[misc]
+class ExponentialWeightsClassifier(ClassifierMixin, ExponentialWeights):  # type: ignore[misc]
     __module__ = "cvxrelu"  # what pickles name
     __doc__ = f"""Average of classifiers, with weights that fall exponentially in their errors on samples left out.
 
@@ -307,7 +344,7 @@ class ExponentialWeightsClassifier(ClassifierMixin, _ExponentialWeights):  # typ
 
     Parameters
     ----------
-{_PARAMETERS.format(ratios=", ".join(f"{ratio:g}" for ratio in _RATIOS["classifier"]), tol=_TOL)}
+{_PARAMETERS.format(ratios=", ".join(f"{ratio:g}" for ratio in _RATIOS["classifier"]), draws=_N_DRAWS, tol=_TOL)}
 
     Attributes
     ----------
@@ -360,6 +397,32 @@ class ExponentialWeightsClassifier(ClassifierMixin, _ExponentialWeights):  # typ
         """
         scores = self._average(X)
         return scores[:, 1] if scores.shape[1] == 2 else scores
+
+    def _all_have_probabilities(self) -> bool:
+        members = getattr(self, "named_estimators_", None) or dict(self._members())
+        for name, member in members.items():
+            if not hasattr(member, "predict_proba"):
+                raise AttributeError(
+                    f"the member {name!r} has no probabilities; scikit-learn's CalibratedClassifierCV(estimator, "
+                    "ensemble=False) makes some of the scores of a member or of the average"
+                )
+        return True
+
+    @available_if(_all_have_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Average the probabilities of the members, where all of them have some.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; rows sum to 1.
+        """
+        return 0.5 + 0.5 * self._average(X)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Predict labels.

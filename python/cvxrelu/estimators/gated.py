@@ -38,7 +38,8 @@ _PARAMETERS = """\
         Law of the gates, any of :func:`sample_patterns`. "gaussian" draws them from N(0, I). "mixed" lets every second
         gate compare one random feature with a threshold between two of its training values; it needs `fit_bias` (or a
         constant feature), and so does "balanced:0.3", whose gates are active on that share of the samples. "sparse:2"
-        has gates on at most two features, "patches:28x28" on patches of images. An array is taken as it is; with
+        has gates on at most two features, "pairs" on two with a threshold between training values, "patches:28x28" on
+        patches of images. An array is taken as it is; with
         `fit_bias` its last column belongs to the ones column.
 {draws}
     beta : float, optional

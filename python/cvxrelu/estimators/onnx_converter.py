@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from skl2onnx import update_registered_converter
+from skl2onnx._parse import _parse_sklearn as declare  # the function itself; the public one ends a graph
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from ..gated.losses import LOSSES, Loss, Squared
 from ..kernels.onnx_kernel import add_ntk
 from ..networks.export import layers
 from ..networks.onnx_graph import LEAST_OPSET, Graph, add_network
+from .exponential_weights import ExponentialWeights
 from .normal_scores import NormalScores
 
 
@@ -26,8 +30,9 @@ def register(estimator: type) -> None:
         return
     # Pipelines ask for a ZipMap where nobody else does: probabilities are an array all the same.
     options = {"zipmap": [True, False], "raw_scores": [True, False]} if is_classifier(estimator()) else None
+    add = _add_average if issubclass(estimator, ExponentialWeights) else _add_estimator
     update_registered_converter(
-        estimator, f"Cvxrelu{estimator.__name__}", _set_types, _add_estimator, parser=_declare, options=options
+        estimator, f"Cvxrelu{estimator.__name__}", _set_types, add, parser=_declare, options=options
     )
 
 
@@ -52,7 +57,7 @@ def _types(scope: Any, model: Any, inputs: list[Any]) -> dict[str, Any]:
     check_is_fitted(model)
     number = FloatTensorType if _dtype(inputs) == np.float32 else DoubleTensorType
     if not is_classifier(model):
-        return {"variable": number([None, _n_outputs(model)])}
+        return {"variable": number([None, None if isinstance(model, ExponentialWeights) else _n_outputs(model)])}
     n_classes = len(model.classes_)
     several = isinstance(model.classes_, list)
     label = Int64TensorType if several or _labels(model.classes_).dtype != object else StringTensorType
@@ -68,9 +73,7 @@ def _add_estimator(scope: Any, operator: Any, container: Any) -> None:
     """Add the graph of an estimator to that of all."""
     model = operator.raw_operator
     loss = LOSSES[getattr(model, "loss", Squared.name)]
-    if container.target_opset < LEAST_OPSET:
-        raise ValueError(f"target_opset must be at least {LEAST_OPSET} for {type(model).__name__}")
-    graph = Graph(scope.get_unique_variable_name)
+    graph = _graph(scope, container, model)
     X = graph.node("Concat", *(part.full_name for part in operator.inputs), axis=1)
     # In float64, as `predict`, which rounds the values to the type of the samples before it decides by them.
     dtype = _dtype(operator.inputs)
@@ -83,6 +86,77 @@ def _add_estimator(scope: Any, operator: Any, container: Any) -> None:
     for variable, result in zip(operator.outputs, results, strict=False):  # an estimator around it may want fewer
         graph.end(result, variable.full_name)
     _extend(container, graph)
+
+
+def _graph(scope: Any, container: Any, model: Any) -> Graph:
+    if container.target_opset < LEAST_OPSET:
+        raise ValueError(f"target_opset must be at least {LEAST_OPSET} for {type(model).__name__}")
+    return Graph(scope.get_unique_variable_name)
+
+
+def _add_average(scope: Any, operator: Any, container: Any) -> None:
+    """Add the weighted mean of the members, whose own graphs skl2onnx adds where they are declared."""
+    model, dtype = operator.raw_operator, _dtype(operator.inputs)
+    graph = _graph(scope, container, model)
+    terms = []
+    for weight, member in zip(model.weights_, model.estimators_, strict=True):
+        if weight == 0:
+            continue
+        if is_classifier(model):
+            values = _add_scores_of_member(graph, scope, operator.inputs, container, member, model.classes_)
+        else:
+            values = graph.node("Flatten", _output_of_member(graph, scope, operator.inputs, member, 0))
+        terms.append(graph.node("Mul", values, graph.constant(weight)))
+    values = graph.node("Sum", *terms)
+    labels, numbers = [], [values]
+    if is_classifier(model):
+        index = graph.node("ArgMax", values, axis=1, keepdims=0)
+        labels = [graph.node("Gather", graph.constant(_labels(model.classes_), "classes"), index)]
+        if not _has_raw_scores(scope, model):
+            if model.classes_.size == 2:
+                numbers = [graph.node("Squeeze", _column(graph, values, 1), graph.constant([1], "axes"))]
+            if hasattr(model, "predict_proba"):
+                half = graph.constant(0.5)
+                numbers.insert(0, graph.node("Add", graph.node("Mul", values, half), half))
+    results = [*labels, *(graph.cast(number, dtype) for number in numbers)]
+    for variable, result in zip(operator.outputs, results, strict=False):  # an estimator around it may want fewer
+        graph.end(result, variable.full_name)
+    _extend(container, graph)
+
+
+def _output_of_member(graph: Graph, scope: Any, inputs: list[Any], member: Any, index: int) -> str:
+    """Return an output of a member in float64."""
+    steps = list(member.named_steps.values()) if isinstance(member, Pipeline) else [member]
+    for step in steps:
+        if isinstance(step, FunctionTransformer) and step.func is np.tanh:  # skl2onnx knows no function
+            values = graph.node("Tanh", graph.node("Concat", *(part.full_name for part in inputs), axis=1))
+            inputs = [scope.declare_local_variable("tanh", type(inputs[0].type)())]
+            inputs[0].init_status(is_fed=True)
+            graph.end(values, inputs[0].full_name)
+        else:
+            inputs = declare(scope, step, inputs)
+    for variable in inputs:
+        variable.init_status(is_leaf=False)  # a search takes those of its estimator for outputs of the whole graph
+    return graph.cast(inputs[index].full_name, np.float64)
+
+
+def _add_scores_of_member(
+    graph: Graph, scope: Any, inputs: list[Any], container: Any, member: Any, classes: npt.NDArray[Any]
+) -> str:
+    """Add scores for all classes, -1 for those that a member does not know; of probabilities p they are 2 p - 1."""
+    raw = not hasattr(member, "predict_proba")
+    last = member
+    while isinstance(last, Pipeline) or hasattr(last, "best_estimator_"):
+        last = last[-1] if isinstance(last, Pipeline) else last.best_estimator_
+    for holder in (scope, container):
+        holder.add_options(id(last), {"zipmap": False} | ({"raw_scores": True} if raw else {}))
+    values = _output_of_member(graph, scope, inputs, member, 1)
+    known = np.eye(classes.size)[np.searchsorted(classes, member.classes_)]
+    return (
+        graph.linear(values, known, known.sum(axis=0) - 1)
+        if raw
+        else graph.linear(values, 2 * known, -np.ones(classes.size))
+    )
 
 
 def _set_type_of_scores(operator: Any) -> None:

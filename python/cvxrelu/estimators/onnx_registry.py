@@ -25,8 +25,8 @@ def register_onnx_converters() -> None:
     rounded product, ``predict`` exactly: on a sample that lies on the border of a gate, or within rounding of it, they
     may differ by what the gate switches. In a ReLU network that is nothing, but a gated one jumps there. A scaler
     before it moves samples by its own rounding, which in float32 is 1e-7 of a standard deviation. ``MKL...`` with
-    ``at="refined"`` has gates that depend on the samples, and cannot be exported; nor can ``ExponentialWeights...``,
-    whose members can, one by one.
+    ``at="refined"`` has gates that depend on the samples, and cannot be exported. ``ExponentialWeights...`` is, with
+    every member that has a weight, where skl2onnx knows the member and all steps before it.
 
     Examples
     --------
@@ -39,5 +39,4 @@ def register_onnx_converters() -> None:
         raise ImportError("register_onnx_converters needs skl2onnx: pip install 'cvxrelu[export]'") from error
 
     for name in estimators.__all__:
-        if not name.startswith("ExponentialWeights"):
-            register(getattr(estimators, name))
+        register(getattr(estimators, name))

@@ -119,11 +119,11 @@ class Mixed(Gaussian):
         feature = self._features[rng.integers(self._features.size, size=size)]
         sample = rng.integers(self._columns.shape[0], size=size)
         sign = rng.choice([-1.0, 1.0], size=size)
-        for row, (k, j, s) in enumerate(zip(feature, sample, sign, strict=True)):
-            middles = self._middles[k]
-            t = middles[min(np.searchsorted(middles, self._columns[j, k]), middles.size - 1)]
-            gates[row, k] = s
-            gates[row, self._bias] -= s * t / self._scale
+        for k in np.unique(feature):
+            rows, middles = np.flatnonzero(feature == k), self._middles[k]
+            beside = np.searchsorted(middles, self._columns[sample[rows], k])
+            gates[rows, k] = sign[rows]
+            gates[rows, self._bias] = -sign[rows] * middles[np.minimum(beside, middles.size - 1)] / self._scale
         return gates
 
 
@@ -191,6 +191,39 @@ class Sparse(Gaussian):
             kept = gate[[*chosen, *self._always]]
             gate[:] = 0
             gate[[*chosen, *self._always]] = kept
+        return gates
+
+
+@register_law
+class Pairs(Gaussian):
+    """A random direction in two random features, with a threshold between two values that samples have along it.
+
+    The threshold lies between the value of a random sample and the next larger one, so thresholds follow the data's
+    density. Features without two values are left out. Gates are on one feature where only one is left, and Gaussian
+    where none is.
+    """
+
+    name = "pairs"
+
+    def __init__(self, n_features: int, samples: Callable[[], FloatArray]) -> None:
+        super().__init__(n_features, samples)
+        self._X = samples()
+        self._bias = constant_column(self._X, self.name)
+        self._features = np.flatnonzero((self._X != self._X[0]).any(axis=0))
+
+    def draw(self, index: npt.NDArray[np.intp], rng: np.random.Generator) -> FloatArray:
+        gates = super().draw(index, rng)
+        for gate in gates if self._features.size else ():
+            pair = rng.choice(self._features, size=min(2, self._features.size), replace=False)
+            direction = gate[pair]
+            # Sums and ranks that do not depend on the order of the samples.
+            along = np.sort((self._X[:, pair] * direction).sum(axis=1))
+            value = along[rng.integers(along.size)]
+            after = np.searchsorted(along, value, side="right")
+            neighbour = along[after if after < along.size else np.searchsorted(along, value) - 1]
+            gate[:] = 0
+            gate[pair] = direction
+            gate[self._bias] = -(value / 2 + neighbour / 2) / self._X[0, self._bias]
         return gates
 
 

@@ -112,8 +112,8 @@ class ActivationPatterns:
         octets = words.view(np.uint8)
         step = max(1, (1 << 26) // max(1, self.n_samples))
         for start in range(0, len(self), step):
-            dense = unpack_patterns(self.words[start : start + step], self.n_samples)[order]
-            packed = np.packbits(dense.T, axis=1, bitorder="little")
+            dense = np.take(unpack_patterns(self.words[start : start + step], self.n_samples).T, order, axis=1)
+            packed = np.packbits(dense, axis=1, bitorder="little")
             octets[start : start + step, : packed.shape[1]] = packed
         return dataclasses.replace(self, words=words.view("<u8").astype(np.uint64, copy=False), n_samples=order.size)
 

@@ -38,9 +38,10 @@ def sample_patterns(
         threshold between two of its training values (and is Gaussian where no feature has two); this needs a
         constant column in `X`. "balanced" or "balanced:0.3": Gaussian but for the entry of a constant column,
         with which a gate is active on half, or another share, of the samples. "sparse:k": Gaussian on at most k
-        features. "patches:28x28" or "patches:32x32x3": Gaussian on a patch of 3x3 pixels of images, whose features are
-        the pixels row by row, channel after channel. No law depends on the order of the samples. An
-        array is taken as it is, also where a gate lies on the border of its cell.
+        features. "pairs": a random direction in two features, with a threshold between two values that samples have
+        along it; this needs a constant column. "patches:28x28" or "patches:32x32x3": Gaussian on a patch of 3x3 pixels
+        of images, whose features are the pixels row by row, channel after channel. No law depends on the order of the
+        samples. An array is taken as it is, also where a gate lies on the border of its cell.
     random_state : None, int, numpy.random.Generator or RandomState
         Source of the draws.
     n_threads : int, optional
