@@ -35,6 +35,18 @@ def test_scores_that_need_them(name, settings):
         assert cross_val_score(model, X, y, scoring=scoring, cv=3).mean() > chance
 
 
+def test_the_log_loss_is_logistic_or_softmax():
+    several = np.column_stack([TWO == "low", THREE == "top"]).astype(int)
+    for y, loss in ((TWO, "logistic"), (several, "logistic"), (THREE, "softmax")):
+        by_default = cvxrelu.GatedReLUClassifier(**GATED).fit(X, y)
+        by_name = cvxrelu.GatedReLUClassifier(loss=loss, **GATED).fit(X, y)
+        assert by_default.loss == "log_loss" and by_default.solution_.loss == loss
+        np.testing.assert_array_equal(by_default.predict_proba(X), by_name.predict_proba(X))
+    again = by_default.fit(X, TWO)
+    alone = cvxrelu.GatedReLUClassifier(**GATED).fit(X, TWO)
+    np.testing.assert_array_equal(again.predict_proba(X), alone.predict_proba(X))
+
+
 def test_soft_votes_and_calibration_curves():
     pytest.importorskip("matplotlib").use("Agg")
     network = cvxrelu.GatedReLUClassifier(loss="logistic", **GATED)
@@ -47,9 +59,9 @@ def test_soft_votes_and_calibration_curves():
 
 @pytest.mark.parametrize("name", [name for name in PREDICTORS if "Classifier" in name])
 def test_without_them_the_error_says_what_to_set(name):
-    model = getattr(cvxrelu, name)()
+    model = getattr(cvxrelu, name)(**({"loss": "squared"} if "ReLU" in name else {}))
     assert not hasattr(model, "predict_proba")
-    expected = "set loss to one of logistic, softmax" if "ReLU" in name else "CalibratedClassifierCV"
+    expected = "set loss to one of log_loss, logistic, softmax" if "ReLU" in name else "CalibratedClassifierCV"
     with pytest.raises(AttributeError, match=rf"{name} has no attribute 'predict_proba'.*{expected}"):
         model.predict_proba(X)
 

@@ -114,10 +114,11 @@ def test_probabilities_are_scored(name, loss):
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_probabilities_that_there_are_not(name):
-    needed = "set loss to one of logistic, softmax" if "ReLU" in name else "CalibratedClassifierCV"
+    needed = "set loss to one of log_loss, logistic, softmax" if "ReLU" in name else "CalibratedClassifierCV"
+    squared = {"loss": "squared"} if "ReLU" in name else {}
     with pytest.raises(ValueError, match=f"scoring='neg_log_loss' needs probabilities, but .*{needed}"):
-        model(name, scoring="neg_log_loss").fit(X, LABELS)
-    assert model(name, scoring="roc_auc").fit(X, LABELS).predict(X).shape == (60,)
+        model(name, scoring="neg_log_loss", **squared).fit(X, LABELS)
+    assert model(name, scoring="roc_auc", **squared).fit(X, LABELS).predict(X).shape == (60,)
 
 
 def test_other_losses_of_the_relu_path():

@@ -28,11 +28,11 @@ from ..patterns.sampling import sample_of_design
 from .callbacks import FitTasks
 from .certificate import mean_certificate
 from .class_weights import CLASS_WEIGHT
+from .classification import ClassificationMixin
 from .draws import DRAWS, GateDraw, only
 from .fitting import (
     INTERCEPT,
     ONE_SAMPLE,
-    ClassificationMixin,
     Model,
     RegressionMixin,
     checked_weights,

@@ -18,7 +18,8 @@ from ..kernels.complement import Complement
 from ..kernels.kernels import ntk
 from .callbacks import FitTasks
 from .class_weights import CLASS_WEIGHT
-from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, checked_weights
+from .classification import ClassificationMixin
+from .fitting import INTERCEPT, ONE_SAMPLE, Model, RegressionMixin, checked_weights
 from .merging import MergedSamples, merge_samples
 from .parameters import with_parameters
 from .selection import SCORING, PenaltySearch, Selection, on_all_copies, squared_errors

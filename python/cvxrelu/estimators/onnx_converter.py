@@ -12,10 +12,11 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64T
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from ..gated.losses import LOSSES, Loss, Squared
+from ..gated.losses import Loss, Squared
 from ..kernels.onnx_kernel import add_ntk
 from ..networks.export import layers
 from ..networks.onnx_graph import LEAST_OPSET, Graph, add_network
+from .fitting import NetworkModel
 from .normal_scores import NormalScores
 
 
@@ -67,7 +68,7 @@ def _types(scope: Any, model: Any, inputs: list[Any]) -> dict[str, Any]:
 def _add_estimator(scope: Any, operator: Any, container: Any) -> None:
     """Add the graph of an estimator to that of all."""
     model = operator.raw_operator
-    loss = LOSSES[getattr(model, "loss", Squared.name)]
+    loss = type(model._checked_loss()) if isinstance(model, NetworkModel) else Squared
     if container.target_opset < LEAST_OPSET:
         raise ValueError(f"target_opset must be at least {LEAST_OPSET} for {type(model).__name__}")
     graph = Graph(scope.get_unique_variable_name)
