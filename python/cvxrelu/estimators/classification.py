@@ -31,14 +31,6 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
 
     class_weight: Any
 
-    @property
-    def predict_proba(self) -> Any:
-        """Not there: scikit-learn's CalibratedClassifierCV makes probabilities of the scores."""
-        raise AttributeError(
-            f"this {type(self).__name__} has no attribute 'predict_proba': its scores are those of a regression on -1 "
-            "and +1; scikit-learn's CalibratedClassifierCV(estimator, ensemble=False) makes probabilities of them"
-        )
-
     def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
         if is_multilabel(y):
             X, y = self._checked(X, y=y, multi_output=True)
@@ -94,6 +86,37 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         labels: npt.NDArray[Any] = labels_of_scores(self.decision_function(X), self.classes_)
         return labels
 
+    def predict_proba(self, X: Any) -> npt.NDArray[np.floating[Any]]:
+        """Estimate the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+            In the order of ``classes_``; rows sum to 1. Where samples have several labels, the probability of each.
+        """
+        check_is_fitted(self)
+        loss, temperature = self._law()
+
+        def law(values: Any) -> Any:
+            logits = _tempered(values, temperature)
+            if not isinstance(self.classes_, list):
+                return loss.probabilities(logits)
+            return np.stack([loss.probabilities(column)[:, 1] for column in logits.T], axis=1)
+
+        return on_blocks(law, self._evaluate(X))
+
+    def _law(self) -> tuple[Loss, Any]:
+        """Return the loss whose probabilities are those of the values, and the temperature of these.
+
+        That is a number, or an array with two in its last axis: of values that are not positive, and of those that are.
+        """
+        raise NotImplementedError
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
@@ -116,6 +139,13 @@ class _WithProbabilities:
                 f"probabilities; set loss to one of {', '.join([LOG_LOSS, *known])}"
             )
         return self._method.__get__(classifier, owner)
+
+
+def _tempered(values: npt.NDArray[np.floating[Any]], temperature: Any) -> npt.NDArray[np.floating[Any]]:
+    if np.ndim(temperature) == 0:
+        return np.asarray(values / temperature)
+    of_sides = np.asarray(temperature, dtype=values.dtype)
+    return np.asarray(values / np.where(values > 0, of_sides[..., 1], of_sides[..., 0]))
 
 
 class NetworkClassification(ClassificationMixin, NetworkModel):
@@ -163,25 +193,10 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
         loss, n_classes = self._checked_loss(), len(self.classes_)
         return on_blocks(lambda values: loss.scores(values, n_classes), self._evaluate(X))
 
-    @_WithProbabilities
-    def predict_proba(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        """Estimate the probabilities of the classes, with any loss but the squared one.
+    def _law(self) -> tuple[Loss, float]:
+        return self._checked_loss(), 1.0
 
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-            In the order of ``classes_``; rows sum to 1. Where samples have several labels, the probability of each.
-        """
-        check_is_fitted(self)
-        law = self._checked_loss().probabilities
-        if isinstance(self.classes_, list):
-            return on_blocks(lambda values: np.stack([law(f)[:, 1] for f in values.T], axis=1), self._evaluate(X))
-        return on_blocks(law, self._evaluate(X))
+    predict_proba = _WithProbabilities(ClassificationMixin.predict_proba)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ INTERCEPT = """\
         are then a f + b. Without, an offset of the targets is paid for with penalised weights."""
 
 _MOST_RATIO_OF_SCALES = 1e3
+
+HeldOut = tuple[npt.NDArray[np.intp], FloatArray]
+"""Samples that were held out, (m,), and values there: (m[, n_outputs]), or for several penalties (n_betas, ...)."""
 
 ONE_SAMPLE = (
     "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
@@ -85,6 +88,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
     `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended.
     """
 
+    _CALIBRATED: ClassVar[bool] = False
     fit_bias: bool
     fit_intercept: bool
     network_: Network
@@ -123,6 +127,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         return sample_weight
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
+        raise NotImplementedError
+
+    def _calibrate(self, targets: FloatArray, weights: FloatArray | None, left_out: Sequence[HeldOut]) -> None:
+        """Learn from the values at samples that were left out, where the class is `_CALIBRATED`."""
         raise NotImplementedError
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
