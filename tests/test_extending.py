@@ -88,7 +88,7 @@ def test_a_loss(toy_loss, data):
     model = cvxrelu.GatedReLURegressor(loss="tenth", n_gates=20, random_state=0).fit(X, y)
     again = cvxrelu.GatedReLURegressor(loss="huber", delta=0.1, n_gates=20, random_state=0).fit(X, y)
     np.testing.assert_array_equal(model.predict(X), again.predict(X))
-    with pytest.raises(ValueError, match=r"loss must be one of squared, logistic, .*, not 'tenth'"):
+    with pytest.raises(ValueError, match=r"loss must be one of log_loss, squared, logistic, .*, not 'tenth'"):
         cvxrelu.GatedReLUClassifier(loss="tenth").fit(X, y > 0)
 
 

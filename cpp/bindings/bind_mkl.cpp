@@ -37,20 +37,23 @@ void bind_mkl(py::module_& m) {
       "Iterative reweighting of masking kernels. `history` has the rows objective, kernel objective and gap.");
   m.def(
       "solve_spd",
-      [](const RowMatrixView& A, const MatrixView& B, int n_threads) {
+      [](const RowMatrixView& A, const MatrixView& B, int n_threads, bool inverse_diagonal) {
         Matrix factor = A.transpose();  // no change to a symmetric matrix, and a plain copy
         Matrix solution = B;
+        std::optional<Vector> diagonal;
         PyMonitor monitor(py::none{});
         {
           const py::gil_scoped_release release;
           require(cholesky(factor, n_threads, monitor), "the matrix is not positive definite");
           solve_lower(factor, solution, n_threads, monitor);
           factor.triangularView<Eigen::Lower>().transpose().solveInPlace(solution);
+          if (inverse_diagonal) diagonal = cvxrelu::inverse_diagonal(factor, n_threads, monitor);
         }
-        return solution;
+        return std::pair(std::move(solution), std::move(diagonal));
       },
-      py::arg("A").noconvert(), py::arg("B").noconvert(), py::arg("n_threads"),
-      "Solution of A X = B, A symmetric positive definite.");
+      py::arg("A").noconvert(), py::arg("B").noconvert(), py::arg("n_threads"), py::kw_only(),
+      py::arg("inverse_diagonal"),
+      "Solution of A X = B, A symmetric positive definite, and where it is asked for the diagonal of its inverse.");
 }
 
 }  // namespace cvxrelu

@@ -555,9 +555,14 @@ def solve_spd(
     A: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.c_contiguous"],
     B: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
-) -> typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"]:
+    *,
+    inverse_diagonal: bool,
+) -> tuple[
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]"],
+    typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"] | None,
+]:
     """
-    Solution of A X = B, A symmetric positive definite.
+    Solution of A X = B, A symmetric positive definite, and where it is asked for the diagonal of its inverse.
     """
 
 def solve_with_loss(

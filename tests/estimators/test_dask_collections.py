@@ -15,7 +15,7 @@ pytestmark = [
 GATES = {"n_gates": 20, "gates": "gaussian", "random_state": 0, "n_threads": 1}
 ESTIMATORS = {
     "GatedReLURegressor": GATES | {"beta_ratio": 0.1},
-    "GatedReLUClassifier": GATES | {"beta_ratio": 0.1},
+    "GatedReLUClassifier": GATES | {"beta_ratio": 0.1, "loss": "squared"},
     "GatedReLURegressorCV": GATES | {"n_betas": 3, "cv": 2},
     "NTKRegressor": {},
     "NTKClassifierCV": {"n_betas": 3},

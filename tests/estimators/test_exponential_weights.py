@@ -157,12 +157,12 @@ def test_classes(n_classes):
 def test_losses_of_scores_and_of_probabilities():
     X, y = load_iris(return_X_y=True)
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
-    forest, kernel = RandomForestClassifier(20, random_state=0), NTKClassifierCV()
-    model = ExponentialWeightsClassifier([("forest", forest), ("kernel", kernel)], cv=folds).fit(X, y)
+    forest, svm = RandomForestClassifier(20, random_state=0), SVC()
+    model = ExponentialWeightsClassifier([("forest", forest), ("svm", svm)], cv=folds).fit(X, y)
     targets = np.where(y[:, None] == np.arange(3), 1, -1)
     scores = [
         2 * cross_val_predict(forest, X, y, cv=folds, method="predict_proba") - 1,
-        cross_val_predict(kernel, X, y, cv=folds, method="decision_function"),
+        cross_val_predict(svm, X, y, cv=folds, method="decision_function"),
     ]
     assert_allclose(model.losses_, [np.mean(((own - targets) ** 2).sum(axis=1)) for own in scores])
 

@@ -112,12 +112,24 @@ def test_probabilities_are_scored(name, loss):
         assert fitted.score_path_.max() > 0.6 and fitted.predict_proba(X).shape == (60, 3)
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", ["MKLClassifierCV", "NTKClassifierCV"])
+@pytest.mark.parametrize("cv", [None, 3])
+def test_scored_probabilities_have_the_temperature_of_their_penalty(name, cv):
+    fitted = model(name, scoring="neg_log_loss", cv=cv).fit(X, LABELS)
+    scores, _, penalties = scores_and_errors(fitted)
+    assert scores.shape == penalties.shape and (scores < 0).all()
+    assert scores.max() > -np.log(2)
+    alone = {"betas": [fitted.beta_]} if "NTK" in name else {"beta_ratios": [penalties[scores.argmax()]]}
+    again = model(name, cv=cv, **alone).fit(X, LABELS)
+    assert_allclose(again.temperature_, fitted.temperature_, rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSIFIERS if "ReLU" in name])
 def test_probabilities_that_there_are_not(name):
-    needed = "set loss to one of logistic, softmax" if "ReLU" in name else "CalibratedClassifierCV"
+    needed = "set loss to one of log_loss, logistic, softmax"
     with pytest.raises(ValueError, match=f"scoring='neg_log_loss' needs probabilities, but .*{needed}"):
-        model(name, scoring="neg_log_loss").fit(X, LABELS)
-    assert model(name, scoring="roc_auc").fit(X, LABELS).predict(X).shape == (60,)
+        model(name, loss="squared", scoring="neg_log_loss").fit(X, LABELS)
+    assert model(name, loss="squared", scoring="roc_auc").fit(X, LABELS).predict(X).shape == (60,)
 
 
 def test_other_losses_of_the_relu_path():

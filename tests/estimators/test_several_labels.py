@@ -51,7 +51,7 @@ def test_one_label_of_them_is_a_problem_of_its_own():
         alone = cvxrelu.ReLUClassifier(**settings).fit(X, Y[:, k])
         assert_allclose(both.decision_function(X)[:, k], alone.decision_function(X), atol=5e-3)
         assert_allclose(both.predict_proba(X)[:, k], alone.predict_proba(X)[:, 1], atol=1e-3)
-    shared = model("GatedReLUClassifier", gates=gates, beta=0.5, tol=1e-9).fit(X, Y)
+    shared = model("GatedReLUClassifier", loss="squared", gates=gates, beta=0.5, tol=1e-9).fit(X, Y)
     regression = cvxrelu.GatedReLURegressor(gates=gates, beta=0.5, tol=1e-9, fit_intercept=False, n_threads=1)
     assert_array_equal(shared.decision_function(X), regression.fit(X, 2.0 * Y - 1).predict(X))
 
@@ -67,8 +67,8 @@ def test_probabilities_are_of_each_label():
 
 def test_a_label_that_nobody_has():
     never = np.column_stack([Y, np.zeros(60, dtype=int)])
-    assert not model("GatedReLUClassifier").fit(X, never).predict(X)[:, 3].any()
-    assert not model("GatedReLUClassifier", loss="logistic").fit(X, never).predict(X)[:, 3].any()
+    for loss in ("log_loss", "squared"):
+        assert not model("GatedReLUClassifier", loss=loss).fit(X, never).predict(X)[:, 3].any()
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_label_that_nobody_has():
         (
             {"loss": "softmax"},
             Y,
-            "loss='softmax' gives every sample one label, but y has several: set loss=\"logistic\"",
+            "loss='softmax' gives every sample one label, but y has several: set loss=\"log_loss\"",
         ),
         ({"class_weight": "balanced"}, Y, "class_weight is for one label of each sample, not for several"),
         ({}, 2 * Y - 1, r"y of shape \(60, 3\) must hold 0 and 1, several labels of each sample, but has -1"),
@@ -91,6 +91,6 @@ def test_what_cannot_be_several_labels(settings, y, message):
 
 
 def test_rows_in_chunks_have_them():
-    gates = rng.standard_normal((20, 3))
-    chunks = model("GatedReLUClassifier", gates=gates).fit(cvxrelu.RowChunks([X[:30], X[30:]]), Y.tolist())
-    assert_array_equal(chunks.predict(X), model("GatedReLUClassifier", gates=gates).fit(X, Y).predict(X))
+    settings = {"gates": rng.standard_normal((20, 3)), "loss": "squared"}
+    chunks = model("GatedReLUClassifier", **settings).fit(cvxrelu.RowChunks([X[:30], X[30:]]), Y.tolist())
+    assert_array_equal(chunks.predict(X), model("GatedReLUClassifier", **settings).fit(X, Y).predict(X))

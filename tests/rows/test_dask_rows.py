@@ -229,9 +229,11 @@ def test_estimators_take_collections(problem, client):
     np.testing.assert_allclose(predicted.compute(), plain.predict(X), atol=0.05)
     labels = np.digitize(y, np.quantile(y, [0.3, 0.6]))
     for few in (labels, labels > 1):
-        classifier = cvxrelu.GatedReLUClassifier(**settings).fit(in_blocks(X), in_blocks(few))
-        plain = cvxrelu.GatedReLUClassifier(**settings).fit(X, few)
+        classifier = cvxrelu.GatedReLUClassifier(loss="squared", **settings).fit(in_blocks(X), in_blocks(few))
+        plain = cvxrelu.GatedReLUClassifier(loss="squared", **settings).fit(X, few)
         assert (classifier.predict(in_blocks(X)).compute() == plain.predict(X)).mean() > 0.99
+    with pytest.raises(ValueError, match="dask collections need loss=\"squared\", not 'log_loss'"):
+        cvxrelu.GatedReLUClassifier().fit(in_blocks(X), in_blocks(labels))
 
 
 def test_estimators_that_need_all_rows_bring_them_here(problem, client, monkeypatch):

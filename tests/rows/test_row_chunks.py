@@ -290,6 +290,20 @@ def test_where_masks_are_kept(problem):
         assert rows.masks_used == used
 
 
+def test_memory_maps_are_read_whole_for_other_losses(problem, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    X, y, *_ = problem
+    rows, labels = as_memmap(tmp_path, X[:300]), y[:300] > np.median(y)
+    settings = {"n_gates": 20, "random_state": 0}
+    model = cvxrelu.GatedReLUClassifier(**settings).fit(rows, labels)
+    np.testing.assert_array_equal(
+        model.predict_proba(rows), cvxrelu.GatedReLUClassifier(**settings).fit(X[:300], labels).predict_proba(X[:300])
+    )
+    monkeypatch.setattr("cvxrelu.base.memory.machine_memory", lambda: 1000.0)
+    with pytest.raises(MemoryError, match=r"a memory map .*, which loss='log_loss' reads whole.*loss=\"squared"):
+        cvxrelu.GatedReLUClassifier(**settings).fit(rows, labels)
+
+
 def test_estimators_take_memory_maps(problem, tmp_path):
     pytest.importorskip("sklearn")
     X, y, *_ = problem
@@ -303,8 +317,8 @@ def test_estimators_take_memory_maps(problem, tmp_path):
     np.testing.assert_allclose(model.predict(X[:9]), model.predict(rows)[:9], rtol=1e-12)
     labels = np.where(y > np.quantile(y, 0.7), "high", np.where(y < np.median(y), "low", "middle"))
     for few in (labels, np.where(labels == "low", "low", "other")):
-        plain = cvxrelu.GatedReLUClassifier(**settings).fit(X, few)
-        model = cvxrelu.GatedReLUClassifier(**settings).fit(rows, few)
+        plain = cvxrelu.GatedReLUClassifier(loss="squared", **settings).fit(X, few)
+        model = cvxrelu.GatedReLUClassifier(loss="squared", **settings).fit(rows, few)
         assert (model.classes_ == plain.classes_).all()
         assert (model.predict(rows) == plain.predict(X)).mean() > 0.99
     with pytest.raises(ValueError, match="one class only"):

@@ -110,4 +110,16 @@ void solve_lower(const MatrixViewOf<float>& L, Eigen::Ref<MatrixOf<float>> B, in
   solve<float>(L, B, n_threads, monitor);
 }
 
+Vector inverse_diagonal(const MatrixView& L, int n_threads, Monitor& monitor) {
+  const Index n = L.rows();
+  Vector diagonal(n);
+  const double flops = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n) / 3;
+  for_tiles(n, kTile, flops, n_threads, monitor, [&](Index first, Index size) {
+    Matrix columns = Matrix::Identity(n - first, size);  // of the inverse of L, which are zero above
+    L.bottomRightCorner(n - first, n - first).triangularView<Eigen::Lower>().solveInPlace(columns);
+    diagonal.segment(first, size) = columns.colwise().squaredNorm().transpose();
+  });
+  return diagonal;
+}
+
 }  // namespace cvxrelu

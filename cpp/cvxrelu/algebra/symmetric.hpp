@@ -29,4 +29,7 @@ bool cholesky(Eigen::Ref<MatrixOf<float>> S, int n_threads, Monitor& monitor);
 void solve_lower(const MatrixView& L, Eigen::Ref<Matrix> B, int n_threads, Monitor& monitor);
 void solve_lower(const MatrixViewOf<float>& L, Eigen::Ref<MatrixOf<float>> B, int n_threads, Monitor& monitor);
 
+/// Diagonal of (L L')^-1. n^3 / 3 flops.
+Vector inverse_diagonal(const MatrixView& L, int n_threads, Monitor& monitor);
+
 }  // namespace cvxrelu

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets, is_multilabel
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from ..base.arrays import FloatArray, append_ones, as_flag, as_generator, refuse_altered
@@ -22,8 +21,6 @@ from ..gated.losses import LOSSES, Loss, Squared, as_loss
 from ..networks.network import Network
 from ..rows.rows import Rows, is_dask, is_rows
 from .callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from .class_weights import with_class_weight
-from .labels import coded, labels_of_scores
 from .merging import MergedSamples, merge_samples
 from .rows import described, evaluate_on_rows, gathered, on_blocks
 
@@ -33,6 +30,9 @@ INTERCEPT = """\
         are then a f + b. Without, an offset of the targets is paid for with penalised weights."""
 
 _MOST_RATIO_OF_SCALES = 1e3
+
+HeldOut = tuple[npt.NDArray[np.intp], FloatArray]
+"""Samples that were held out, (m,), and values there: (m[, n_outputs]), or for several penalties (n_betas, ...)."""
 
 ONE_SAMPLE = (
     "n_samples=1 distinct sample whose sample_weight is not zero: the fold that leaves it out has none to learn from"
@@ -89,6 +89,7 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
     `_train` sets the fitted attributes, `_values` evaluates rows with the bias appended.
     """
 
+    _CALIBRATED: ClassVar[bool] = False
     fit_bias: bool
     fit_intercept: bool
     network_: Network
@@ -127,6 +128,10 @@ class Model(CallbackSupportMixin):  # type: ignore[misc]
         return sample_weight
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
+        raise NotImplementedError
+
+    def _calibrate(self, targets: FloatArray, weights: FloatArray | None, left_out: Sequence[HeldOut]) -> None:
+        """Learn from the values at samples that were left out, where the class is `_CALIBRATED`."""
         raise NotImplementedError
 
     def _values(self, X: FloatArray) -> npt.NDArray[np.floating[Any]]:
@@ -247,84 +252,6 @@ class RegressionMixin(RegressorMixin, Model):  # type: ignore[misc]
         return tags
 
 
-class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
-    """Labels, and predictions of them.
-
-    By default by regression on targets -1 and +1: one output for two classes, else one each. Where samples have
-    several labels each has an output, too, and `classes_` is a list with the classes 0 and 1 of each.
-    """
-
-    class_weight: Any
-
-    @property
-    def predict_proba(self) -> Any:
-        """Not there: scikit-learn's CalibratedClassifierCV makes probabilities of the scores."""
-        raise AttributeError(
-            f"this {type(self).__name__} has no attribute 'predict_proba': its scores are those of a regression on -1 "
-            "and +1; scikit-learn's CalibratedClassifierCV(estimator, ensemble=False) makes probabilities of them"
-        )
-
-    def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
-        if is_multilabel(y):
-            X, y = self._checked(X, y=y, multi_output=True)
-            return X, as_dense(y)
-        X, y = self._checked(X, y=y)
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        return X, y
-
-    def _weights_of(self, X: Any, y: Any, sample_weight: Any) -> Any:
-        if self.class_weight is None:
-            return sample_weight
-        if y.ndim == 2:
-            raise ValueError("class_weight is for one label of each sample, not for several: pass sample_weight")
-        return with_class_weight(self.class_weight, y, checked_weights(sample_weight, X))
-
-    def _as_targets(self, y: Any) -> Any:
-        targets, self.classes_ = coded(y, self._targets_of)
-        return targets
-
-    def _truth(self, targets: FloatArray) -> Any:
-        return labels_of_scores(targets, self.classes_)
-
-    def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        """Evaluate the model.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
-            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class, or for each of
-            several labels, positive where it applies.
-        """
-        return self._evaluate(X)
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Labels; 0 and 1 where samples have several.
-        """
-        labels: npt.NDArray[Any] = labels_of_scores(self.decision_function(X), self.classes_)
-        return labels
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
-
-
 class NetworkModel(Model):
     """What the estimators of networks share: their losses, and the evaluation of the network."""
 
@@ -357,82 +284,4 @@ class NetworkRegression(RegressionMixin, NetworkModel):
         # scikit-learn's checks of several outputs know no targets that must not be negative.
         tags.target_tags.positive_only = loss.positive_targets
         tags.target_tags.multi_output = loss.multi_output
-        return tags
-
-
-class _WithProbabilities:
-    """A method of classifiers whose loss has probabilities; without them the AttributeError says what to set."""
-
-    def __init__(self, method: Callable[..., Any]) -> None:
-        self._method = method
-
-    def __get__(self, classifier: Any, owner: type) -> Any:
-        if classifier is None:
-            return self._method
-        if not LOSSES.get(classifier.loss, Squared).has_probabilities:
-            known = (name for name, loss in LOSSES.items() if loss.task == "classification" and loss.has_probabilities)
-            raise AttributeError(
-                f"this {owner.__name__} has no attribute {self._method.__name__!r}: loss={classifier.loss!r} has no "
-                f"probabilities; set loss to one of {', '.join(known)}"
-            )
-        return self._method.__get__(classifier, owner)
-
-
-class NetworkClassification(ClassificationMixin, NetworkModel):
-    """Classification with any loss for it; some have probabilities."""
-
-    _TASK = "classification"
-
-    def _as_targets(self, y: Any) -> Any:
-        targets = super()._as_targets(y)
-        if isinstance(self.classes_, list) and self._checked_loss().couples_outputs:
-            raise ValueError(
-                f'loss={self.loss!r} gives every sample one label, but y has several: set loss="logistic" or "squared"'
-            )
-        return targets
-
-    def _targets_of(self, labels: npt.NDArray[np.integer], n_classes: int) -> FloatArray:
-        return self._checked_loss().labels_as_targets(labels, n_classes)
-
-    def decision_function(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        """Evaluate the network.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
-            For two classes one score, positive for ``classes_[1]``; otherwise a score for each class, or for each of
-            several labels, positive where it applies.
-        """
-        check_is_fitted(self)
-        loss, n_classes = self._checked_loss(), len(self.classes_)
-        return on_blocks(lambda values: loss.scores(values, n_classes), self._evaluate(X))
-
-    @_WithProbabilities
-    def predict_proba(self, X: Any) -> npt.NDArray[np.floating[Any]]:
-        """Estimate the probabilities of the classes, with the logistic or the softmax loss.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
-            In the order of ``classes_``; rows sum to 1. Where samples have several labels, the probability of each.
-        """
-        check_is_fitted(self)
-        law = self._checked_loss().probabilities
-        if isinstance(self.classes_, list):
-            return on_blocks(lambda values: np.stack([law(f)[:, 1] for f in values.T], axis=1), self._evaluate(X))
-        return on_blocks(law, self._evaluate(X))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = not LOSSES.get(self.loss, Squared).couples_outputs
         return tags

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from ..base.arrays import FloatArray, as_scalar
+from ..base.memory import require_fit
 from ..gated.problem import Stopping
 from ..gated.solution import GatedSolution
 from ..patterns.patterns import ActivationPatterns
@@ -19,10 +20,10 @@ from ..rows.rows import Rows, is_rows
 from .callbacks import FitTasks
 from .certificate import certificate_of
 from .class_weights import CLASS_WEIGHT
+from .classification import LOG_LOSS, NetworkClassification
 from .draws import DRAWS, GateDraw, only
 from .fitting import (
     INTERCEPT,
-    NetworkClassification,
     NetworkModel,
     NetworkRegression,
     checked_weights,
@@ -168,8 +169,11 @@ class _GatedReLU(GatedModel, BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
 
     def _fits_chunks(self, X: Any) -> bool:
-        # With another loss than the squared one a memory map is read whole, as any array: only passes need chunks.
-        return is_rows(X) and (not isinstance(X, np.memmap) or self._checked_loss().quadratic)
+        if not isinstance(X, np.memmap) or self._checked_loss().quadratic:
+            return is_rows(X)
+        what = f"a memory map of samples, which loss={self.loss!r} reads whole,"
+        require_fit(X.shape[0], X[0].size, what, 'set loss="squared", which goes through it in chunks', copies=3)
+        return False
 
     def _fit(self, X: npt.NDArray[np.floating[Any]], targets: FloatArray, sample_weight: Any, tasks: FitTasks) -> None:
         loss = self._checked_loss()
@@ -188,7 +192,9 @@ class _GatedReLU(GatedModel, BaseEstimator):  # type: ignore[misc]
 
     def _fit_rows(self, rows: Rows, targets: Any, sample_weight: Any, tasks: FitTasks) -> None:
         if not self._checked_loss().quadratic:
-            raise ValueError(f'rows in chunks need loss="squared", not {self.loss!r}')
+            raise ValueError(
+                f'rows in chunks and dask collections need loss="squared", not {self.loss!r}: set it, or pass an array'
+            )
         if self.warm_start:
             raise ValueError("warm_start=True is not available for rows in chunks")
         problem = pose_rows(
@@ -297,7 +303,7 @@ class GatedReLURegressor(NetworkRegression, _GatedReLU):
     """
 
 
-@with_parameters(class_weight=None, beta_ratio=3e-2)
+@with_parameters(loss=LOG_LOSS, class_weight=None, beta_ratio=3e-2)
 class GatedReLUClassifier(NetworkClassification, _GatedReLU):
     __doc__ = f"""Gated ReLU network that classifies, trained to a certified global optimum.
 
@@ -305,10 +311,11 @@ class GatedReLUClassifier(NetworkClassification, _GatedReLU):
 
     Parameters
     ----------
-    loss : {{"squared", "logistic", "softmax"}}, default "squared"
-        "squared" on targets -1 and +1 and "logistic" have one output for two classes, one for each class (against the
-        rest) for more; "softmax" has one for each class. "squared" takes rows in chunks, and of many samples it trains
-        fastest, but it has no ``predict_proba``: its scores are no probabilities (scikit-learn's
+    loss : {{"log_loss", "logistic", "softmax", "squared"}}, default "log_loss"
+        "log_loss" is "logistic" for two classes and for several labels of each sample, and "softmax" for more classes.
+        "logistic" and "squared", the latter on targets -1 and +1, have one output for two classes, one for each class
+        (against the rest) for more; "softmax" has one for each class. "squared" alone takes rows in chunks and on
+        clusters, but it has no ``predict_proba``: its scores are no probabilities (scikit-learn's
         ``CalibratedClassifierCV`` makes some of them).
 {CLASS_WEIGHT}
 {

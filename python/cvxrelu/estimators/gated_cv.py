@@ -15,10 +15,10 @@ from ..gated.problem import Stopping
 from ..gated.solution import GatedPath
 from .callbacks import FitTasks, folds_in_parallel
 from .class_weights import CLASS_WEIGHT
+from .classification import LOG_LOSS, NetworkClassification
 from .draws import DRAWS, GateDraw, only
 from .fitting import (
     INTERCEPT,
-    NetworkClassification,
     NetworkRegression,
     checked_weights,
     generator_of,
@@ -210,7 +210,7 @@ class GatedReLURegressorCV(NetworkRegression, _GatedReLUCV):
     """
 
 
-@with_parameters(class_weight=None)
+@with_parameters(loss=LOG_LOSS, class_weight=None)
 class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
     __doc__ = f"""Gated ReLU network that classifies and whose penalty is chosen by cross-validation.
 
@@ -219,7 +219,7 @@ class GatedReLUClassifierCV(NetworkClassification, _GatedReLUCV):
 
     Parameters
     ----------
-    loss : {{"squared", "logistic", "softmax"}}, default "squared"
+    loss : {{"log_loss", "logistic", "softmax", "squared"}}, default "log_loss"
         As in :class:`GatedReLUClassifier`.
 {CLASS_WEIGHT}
 {_PARAMETERS.format(scoring=_SCORING, draws=DRAWS.format(n_draws=1), intercept=INTERCEPT.format(fit_intercept=False))}

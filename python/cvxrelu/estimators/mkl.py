@@ -20,11 +20,13 @@ from ..gated.program import Program
 from ..gated.solution import unpenalised_values
 from ..gated.solve import warn_of_gaps
 from ..kernels.gates import require_evaluation
+from ..kernels.kernels import masking_kernel
 from ..kernels.mkl import MKLSettings, learn_weights
 from ..kernels.mkl_solution import MKLSolution, masked_values
 from ..networks.network import Network, mean_network
 from ..patterns.patterns import ActivationPatterns
 from ..patterns.sampling import sample_of_design
+from .calibration import CALIBRATED, CalibratedClassification
 from .callbacks import FitTasks
 from .certificate import mean_certificate
 from .class_weights import CLASS_WEIGHT
@@ -32,7 +34,7 @@ from .draws import DRAWS, GateDraw, only
 from .fitting import (
     INTERCEPT,
     ONE_SAMPLE,
-    ClassificationMixin,
+    HeldOut,
     Model,
     RegressionMixin,
     checked_weights,
@@ -40,7 +42,8 @@ from .fitting import (
 )
 from .merging import MergedSamples, merge_samples
 from .parameters import with_parameters
-from .selection import MEAN_OF_FOLDS, SCORING, HeldOut, PenaltySearch, Selection, on_all_copies, squared_errors
+from .ridge import Ridge
+from .selection import MEAN_OF_FOLDS, SCORING, PenaltySearch, Selection, on_all_copies, squared_errors
 
 _GATES = """\
     n_gates : int, default 500
@@ -169,8 +172,11 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
         penalty: tuple[float | None, float],
         tasks: FitTasks,
         **settings: Any,
-    ) -> None:
-        """Train with a penalty, or with one relative to the largest where it is None, and keep the result."""
+    ) -> list[MKLSolution]:
+        """Train with a penalty, or with one relative to the largest where it is None, and keep the result.
+
+        Returns the solution of each draw over the merged samples in their own order.
+        """
         posed = self._posed(samples.X, samples.y, samples.weights, rng)
         beta, ratio = penalty
         if beta is None:
@@ -191,6 +197,7 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
                     stacklevel=2,
                 )
         self._keep(samples, samples.X, solutions)
+        return solutions
 
     def _progress(self, tasks: FitTasks) -> Callback | None:
         """Join the `callback` parameter and scikit-learn's callbacks, which see a fitted estimator only at the end."""
@@ -293,7 +300,27 @@ class _MKL(_MKLBase):
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
         settings = {"init": self.init, "max_iter": self.max_iter, "finish": self.finish}
-        self._solve(samples, generator_of(self.random_state), (self.beta, self.beta_ratio), tasks, **settings)
+        rng = generator_of(self.random_state)
+        solutions = self._solve(samples, rng, (self.beta, self.beta_ratio), tasks, **settings)
+        if self._CALIBRATED:
+            values = np.mean([self._left_out(samples, solution) for solution in solutions], axis=0)
+            self._calibrate(samples.y, samples.weights, [(np.arange(len(values)), values)])
+
+    def _left_out(self, samples: MergedSamples, solution: MKLSolution) -> FloatArray:
+        """Return values of samples left out one by one, with the weights of the kernels that all samples have taught.
+
+        They are those of kernel ridge regression with the learned kernel, whose solution these coefficients are.
+        """
+
+        def kernel(X: FloatArray) -> FloatArray:
+            if not solution.eta.any():
+                return np.zeros((len(X), len(X)))
+            return masking_kernel(X, solution.patterns, solution.eta, n_threads=self.n_threads)
+
+        ridge = Ridge(samples, samples.X, kernel, self.fit_intercept)
+        _, values = ridge.solve(self.beta_, as_threads(self.n_threads), left_out=True)
+        assert values is not None
+        return values
 
 
 class _MKLCV(PenaltySearch, _MKLBase):
@@ -352,8 +379,10 @@ class _MKLCV(PenaltySearch, _MKLBase):
                 raise ValueError("groups need cv, such as GroupKFold(): without it folds are drawn from all samples")
             distinct = self._of_distinct(samples, ratios, rng, tasks)
             errors = squared_errors(samples.y, samples.weights, distinct)
+            known, left_out = (samples.y, samples.weights), distinct
             held_out = on_all_copies(samples, distinct)
         else:
+            known = targets, weights
             held_out = []
             for train, test in selection.folds(X, targets, weights):
                 tasks.begin("fold")
@@ -363,10 +392,13 @@ class _MKLCV(PenaltySearch, _MKLBase):
                 held_out.append((test, self._values_beside((part.X, part.y, part.weights), design, ratios, rng)))
                 tasks.end()
             errors = squared_errors(targets, weights, held_out)
+            left_out = held_out
         best, scores = selection.choose(errors, ratios, (X, targets, weights), held_out)
         self.cv_scores_ = None if scores is None else np.nanmean(scores, axis=1)
         self.beta_ratios_, self.cv_errors_ = ratios, errors
         self._solve(samples, rng, (None, float(ratios[best])), tasks)
+        if self._CALIBRATED:
+            self._calibrate(*known, [(rows, at[best]) for rows, at in left_out])
 
     def _of_distinct(
         self, samples: MergedSamples, ratios: FloatArray, rng: np.random.Generator, tasks: FitTasks
@@ -432,7 +464,7 @@ class MKLRegressor(RegressionMixin, _MKL):
 
 
 @with_parameters(class_weight=None, beta_ratio=3e-2)
-class MKLClassifier(ClassificationMixin, _MKL):
+class MKLClassifier(CalibratedClassification, _MKL):
     __doc__ = f"""Classification with the optimal mixture of masking kernels, by regression on -1 and +1.
 
     The program is that of :class:`MKLRegressor`, with one output for two classes and one for each of more, which share
@@ -449,6 +481,7 @@ class MKLClassifier(ClassificationMixin, _MKL):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
+{CALIBRATED.format(where="of samples left out one by one")}
 {_FITTED}
     """
 
@@ -473,7 +506,7 @@ class MKLRegressorCV(RegressionMixin, _MKLCV):
 
 
 @with_parameters(class_weight=None)
-class MKLClassifierCV(ClassificationMixin, _MKLCV):
+class MKLClassifierCV(CalibratedClassification, _MKLCV):
     __doc__ = f"""Classification with the optimal mixture of masking kernels and a cross-validated penalty.
 
     The choice is by default by squared error, which is steadier than accuracy. See :class:`MKLRegressorCV`.
@@ -489,6 +522,7 @@ class MKLClassifierCV(ClassificationMixin, _MKLCV):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
+{CALIBRATED.format(where="of what was held out in the choice")}
 {_ERRORS}
 {_FITTED}
     """

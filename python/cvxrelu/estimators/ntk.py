@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,16 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from ..base.arrays import FloatArray, append_ones, as_count, as_penalties, as_scalar, as_threads
-from ..base.native import core
 from ..base.scaling import as_dtype
 from ..kernels.closed_form import require_memory
-from ..kernels.complement import Complement
 from ..kernels.kernels import ntk
+from .calibration import CALIBRATED, CalibratedClassification
 from .callbacks import FitTasks
 from .class_weights import CLASS_WEIGHT
-from .fitting import INTERCEPT, ONE_SAMPLE, ClassificationMixin, Model, RegressionMixin, checked_weights
+from .fitting import INTERCEPT, ONE_SAMPLE, Model, RegressionMixin, checked_weights
 from .merging import MergedSamples, merge_samples
 from .parameters import with_parameters
+from .ridge import Ridge
 from .selection import SCORING, PenaltySearch, Selection, on_all_copies, squared_errors
 
 _KERNEL = """\
@@ -91,10 +90,10 @@ class _NTK(Model, BaseEstimator):  # type: ignore[misc]
     def _kernel(self, X: FloatArray, Z: FloatArray | None = None) -> FloatArray:
         return np.asarray(ntk(X, Z, kind=self.kind, depth=self.depth, n_threads=self.n_threads))
 
-    def _ridge(self, samples: MergedSamples, X: FloatArray) -> _Ridge:
-        return _Ridge(samples, X, self._kernel, self.fit_intercept)
+    def _ridge(self, samples: MergedSamples, X: FloatArray) -> Ridge:
+        return Ridge(samples, X, self._kernel, self.fit_intercept)
 
-    def _keep(self, samples: MergedSamples, X: FloatArray, ridge: _Ridge, alpha: FloatArray, beta: float) -> None:
+    def _keep(self, samples: MergedSamples, X: FloatArray, ridge: Ridge, alpha: FloatArray, beta: float) -> None:
         self.X_fit_ = X
         self.dual_coef_ = as_dtype((ridge.root[:, None] * alpha).reshape(samples.y.shape), np.float64)
         self.intercept_ = ridge.intercept(alpha).reshape(samples.y.shape[1:])[()]
@@ -107,47 +106,6 @@ class _NTK(Model, BaseEstimator):  # type: ignore[misc]
         step = max(1, 2**24 // self.X_fit_.shape[0])  # kernels of at most some 128 MiB at a time
         parts = [self._kernel(self.X_fit_, X[k : k + step]) @ self.dual_coef_ for k in range(0, X.shape[0], step)]
         return np.concatenate(parts) + self.intercept_
-
-
-class _Ridge:
-    """Kernel and targets in which samples of weight s count s times, without their part in an intercept.
-
-    The kernels are homogeneous, so that scaled samples give the scaled kernel. An intercept is a multiple of the
-    `root` of the weights, to which the dual coefficients are orthogonal.
-
-    Attributes
-    ----------
-    root : ndarray of shape (n,)
-        Roots of the weights.
-    K : ndarray of shape (m, m), targets : ndarray of shape (m, c)
-        Of the samples, or their coordinates beside an intercept, of which there is one less.
-    """
-
-    def __init__(
-        self, samples: MergedSamples, X: FloatArray, kernel: Callable[[FloatArray], FloatArray], intercept: bool
-    ) -> None:
-        n = X.shape[0]
-        self.root = np.ones(n) if samples.weights is None else np.sqrt(samples.weights)
-        self.targets, self.K = samples.y.reshape(n, -1), kernel(self.root[:, None] * X)
-        self._complement: Complement | None = None
-        self._means = np.zeros(self.targets.shape[1])
-        if intercept:
-            # An offset of the targets, which may be large beside the rest, leaves them before anything is rounded.
-            self._means = np.average(self.targets, axis=0, weights=samples.weights)
-            self._mean_row = self.root @ self.K / (self.root @ self.root)
-            self._complement = Complement(self.root)
-            self.K = self._complement.of_symmetric(self.K)
-        self.targets = self.root[:, None] * (self.targets - self._means)
-        if self._complement is not None:
-            self.targets = self._complement.coordinates(self.targets)
-
-    def vectors(self, coordinates: FloatArray) -> FloatArray:
-        """Return vectors (n, k) over the samples from those in the coordinates of `K`."""
-        return coordinates if self._complement is None else self._complement.vectors(coordinates)
-
-    def intercept(self, alpha: FloatArray) -> FloatArray:
-        """Return the constants beside dual coefficients (n, c): means of what these leave of the targets."""
-        return self._means if self._complement is None else self._means - self._mean_row @ alpha
 
 
 def _mean_diagonal(samples: MergedSamples, X: FloatArray) -> float:
@@ -186,14 +144,10 @@ class _NTKRidge(_NTK):
         else:
             beta = as_scalar(self.beta, "beta", strict=True)
         ridge = self._ridge(samples, X)
-        ridge.K.flat[:: ridge.K.shape[0] + 1] += beta
-        try:
-            alpha = core.solve_spd(ridge.K, np.asfortranarray(ridge.targets), as_threads(self.n_threads))
-        except ValueError:
-            raise ValueError(
-                f"beta = {beta:.3g} is too small: the kernel plus beta is not positive definite in floating point"
-            ) from None
-        self._keep(samples, X, ridge, ridge.vectors(alpha), beta)
+        alpha, left_out = ridge.solve(beta, as_threads(self.n_threads), left_out=self._CALIBRATED)
+        self._keep(samples, X, ridge, alpha, beta)
+        if left_out is not None:
+            self._calibrate(samples.y, samples.weights, [(np.arange(len(X)), left_out)])
 
 
 class _NTKRidgeCV(PenaltySearch, _NTK):
@@ -240,12 +194,14 @@ class _NTKRidgeCV(PenaltySearch, _NTK):
         if self.cv is None:
             if selection.groups_given:
                 raise ValueError("groups need cv, such as GroupKFold(): without it samples are left out one by one")
-            left_out = path.left_out(betas)
-            errors = np.array([(part**2).sum() / (ridge.root**2).sum() for part in left_out])
-            values = samples.y - (left_out / ridge.root[:, None]).reshape(betas.size, *samples.y.shape)
-            held_out = on_all_copies(samples, [(np.arange(len(samples.y)), values)])
+            residuals = path.left_out(betas)
+            errors = np.array([(part**2).sum() / (ridge.root**2).sum() for part in residuals])
+            values = samples.y - (residuals / ridge.root[:, None]).reshape(betas.size, *samples.y.shape)
+            known, left_out = (samples.y, samples.weights), [(np.arange(len(samples.y)), values)]
+            held_out = on_all_copies(samples, left_out)
         else:
             held_out = []
+            known, left_out = (targets, weights), held_out
             for train, test in selection.folds(X, targets, weights):
                 tasks.begin("fold")
                 part = self._merged(X[train], targets[train], None if weights is None else weights[train])
@@ -256,8 +212,10 @@ class _NTKRidgeCV(PenaltySearch, _NTK):
         self.cv_scores_ = None if scores is None else np.nanmean(scores, axis=1)
         self.betas_, self.cv_errors_ = betas, errors
         self._keep(samples, samples.X, ridge, path.alpha(betas[best]), float(betas[best]))
+        if self._CALIBRATED:
+            self._calibrate(*known, [(rows, at[best]) for rows, at in left_out])
 
-    def _decomposed(self, samples: MergedSamples) -> tuple[_Ridge, _Path]:
+    def _decomposed(self, samples: MergedSamples) -> tuple[Ridge, _Path]:
         n = samples.X.shape[0]
         require_memory(n, n, 4)  # the kernel, its eigenvectors, and what LAPACK works in
         ridge = self._ridge(samples, samples.X)
@@ -276,7 +234,7 @@ class _NTKRidgeCV(PenaltySearch, _NTK):
 class _Path:
     """Dual coefficients for any penalty, by one eigendecomposition. What overflows is refused where it is kept."""
 
-    def __init__(self, ridge: _Ridge) -> None:
+    def __init__(self, ridge: Ridge) -> None:
         values, vectors = _eigh(ridge.K)
         self._values = np.maximum(values, 0)  # what is below is rounding
         self._rotated = vectors.T @ ridge.targets
@@ -350,7 +308,7 @@ class NTKRegressor(RegressionMixin, _NTKRidge):
 
 
 @with_parameters(class_weight=None)
-class NTKClassifier(ClassificationMixin, _NTKRidge):
+class NTKClassifier(CalibratedClassification, _NTKRidge):
     __doc__ = f"""Classification by kernel ridge regression on -1 and +1 with a neural tangent kernel.
 
     The program is that of :class:`NTKRegressor`, with one output for two classes and one for each of more.
@@ -366,6 +324,7 @@ class NTKClassifier(ClassificationMixin, _NTKRidge):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
+{CALIBRATED.format(where="of samples left out one by one")}
 {_FITTED}
     """
 
@@ -391,7 +350,7 @@ class NTKRegressorCV(RegressionMixin, _NTKRidgeCV):
 
 
 @with_parameters(class_weight=None)
-class NTKClassifierCV(ClassificationMixin, _NTKRidgeCV):
+class NTKClassifierCV(CalibratedClassification, _NTKRidgeCV):
     __doc__ = f"""Classification by kernel ridge regression on -1 and +1, with a penalty chosen by leaving samples out.
 
     The choice is by default by squared error, which is steadier than accuracy. See :class:`NTKRegressorCV`.
@@ -407,6 +366,7 @@ class NTKClassifierCV(ClassificationMixin, _NTKRidgeCV):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
+{CALIBRATED.format(where="of what was held out in the choice")}
 {_ERRORS}
 {_FITTED}
     """

@@ -15,11 +15,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from ..gated.losses import LOSSES, Loss, Squared
+from ..gated.losses import Loss, Squared
 from ..kernels.onnx_kernel import add_ntk
 from ..networks.export import layers
 from ..networks.onnx_graph import LEAST_OPSET, Graph, add_network
 from .exponential_weights import ExponentialWeights
+from .fitting import NetworkModel
 from .normal_scores import NormalScores
 
 
@@ -72,16 +73,16 @@ def _types(scope: Any, model: Any, inputs: list[Any]) -> dict[str, Any]:
 def _add_estimator(scope: Any, operator: Any, container: Any) -> None:
     """Add the graph of an estimator to that of all."""
     model = operator.raw_operator
-    loss = LOSSES[getattr(model, "loss", Squared.name)]
     graph = _graph(scope, container, model)
     X = graph.node("Concat", *(part.full_name for part in operator.inputs), axis=1)
     # In float64, as `predict`, which rounds the values to the type of the samples before it decides by them.
     dtype = _dtype(operator.inputs)
     values = graph.cast(graph.cast(_add_values(graph, graph.cast(X, np.float64), model), dtype), np.float64)
     if is_classifier(model):
-        label, *numbers = _decisions(graph, values, model, loss, raw=_has_raw_scores(scope, model))
+        label, *numbers = _decisions(graph, values, model, raw=_has_raw_scores(scope, model))
         results = [label, *(graph.cast(number, dtype) for number in numbers)]
     else:
+        loss = type(model._checked_loss()) if isinstance(model, NetworkModel) else Squared
         results = [graph.cast(_mean(graph, values, loss), dtype)]
     for variable, result in zip(operator.outputs, results, strict=False):  # an estimator around it may want fewer
         graph.end(result, variable.full_name)
@@ -236,11 +237,13 @@ def _mean(graph: Graph, values: str, loss: type[Loss]) -> str:
     return values if loss.prediction is Loss.prediction else _known(_MEANS, loss)(graph, values)
 
 
-def _decisions(graph: Graph, values: str, model: Any, loss: type[Loss], *, raw: bool) -> list[str]:
+def _decisions(graph: Graph, values: str, model: Any, *, raw: bool) -> list[str]:
     """Add label, probabilities where there are some, and scores; or label and a score for each class."""
     n_classes = len(model.classes_)
+    loss, temperature = model._law()
+    logits = _tempered(graph, values, temperature)
     if isinstance(model.classes_, list):  # several labels of each sample
-        laws = [_known(_OF_LABELS, loss)(graph, values)] if hasattr(model, "predict_proba") and not raw else []
+        laws = [_known(_OF_LABELS, loss)(graph, logits)] if hasattr(model, "predict_proba") and not raw else []
         return [graph.cast(graph.node("Greater", values, graph.constant(0.0)), np.int64), *laws, values]
     scores = values
     if n_classes > 2:
@@ -255,8 +258,17 @@ def _decisions(graph: Graph, values: str, model: Any, loss: type[Loss], *, raw: 
         return [label, scores if n_classes > 2 else _both_signs(graph, graph.column(scores))]
     if not hasattr(model, "predict_proba"):
         return [label, scores]
-    logs = _known(_LOG_PROBABILITIES, loss)(graph, values, n_classes)
+    logs = _known(_LOG_PROBABILITIES, loss)(graph, logits, n_classes)
     return [label, graph.node("Softmax", logs, axis=1), scores]
+
+
+def _tempered(graph: Graph, values: str, temperature: Any) -> str:
+    if np.ndim(temperature) == 0:
+        return values if temperature == 1 else graph.node("Div", values, graph.constant(temperature))
+    below, above = (graph.constant(temperature[..., side]) for side in (0, 1))
+    return graph.node(
+        "Div", values, graph.node("Where", graph.node("Greater", values, graph.constant(0.0)), above, below)
+    )
 
 
 def _both_signs(graph: Graph, scores: str) -> str:
@@ -276,7 +288,7 @@ def _log_sigmoid(graph: Graph, values: str, n_classes: int) -> str:
     return graph.node("Sub", graph.node("Neg", graph.node("Relu", graph.node("Neg", values))), tail)
 
 
-def _known(heads: dict[str, Callable[..., str]], loss: type[Loss]) -> Callable[..., str]:
+def _known(heads: dict[str, Callable[..., str]], loss: Loss | type[Loss]) -> Callable[..., str]:
     if loss.name not in heads:
         raise NotImplementedError(f"the {loss.name} loss has no ONNX graph for its predictions: export the network")
     return heads[loss.name]

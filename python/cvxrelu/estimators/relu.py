@@ -24,9 +24,9 @@ from ..relu.solution import ReLUSolution, balanced_layers
 from .callbacks import FitTasks
 from .certificate import TrainingCertificate
 from .class_weights import CLASS_WEIGHT
+from .classification import NetworkClassification
 from .fitting import (
     INTERCEPT,
-    NetworkClassification,
     NetworkModel,
     NetworkRegression,
     checked_weights,
@@ -387,7 +387,7 @@ class ReLURegressor(NetworkRegression, _ReLU):
     """
 
 
-@with_parameters(class_weight=None, beta_ratio=3e-2)
+@with_parameters(loss="logistic", class_weight=None, beta_ratio=3e-2)
 class ReLUClassifier(NetworkClassification, _ReLU):
     __doc__ = f"""ReLU network that classifies, trained towards the global optimum over all widths, with a certificate.
 
@@ -398,10 +398,11 @@ class ReLUClassifier(NetworkClassification, _ReLU):
 
     Parameters
     ----------
-    loss : {{"squared", "logistic", "softmax"}}, default "squared"
-        "squared" on targets -1 and +1, or "logistic", which has ``predict_proba``; that of more than two classes is
-        normalised to sum to 1. "softmax" is the cross-entropy of one network with an output for each class, and has
-        ``predict_proba``, too.
+    loss : {{"logistic", "softmax", "log_loss", "squared"}}, default "logistic"
+        The probabilities of "logistic" for more than two classes are normalised to sum to 1. "softmax" is the
+        cross-entropy of one network with an output for each class, whose certificate is the harder one: it is not the
+        default for that. "log_loss" is "logistic" for two classes and "softmax" for more, as in
+        :class:`GatedReLUClassifier`. "squared", on targets -1 and +1, has no ``predict_proba``.
 {CLASS_WEIGHT}
 {
         _PARAMETERS.format(

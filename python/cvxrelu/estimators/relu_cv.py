@@ -17,9 +17,9 @@ from ..relu.generation import train_relu
 from ..relu.solution import ReLUSolution
 from .callbacks import FitTasks, folds_in_parallel
 from .class_weights import CLASS_WEIGHT
+from .classification import NetworkClassification
 from .fitting import (
     INTERCEPT,
-    NetworkClassification,
     NetworkRegression,
     checked_weights,
     generator_of,
@@ -254,7 +254,7 @@ class ReLURegressorCV(NetworkRegression, _ReLUCV):
     """
 
 
-@with_parameters(class_weight=None)
+@with_parameters(loss="logistic", class_weight=None)
 class ReLUClassifierCV(NetworkClassification, _ReLUCV):
     __doc__ = f"""ReLU network that classifies and whose penalty is chosen by cross-validation.
 
@@ -263,7 +263,7 @@ class ReLUClassifierCV(NetworkClassification, _ReLUCV):
 
     Parameters
     ----------
-    loss : {{"squared", "logistic", "softmax"}}, default "squared"
+    loss : {{"logistic", "softmax", "log_loss", "squared"}}, default "logistic"
         As in :class:`ReLUClassifier`.
 {CLASS_WEIGHT}
 {_PARAMETERS.format(scoring=_SCORING, intercept=INTERCEPT.format(fit_intercept=False))}

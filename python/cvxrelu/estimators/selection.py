@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_method_params
 
 from ..base.arrays import FloatArray, as_count, as_scalar
 from .callbacks import FitTasks, with_callbacks
-from .fitting import Model, NetworkModel
+from .fitting import HeldOut, Model, NetworkModel
 from .merging import MergedSamples
 
 SCORING = """\
@@ -26,9 +26,6 @@ SCORING = """\
         samples alone. {mean} By default it is the {error}."""
 
 MEAN_OF_FOLDS = "Its mean over the folds counts, and of equal ones the largest penalty."
-
-HeldOut = tuple[npt.NDArray[np.intp], FloatArray]
-"""Samples that were held out, (m,), and values there for every penalty, (n_betas, m[, n_outputs])."""
 
 
 class PenaltySearch(Model):
@@ -185,6 +182,7 @@ class Selection:
     ) -> FloatArray:
         """Return scores (n_betas, n_folds); NaN for folds that hold out no sample with weight."""
         columns = []
+        estimators = [self._as_after(k, targets, weights, held_out) for k in range(len(held_out[0][1]))]
         for k, (rows, values) in enumerate(held_out):
             if weights is not None:
                 present = weights[rows] > 0
@@ -194,23 +192,34 @@ class Selection:
                 continue
             Z, y = X[rows], self._estimator._truth(targets[rows])
             params = _check_method_params(X, self._of_score, rows)
-            column = np.array([float(self._scorer(self._stand_in(Z, at), Z, y, **params)) for at in values])  # type: ignore[misc]
+            stand_ins = [_stand_in(estimator, Z, at) for estimator, at in zip(estimators, values, strict=True)]
+            column = np.array([float(self._scorer(stand_in, Z, y, **params)) for stand_in in stand_ins])  # type: ignore[misc]
             if not np.isfinite(column).all():
                 raise ValueError(f"scoring={self._estimator.scoring!r} gives {column} on what fold {k} holds out")
             columns.append(column)
         return np.stack(columns, axis=1)
 
-    def _stand_in(self, Z: Any, values: FloatArray) -> Any:
-        """Return an estimator that knows its values at these samples, as after a fit without them."""
-
-        def known(samples: Any) -> FloatArray:
-            if samples is not Z:
-                raise ValueError("the estimator that scoring is given predicts for the samples held out, and no others")
-            return values
-
+    def _as_after(
+        self, k: int, targets: FloatArray, weights: FloatArray | None, held_out: Sequence[HeldOut]
+    ) -> PenaltySearch:
+        """Return an estimator with the temperature that it would have with penalty k."""
         estimator = copy.copy(self._estimator)
-        estimator.__dict__["_evaluate"] = known
+        if estimator._CALIBRATED:
+            estimator._calibrate(targets, weights, [(rows, values[k]) for rows, values in held_out])
         return estimator
+
+
+def _stand_in(estimator: PenaltySearch, Z: Any, values: FloatArray) -> Any:
+    """Return an estimator that knows its values at these samples, as after a fit without them."""
+
+    def known(samples: Any) -> FloatArray:
+        if samples is not Z:
+            raise ValueError("the estimator that scoring is given predicts for the samples held out, and no others")
+        return values
+
+    stand_in = copy.copy(estimator)
+    stand_in.__dict__["_evaluate"] = known
+    return stand_in
 
 
 def weighted_folds(

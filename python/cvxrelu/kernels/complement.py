@@ -42,6 +42,21 @@ class Complement:
         """Return the coordinates (n - 1, c) of the parts of columns (n, c) in the complement."""
         return np.asarray((columns - 2 * np.outer(self._normal, self._normal @ columns))[1:], order="F")
 
+    @property
+    def normal(self) -> FloatArray:
+        """The coordinates (n - 1,) of the reflection's normal but for its first, for :meth:`inverse_diagonal`."""
+        return np.asarray(self._normal[1:])
+
+    def inverse_diagonal(self, diagonal: FloatArray, of_normal: FloatArray) -> FloatArray:
+        """Return the diagonal (n,) of V A^-1 V', V a basis of the complement, A symmetric in its coordinates.
+
+        It takes the diagonal of A^-1, and A^-1 times `normal`: V' e_j is e_j - 2 v_j v without their first entries.
+        """
+        v = self._normal
+        whole = 4 * v**2 * (v[1:] @ of_normal)
+        whole[1:] += diagonal - 4 * v[1:] * of_normal
+        return np.asarray(whole)
+
     def vectors(self, coordinates: FloatArray) -> FloatArray:
         """Return the vectors (n, c) of the complement with these coordinates."""
         v = self._normal
