@@ -16,6 +16,7 @@ struct ActiveNewton::Active {
   Vector norms;     // ||W_a||
   Vector rho;       // beta omega_a / ||W_a||
   Matrix residual;  // (n, c)
+  Matrix linear;    // (d c, m), or empty
   Matrix descent;   // minus the gradient, (d c, m)
 
   Active(const GroupLassoProblem& problem, const Iterate& iterate, std::vector<Index> groups)
@@ -34,6 +35,10 @@ struct ActiveNewton::Active {
     descent.resizeLike(coef);
     design.correlations<double>(residual, descent);
     descent -= coef * (rho.array() + problem.ridge).matrix().asDiagonal();
+    if (!problem.linear) return;
+    linear.resizeLike(coef);
+    for (Index a = 0; a < m; ++a) linear.col(a) = problem.linear->col(design.patterns()[static_cast<std::size_t>(a)]);
+    descent += linear;
   }
   Index size() const { return design.size(); }
 };
@@ -291,6 +296,7 @@ bool ActiveNewton::line_search(const Active& active, const Matrix& direction, It
       step += undone;
     }
     difference += 0.5 * step.cwiseProduct(2 * active.residual + step).sum();
+    if (active.linear.size() > 0) difference -= active.linear.cwiseProduct(coef - active.coef).sum();
     if (difference < 0) {
       for (Index a = 0; a < m; ++a)
         iterate.coef.col(active.design.patterns()[static_cast<std::size_t>(a)]) = coef.col(a);

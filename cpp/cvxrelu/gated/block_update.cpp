@@ -121,6 +121,7 @@ void BlockUpdate::sweep(const GroupLassoProblem& problem, const std::vector<Inde
       changed = -1;
     }
     design_.update_and_correlate(changed, delta.data(), iterate.residual, group, correlation);
+    if (problem.linear) correlation += problem.linear->col(group).reshaped(d, c);
     Eigen::Map<Matrix> block(iterate.coef.col(group).data(), d, c);
     before = block;
     minimise_block(problem, group, correlation, block);

@@ -27,6 +27,8 @@ struct GroupLassoProblem {
   VectorView group_weights;  // omega, (p,), positive
   double ridge = 0;
   MatrixView unpenalised;  // (n, q) with orthonormal columns; q may be 0
+  /// L (d c, p): sweeps and Newton steps minimise the objective less sum_i <L_i, W_i>, of which gaps know nothing.
+  const Matrix* linear = nullptr;
 
   Index block_size() const { return design.n_features() * Y.cols(); }
   double threshold(Index i) const { return beta * group_weights[i]; }

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
 
 #include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/gated/block_update.hpp"
 #include "cvxrelu/gated/huber_newton.hpp"
 #include "cvxrelu/gated/loss_newton.hpp"
+#include "cvxrelu/gated/row_sample.hpp"
+#include "cvxrelu/gated/subspace_search.hpp"
 #include "cvxrelu/gated/working_set.hpp"
 
 namespace cvxrelu {
@@ -21,6 +24,8 @@ Matrix columns(const Matrix& from, const std::vector<Index>& which) {
   for (std::size_t a = 0; a < which.size(); ++a) out.col(static_cast<Index>(a)) = from.col(which[a]);
   return out;
 }
+
+Index nonzero_columns(const Matrix& W) { return (W.colwise().lpNorm<1>().array() > 0).count(); }
 
 // Orthonormal columns with the span of these.
 Matrix basis_of(const Matrix& columns) {
@@ -211,6 +216,7 @@ class ProximalNewton {
       if (huber_.solve(penalty.problem, working_set, Matrix(fit_.outputs), W, tol, gap_of)) return;
       if (gap_of(W) <= 0.5 * before) return;  // the next pass goes on from here, with lengths that suit it
     }
+    if (descend_by_samples(problem, penalty, design, iterate, W, tol)) return;
     for (int step = 0; step < kSteps && counts_.n_newton < most_newton; ++step) {
       design.correlations<double>(residual_, correlations);
       const double gap =
@@ -230,6 +236,87 @@ class ProximalNewton {
         iterate.coef.col(working_set[a]) = W.col(static_cast<Index>(a));
     }
     stalled_ = true;
+  }
+
+  // Steps by models on samples of the rows, from which the best combination with the last iterates is taken. Returns
+  // whether the gap over the working set came within `tol`; it does not where rows are few beside the coefficients that
+  // may be non-zero, or samples turn out to be too poor.
+  bool descend_by_samples(const LossProblem& problem, const Penalty& penalty, const RestrictedDesign& design,
+                          Iterate& iterate, Matrix& W, double tol) {
+    constexpr Index kMinRows = 50'000, kLeastRows = 4096, kRowsPerCoefficient = 2;
+    constexpr int kSteps = 30;
+    constexpr std::size_t kMemory = 4;
+    const Index n = problem.design.n_samples(), m = design.size();
+    const std::vector<Index>& groups = design.patterns();
+    if (n < kMinRows || settings_.solver != InnerSolver::automatic) return false;
+    if (!problem.loss.curvature_is_exact() && !std::isfinite(problem.loss.cap())) return false;
+    Vector thresholds(m);
+    for (Index a = 0; a < m; ++a) thresholds[a] = problem.threshold(groups[static_cast<std::size_t>(a)]);
+    std::unique_ptr<RowSample> sample;
+    std::deque<FittedBlocks> others;
+    Matrix correlations(W.rows(), m);
+    Index size = 0;
+    double last = std::numeric_limits<double>::infinity();
+    for (int step = 0; step < kSteps; ++step) {
+      design.correlations<double>(residual_, correlations);
+      const double gap = total_gap(problem.loss, penalty, iterate, fit_.outputs, residual_, correlations, &groups).gap;
+      if (gap <= tol) return true;
+      const Index needed = std::max(kLeastRows, kRowsPerCoefficient * problem.design.n_features() * nonzero_columns(W));
+      if (2 * needed > n) return false;
+      // The first step settles which blocks are not zero, and its gap tells little of the sample.
+      const bool poor = step > 1 && gap > 0.5 * last;
+      if (poor && 2 * size >= n) return false;
+      const Index wanted = std::min(n / 2, std::max(needed, poor ? 2 * size : size));
+      last = gap;
+      if (!sample || 5 * wanted > 6 * size) {
+        size = wanted;
+        sample = std::make_unique<RowSample>(penalty.problem, groups, size);
+      }
+      const Vector curvature = problem.loss.curvature(fit_.outputs, damping_);
+      const FittedBlocks base{W, fit_.blocks};
+      others.push_front({sample->minimise(penalty.problem, curvature, correlations, W, counts_), fit_.blocks});
+      const Matrix next = others.front().coef;
+      design.fitted<double>(next, others.front().fitted);
+      if (!combine(problem, penalty, design, thresholds, others, W) && !line_search(problem, penalty, design, next, W))
+        return false;
+      others.push_front(base);
+      while (others.size() > kMemory) others.pop_back();
+      for (std::size_t a = 0; a < groups.size(); ++a) iterate.coef.col(groups[a]) = W.col(static_cast<Index>(a));
+    }
+    return false;
+  }
+
+  // Moves W to the best combination with others, of which the first is the model's minimum. Returns false, with W
+  // unchanged, where that does not lower the objective.
+  bool combine(const LossProblem& problem, const Penalty& penalty, const RestrictedDesign& design,
+               const VectorView& thresholds, const std::deque<FittedBlocks>& others, Matrix& W) {
+    const double before = problem.loss.value(fit_.outputs) + penalty.value(W, design.patterns());
+    CompletedFit trial = fit_;
+    Matrix coef = best_combination(problem, thresholds, {W, fit_.blocks}, others, trial);
+    // Blocks that the model has at zero are so in the combination, too, where that is still below the objective.
+    std::vector<Index> zeroed, patterns;
+    for (Index a = 0; a < coef.cols(); ++a)
+      if (others.front().coef.col(a).isZero(0) && !coef.col(a).isZero(0)) {
+        zeroed.push_back(a);
+        patterns.push_back(design.patterns()[static_cast<std::size_t>(a)]);
+      }
+    if (!zeroed.empty()) {
+      Matrix sparse = coef, undone(trial.blocks.rows(), trial.blocks.cols());
+      RestrictedDesign(problem.design, patterns).fitted<double>(columns(coef, zeroed), undone);
+      for (const Index a : zeroed) sparse.col(a).setZero();
+      CompletedFit without = trial;
+      without.blocks -= undone;
+      without.complete(problem.loss, problem.unpenalised);
+      if (problem.loss.value(without.outputs) + penalty.value(sparse, design.patterns()) < before) {
+        coef = std::move(sparse);
+        trial = std::move(without);
+      }
+    }
+    if (!(problem.loss.value(trial.outputs) + penalty.value(coef, design.patterns()) < before)) return false;
+    W = std::move(coef);
+    fit_ = std::move(trial);
+    residual_ = problem.loss.residual(fit_.outputs);
+    return true;
   }
 
   // Whether the model, of several outputs, is a bound and no Hessian: Newton steps on the true one follow, before which

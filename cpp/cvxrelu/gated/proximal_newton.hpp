@@ -12,7 +12,9 @@
 // objective minimised over gamma: the quadratic's targets and masked designs are without their part in sqrt(h) Z, and
 // wherever the objective is evaluated gamma is at its best, which makes the residual orthogonal to Z. Where a curvature
 // for each sample is no Hessian (several outputs), a few sweeps on the quadratic settle which blocks are not zero, and
-// Newton steps on those with the true Hessian follow.
+// Newton steps on those with the true Hessian follow. Where rows are many beside the coefficients, the quadratic is
+// that of a sample of them (row_sample.hpp), and the best combination with the last iterates takes the line search's
+// place (subspace_search.hpp).
 // Stops on the duality gap over all patterns, relative to the objective at zero (Lee, Sun and Saunders, "Proximal
 // Newton-type methods for minimizing composite functions", 2014).
 //

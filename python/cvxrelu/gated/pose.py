@@ -17,7 +17,8 @@ def pose(data: GatedData, penalty: Penalty, loss: Loss) -> Program:
     """Return the program of data, penalty and loss, to be solved for any beta.
 
     Rows that are elsewhere are gone through in passes. Arrays are solved whole in C++: with the squared loss, between
-    passes on a subsample where rows are many, with other losses, or under the nuclear norm.
+    passes on a subsample where rows are many, with other losses, which take their subsamples there, or under the
+    nuclear norm.
     """
     if isinstance(data.X, Rows):
         if penalty.block_norm != "frobenius":

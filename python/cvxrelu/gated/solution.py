@@ -62,7 +62,7 @@ class GatedSolution:
         "sample" or "gram" (a subsample of the rows, or Gram statistics of all). Where `solver` is "auto" this is what
         was chosen.
     n_subsampled : int
-        Rows of the last subsample that steps were taken on; 0 where there was none.
+        Rows of the last subsample that steps were taken on, with the squared loss; 0 where there was none.
     unpenalised_map : ndarray of shape (n_features + 1, q), or None
         M such that the unpenalised columns are exactly [X, 1] M; None where one of them is neither constant nor a
         column of X.
