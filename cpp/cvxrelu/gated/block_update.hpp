@@ -36,8 +36,13 @@ class BlockUpdate {
   double trace(Index group);
 
  private:
+  static constexpr int kMostProximal = 10;
+  static constexpr double kSettled = 1e-3;  // change of a block that ends its proximal steps, relative to it
+
   void minimise_block(const GroupLassoProblem& problem, Index group, const Matrix& correlation,
                       Eigen::Ref<Matrix> block);
+  void minimise_nuclear(const GroupLassoProblem& problem, Index group, const Matrix& correlation,
+                        Eigen::Ref<Matrix> block);
   double step_curvature();
   const Matrix& small_gram();
 

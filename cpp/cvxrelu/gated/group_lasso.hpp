@@ -11,8 +11,10 @@
 // duality gap over all patterns, relative to the objective at zero.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
+#include "cvxrelu/algebra/thin_svd.hpp"
 #include "cvxrelu/base/monitor.hpp"
 #include "cvxrelu/masks/masked_design.hpp"
 
@@ -20,16 +22,26 @@ namespace cvxrelu {
 
 struct DualityGap;  // duality.hpp
 
+enum class BlockNorm { frobenius, nuclear };
+
 struct GroupLassoProblem {
   const MaskedDesign& design;
   MatrixView Y;  // (n, c), already without its part in the unpenalised columns
   double beta;
   VectorView group_weights;  // omega, (p,), positive
   double ridge = 0;
-  MatrixView unpenalised;  // (n, q) with orthonormal columns; q may be 0
+  MatrixView unpenalised;                       // (n, q) with orthonormal columns; q may be 0
+  BlockNorm block_norm = BlockNorm::frobenius;  // under the nuclear norm there is no ridge
 
   Index block_size() const { return design.n_features() * Y.cols(); }
   double threshold(Index i) const { return beta * group_weights[i]; }
+  /// Whether the norms differ, as they do not with one output or one feature.
+  bool nuclear() const { return block_norm == BlockNorm::nuclear && std::min(design.n_features(), Y.cols()) > 1; }
+  /// The norm of vec(W_i).
+  double norm(const VectorView& w) const { return nuclear() ? singular_values(as_block(w)).sum() : w.norm(); }
+  /// The dual norm of vec(A_i' T).
+  double dual_norm(const VectorView& g) const { return nuclear() ? singular_values(as_block(g)).maxCoeff() : g.norm(); }
+  Eigen::Map<const Matrix> as_block(const VectorView& w) const { return {w.data(), design.n_features(), Y.cols()}; }
   double objective_at_zero() const { return 0.5 * Y.squaredNorm(); }
   /// Removes the part of R in the span of the unpenalised columns.
   void project(Eigen::Ref<Matrix> R) const {
