@@ -1,5 +1,6 @@
 #include "cvxrelu/algebra/thin_svd.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -21,15 +22,19 @@ void orthogonalise(Matrix& W, Matrix* V) {
   bool rotated = true;
   for (int sweep = 0; sweep < kMostSweeps && rotated; ++sweep) {
     rotated = false;
+    Vector squares = W.colwise().squaredNorm();  // kept up to date within a sweep
     for (Index i = 0; i < W.cols(); ++i) {
       for (Index j = i + 1; j < W.cols(); ++j) {
-        const double a = W.col(i).squaredNorm(), b = W.col(j).squaredNorm(), overlap = W.col(i).dot(W.col(j));
+        const double a = squares[i], b = squares[j], overlap = W.col(i).dot(W.col(j));
         if (!(std::abs(overlap) > kOrthogonal * std::sqrt(a) * std::sqrt(b))) continue;
         const double cotangent = (b - a) / (2 * overlap);  // of twice the angle
-        const double tangent = std::copysign(1 / (std::abs(cotangent) + std::hypot(1.0, cotangent)), cotangent);
+        const double tangent =
+            std::copysign(1 / (std::abs(cotangent) + std::sqrt(1 + cotangent * cotangent)), cotangent);
         const double cosine = 1 / std::sqrt(1 + tangent * tangent);
         rotate(W, i, j, cosine, cosine * tangent);
         if (V) rotate(*V, i, j, cosine, cosine * tangent);
+        squares[i] = std::max(0.0, a - tangent * overlap);
+        squares[j] = b + tangent * overlap;
         rotated = true;
       }
     }

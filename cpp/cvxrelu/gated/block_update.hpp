@@ -3,6 +3,8 @@
 // Few features: the block problem min 1/2 <W, G W> - <B, W> + t ||W|| (+ ridge) is solved exactly. With G = Q E Q' and
 // s = ||W||, W = s (G s + t)^-1 B, where s solves the secular equation ||(E s + t)^-1 Q' B|| = 1 by Newton's method on
 // 1/||.|| - 1, which is concave in s and converges from the left without safeguards.
+// Under the nuclear norm a few accelerated proximal gradient steps of the block problem take its place, each of which
+// shrinks the singular values.
 // Many features: a proximal gradient step with a step length that fits every group, 1 / lambda_max(X'X).
 #pragma once
 

@@ -3,12 +3,15 @@
 //     min over W   1/2 ||Y - sum_i A_i W_i||_F^2 + beta sum_i omega_i ||W_i||_F + ridge/2 sum_i ||W_i||_F^2,
 //
 // A_i = D_i X, Y of shape (n, c), W_i of shape (d, c), and where a basis Z of unpenalised columns is given, the loss
-// is also minimised over a term Z gamma. In this folder a group is the index i of a pattern, as the groups of a group
-// lasso, and a block is the coefficients W_i that belong to it.
+// is also minimised over a term Z gamma. The nuclear norm of blocks, the sum of their singular values, may take the
+// place of the Frobenius norm; constraints are then on the largest singular value of A_i' R in place of its length. In
+// this folder a group is the index i of a pattern, as the groups of a group lasso, and a block is the coefficients W_i
+// that belong to it.
 //
 // Method: working sets chosen by the violation of ||A_i' R|| <= beta omega_i in a pass over all patterns; inside, a
 // sweep of block-coordinate descent settles which blocks are non-zero, and Newton steps on those finish. Stops on the
-// duality gap over all patterns, relative to the objective at zero.
+// duality gap over all patterns, relative to the objective at zero. Under the nuclear norm Newton steps are over the
+// neurons of the blocks (neuron_newton.hpp).
 #pragma once
 
 #include <algorithm>

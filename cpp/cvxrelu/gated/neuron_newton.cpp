@@ -40,7 +40,7 @@ struct NeuronNewton::Neurons {
   std::vector<Index> gate;  // of each neuron, its place among the patterns of the design
   Vector singular;          // ||a||^2 = ||b||^2
   Vector threshold;         // beta omega of its gate
-  Matrix correlations;      // vec(C_i), (d c, m)
+  Matrix clipped;           // vec(C_i), (d c, m), with singular values of at most t_i
   Matrix descent;           // minus the gradient, (d + c, K)
   Index d, c;
 
@@ -63,10 +63,15 @@ struct NeuronNewton::Neurons {
     singular = Eigen::Map<const Vector>(singular_values.data(), size());
     threshold.resize(size());
     for (Index k = 0; k < size(); ++k) threshold[k] = problem.threshold(pattern(gate_of(k)));
-    correlations.resize(d * c, m);
-    design.correlations<double>(iterate.residual, correlations);
+    clipped.resize(d * c, m);
+    design.correlations<double>(iterate.residual, clipped);
     descent = -(at * threshold.asDiagonal());
-    add_products(correlations, at, 1, descent);
+    add_products(clipped, at, 1, descent);  // before it is clipped, which is for the curvature alone
+    for (Index i = 0; i < m; ++i) {
+      const ThinSvd svd = thin_svd(block(clipped, i));
+      const Vector values = svd.values.cwiseMin(problem.threshold(pattern(i)));
+      Eigen::Map<Matrix>(clipped.col(i).data(), d, c) = svd.left * values.asDiagonal() * svd.right.transpose();
+    }
   }
 
   Index size() const { return static_cast<Index>(gate.size()); }
@@ -108,7 +113,7 @@ struct NeuronNewton::Neurons {
 //     [ (...)'       (a'G a + t) I   ],   s = ||b||^2,
 //
 // through the eigenvectors of the Gram block G, or with its mean eigenvalue where spectra are not at hand, and the
-// Schur complement of the outputs. A block that is not positive definite is taken without what couples a and b.
+// Schur complement of the outputs.
 class NeuronNewton::Preconditioner {
  public:
   Preconditioner(const Neurons& neurons, BlockUpdate& blocks)
@@ -118,7 +123,7 @@ class NeuronNewton::Preconditioner {
       const Index group = neurons.pattern(neurons.gate_of(k));
       const double t = neurons.threshold[k];
       Vector values, a = neurons.at.col(k).head(d);
-      Matrix C = neurons.block(neurons.correlations, neurons.gate_of(k));
+      Matrix C = neurons.block(neurons.clipped, neurons.gate_of(k));
       if (rotated_) {
         const BlockSpectrum& G = blocks.spectrum(group);
         vectors_.push_back(&G.vectors);
@@ -132,14 +137,9 @@ class NeuronNewton::Preconditioner {
       Matrix coupling = values.cwiseProduct(a) * neurons.at.col(k).tail(c).transpose() - C;
       const double own = a.dot(values.cwiseProduct(a)) + t;
       Matrix schur = -coupling.transpose() * inverse_.col(k).asDiagonal() * coupling;
-      schur.diagonal().array() += own + kShift * t;
-      Eigen::LLT<Matrix> factor(schur);
-      if (factor.info() != Eigen::Success) {
-        coupling.setZero();
-        factor.compute(own * Matrix::Identity(c, c));
-      }
+      schur.diagonal().array() += (1 + kShift) * own;
       coupling_.push_back(std::move(coupling));
-      factors_.push_back(std::move(factor));
+      factors_.emplace_back(schur);
     }
   }
 
@@ -162,7 +162,7 @@ class NeuronNewton::Preconditioner {
   }
 
  private:
-  static constexpr double kShift = 1e-6;
+  static constexpr double kShift = 1e-6;  // keeps rounding from making a complement indefinite
 
   const Neurons& neurons_;
   bool rotated_;
@@ -178,7 +178,7 @@ Matrix NeuronNewton::direction(const Neurons& neurons) {
   constexpr Index kMostCg = 100;
   const Preconditioner preconditioner(neurons, blocks_);
   Matrix x = Matrix::Zero(neurons.at.rows(), neurons.size()), r = neurons.descent, z = x, q;
-  Matrix fitted(problem_.design.n_samples(), neurons.c), correlations(neurons.correlations);
+  Matrix fitted(problem_.design.n_samples(), neurons.c), correlations(neurons.clipped);
   preconditioner.apply(r, z);
   Matrix s = z;
   double rz = r.cwiseProduct(z).sum();
@@ -191,12 +191,9 @@ Matrix NeuronNewton::direction(const Neurons& neurons) {
     neurons.design.correlations<S>(fitted, correlations);
     q = s * neurons.threshold.asDiagonal();
     neurons.add_products(correlations, neurons.at, 1, q);
-    neurons.add_products(neurons.correlations, s, -1, q);
+    neurons.add_products(neurons.clipped, s, -1, q);
     const double curvature = s.cwiseProduct(q).sum();
-    if (!(curvature > 0 && rz > 0)) {
-      if (iterations == 0) x = s;
-      break;
-    }
+    if (!(curvature > 0 && rz > 0)) break;
     const double length = rz / curvature;
     x += length * s;
     r -= length * q;

@@ -7,10 +7,13 @@
 //
 //     (t x + Q b - C y,  t y + Q' a - C' x),   Q_i = A_i' P sum_l A_l (x b' + a y')_l.
 //
+// It is positive semidefinite where ||C_i|| <= t_i, as at the solution. Elsewhere the objective is not convex in a and
+// b, and larger singular values of C_i are taken for t_i in the Hessian.
+//
 // Every step begins with the neurons of least weight decay, the singular triples of the blocks. Its direction is from
-// conjugate gradients, preconditioned by the Hessian's block of each neuron, and ends where the curvature is negative:
-// the objective is not convex in a and b. Along it the objective is a polynomial of degree 4, so that its length is
-// that of the minimum. How many neurons a gate has is left to the sweeps (block_update.hpp) in between.
+// conjugate gradients, preconditioned by the Hessian's block of each neuron. Along it the objective is a polynomial of
+// degree 4, so that its length is that of the minimum. How many neurons a gate has is left to the sweeps
+// (block_update.hpp) in between.
 #pragma once
 
 #include "cvxrelu/gated/block_update.hpp"
