@@ -54,11 +54,13 @@ py::dict to_dict(GroupLassoResult& result) {
 }
 
 void bind_group_lasso(py::module_& m) {
+  py::enum_<BlockNorm>(m, "BlockNorm").value("frobenius", BlockNorm::frobenius).value("nuclear", BlockNorm::nuclear);
   m.def(
       "solve_group_lasso",
       [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, const std::vector<double>& betas,
-         const VectorView& group_weights, double ridge, const MatrixView& unpenalised, const MatrixView& start,
-         double tol, Index max_iter, const std::string& solver, int n_threads, py::object callback, bool keep) {
+         const VectorView& group_weights, double ridge, const MatrixView& unpenalised, BlockNorm block_norm,
+         const MatrixView& start, double tol, Index max_iter, const std::string& solver, int n_threads,
+         py::object callback, bool keep) {
         PyMonitor monitor(std::move(callback));
         GroupLassoSettings settings;
         settings.tol = tol;
@@ -66,30 +68,31 @@ void bind_group_lasso(py::module_& m) {
         settings.solver = inner_solver(solver);
         return solved_path(keep, [&](std::vector<GroupLassoResult>& path) {
           const MaskedDesign design(X, words, n_threads, monitor);
-          solve_group_lasso({design, Y, 0.0, group_weights, ridge, unpenalised}, betas, settings, start, monitor, path);
+          solve_group_lasso({design, Y, 0.0, group_weights, ridge, unpenalised, block_norm}, betas, settings, start,
+                            monitor, path);
         });
       },
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("betas"), py::kw_only(),
-      py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
+      py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(), py::arg("block_norm"),
       py::arg("start").noconvert(), py::arg("tol"), py::arg("max_iter"), py::arg("solver"), py::arg("n_threads"),
       py::arg("callback"), py::arg("keep"),
       "The masked group lasso for each penalty, and whether Ctrl-C cut the path short (only where `keep` is set).");
   m.def(
       "group_lasso_gap",
       [](const RowMatrixView& X, const WordMatrixView& words, const MatrixView& Y, double beta,
-         const VectorView& group_weights, double ridge, const MatrixView& unpenalised, const MatrixView& coef,
-         const MatrixView& dual, int n_threads) {
+         const VectorView& group_weights, double ridge, const MatrixView& unpenalised, BlockNorm block_norm,
+         const MatrixView& coef, const MatrixView& dual, int n_threads) {
         PyMonitor monitor{py::none()};
         DualityGap gap;
         {
           const py::gil_scoped_release release;
           const MaskedDesign design(X, words, n_threads, monitor);
-          gap = duality_gap({design, Y, beta, group_weights, ridge, unpenalised}, coef, dual);
+          gap = duality_gap({design, Y, beta, group_weights, ridge, unpenalised, block_norm}, coef, dual);
         }
         return py::make_tuple(gap.primal, gap.gap, gap.scale);
       },
       py::arg("X").noconvert(), py::arg("words").noconvert(), py::arg("Y").noconvert(), py::arg("beta"), py::kw_only(),
-      py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(),
+      py::arg("group_weights").noconvert(), py::arg("ridge"), py::arg("unpenalised").noconvert(), py::arg("block_norm"),
       py::arg("coef").noconvert(), py::arg("dual").noconvert(), py::arg("n_threads"),
       "Objective, duality gap and the factor that makes the dual point feasible.");
   m.def(

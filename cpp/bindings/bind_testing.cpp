@@ -1,6 +1,7 @@
 // The submodule `testing`: parts of the core that the package reaches through other functions only, for the tests to
 // compare with their NumPy twins one at a time.
 #include "border.hpp"
+#include "cvxrelu/algebra/thin_svd.hpp"
 #include "cvxrelu/arrangement/determinant_filter.hpp"
 #include "cvxrelu/cones/cone.hpp"
 #include "cvxrelu/exact/predicates.hpp"
@@ -28,6 +29,13 @@ void bind_testing(py::module_& m) {
         return filter.sign();
       },
       py::arg("A").noconvert(), "Sign of a determinant where floating point can tell it, else 0.");
+  testing.def(
+      "thin_svd",
+      [](const MatrixView& A) {
+        ThinSvd svd = thin_svd(A);
+        return py::make_tuple(std::move(svd.left), std::move(svd.values), std::move(svd.right), singular_values(A));
+      },
+      py::arg("A").noconvert(), "Left vectors, singular values and right vectors as columns; the values alone.");
   testing.def(
       "project_cone",
       [](const RowMatrixView& X, const WordMatrixView& words, const RowMatrixView& points, double threshold) {

@@ -7,6 +7,7 @@ import typing
 
 __all__: list[str] = [
     "Arrangement",
+    "BlockNorm",
     "ConeProgram",
     "FlatOrbits",
     "MOST_DIRECTION_FEATURES",
@@ -236,6 +237,39 @@ class ConeProgram:
         Blocks, columns of `blocks`, to start from.
         """
 
+class BlockNorm:
+    """
+    Members:
+
+      frobenius
+
+      nuclear
+    """
+
+    __members__: typing.ClassVar[dict[str, BlockNorm]]
+    frobenius: typing.ClassVar[BlockNorm]
+    nuclear: typing.ClassVar[BlockNorm]
+    @typing.overload
+    def __eq__(self, other: BlockNorm) -> bool: ...
+    @typing.overload
+    def __eq__(self, other: typing.Any) -> bool: ...
+    def __getstate__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __index__(self) -> int: ...
+    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def __int__(self) -> int: ...
+    @typing.overload
+    def __ne__(self, other: BlockNorm) -> bool: ...
+    @typing.overload
+    def __ne__(self, other: typing.Any) -> bool: ...
+    def __repr__(self) -> str: ...
+    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def __str__(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> int: ...
+
 def build_info() -> dict[str, typing.Any]:
     """
     How this module was compiled.
@@ -310,6 +344,7 @@ def group_lasso_gap(
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    block_norm: BlockNorm,
     coef: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     dual: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     n_threads: typing.SupportsInt | typing.SupportsIndex,
@@ -539,6 +574,7 @@ def solve_group_lasso(
     group_weights: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, 1]"],
     ridge: typing.SupportsFloat | typing.SupportsIndex,
     unpenalised: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
+    block_norm: BlockNorm,
     start: typing.Annotated[numpy.typing.NDArray[numpy.float64], "[m, n]", "flags.f_contiguous"],
     tol: typing.SupportsFloat | typing.SupportsIndex,
     max_iter: typing.SupportsInt | typing.SupportsIndex,

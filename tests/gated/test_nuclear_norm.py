@@ -167,7 +167,7 @@ def test_callback_stops_with_what_is_certified():
     beta = 0.01 * cvxrelu.beta_max(X, Y, patterns, block_norm="nuclear")
     seen = []
     solution = solve(X, Y, patterns, beta, tol=1e-10, callback=lambda progress: seen.append(progress) or len(seen) == 2)
-    assert solution.n_iter == 2 and not solution.converged
+    assert len(seen) == 2 and solution.n_iter == seen[-1]["iteration"] and not solution.converged
     assert solution.gap == min(progress["gap"] for progress in seen)
     assert seen[0]["blocks"].shape == (seen[0]["active"], X.shape[1], Y.shape[1])
 
@@ -195,3 +195,32 @@ def test_what_it_does_not_do_is_an_error(settings, message):
         cvxrelu.solve_gated(X, Y, patterns, 1.0, **{"block_norm": "nuclear"} | settings)
     with pytest.raises(ValueError, match='rows in chunks need block_norm="frobenius"'):
         cvxrelu.solve_gated(cvxrelu.RowChunks([X]), Y, patterns, 1.0, block_norm="nuclear")
+
+
+@pytest.mark.parametrize("scales", ["equal", "far apart"])
+@pytest.mark.parametrize(("d", "c"), [(3, 5), (6, 2), (40, 3)])  # 40 features: blocks without spectra
+def test_gap_closes_whatever_the_shape_and_condition_of_blocks(d, c, scales):
+    X, Y, _ = teacher(n=150, d=d, c=c)
+    if scales == "far apart":
+        X = X * np.logspace(0, -3, d)
+        Y = Y + X @ np.ones((d, 1)) * np.arange(c)
+    patterns = cvxrelu.sample_patterns(X, 40, random_state=0)
+    for ratio in (0.3, 0.03, 0.003):
+        beta = ratio * cvxrelu.beta_max(X, Y, patterns, block_norm="nuclear")
+        solution = solve(X, Y, patterns, beta, tol=1e-9)
+        spectral = np.linalg.norm(masked_design.correlations(X, patterns.to_dense(), solution.dual), ord=2, axis=(1, 2))
+        assert solution.converged and spectral.max() <= beta * (1 + 1e-12)
+        residual = Y - masked_design.fitted(X, patterns.to_dense(), solution.coef)
+        value = 0.5 * (residual**2).sum() + beta * nuclear_norms(solution.coef).sum()
+        assert value - (0.5 * (Y**2).sum() - 0.5 * ((Y - solution.dual) ** 2).sum()) <= 2e-9 * 0.5 * (Y**2).sum()
+
+
+def test_blocks_have_no_more_neurons_than_they_need():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 5))
+    patterns = cvxrelu.sample_patterns(X, 30, random_state=0)
+    Y = (X * patterns[:1].to_dense()) @ np.outer(rng.standard_normal(5), rng.standard_normal(4))
+    beta = 0.2 * cvxrelu.beta_max(X, Y, patterns, block_norm="nuclear")
+    solution = solve(X, Y, patterns, beta, tol=1e-12)
+    values = np.linalg.svd(solution.blocks, compute_uv=False)
+    assert (values[:, 1:] <= 1e-6 * values.max()).all()

@@ -391,3 +391,33 @@ def test_unpenalised_columns(form, outputs):
     total = found.penalty_sum
     penalty = beta * total if form == "beta" else 0.5 * beta * total**2
     assert found.objective == pytest.approx(0.5 * residual.sum() + penalty, rel=1e-9)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("unpenalised", [None, "intercept"])
+@pytest.mark.parametrize("ratio", [0.1, 0.001])
+def test_many_samples_are_solved_without_a_factorisation_to_the_same_history(form, unpenalised, ratio):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 6)) * [3, 1, 1, 1, 0.1, 0.01]
+    y = np.abs(X[:, :2]) + 0.1 * rng.standard_normal((500, 2)) + 1
+    patterns = cvxrelu.sample_patterns(X, 200, random_state=0)
+    beta = ratio * cvxrelu.beta_max(X, y, patterns, unpenalised=unpenalised)
+    if form == "simplex":
+        beta /= np.linalg.norm(
+            cvxrelu.solve_gated(X, y, patterns, beta, unpenalised=unpenalised).coef, axis=(1, 2)
+        ).sum()
+    found = reweighted(X, y, patterns, beta, form=form, unpenalised=unpenalised, max_iter=6, relaxation=0.5)
+    # Beside an intercept the program is the one of centred rows: P K P for the projection P off the ones.
+    P = np.eye(500) - (1 / 500 if unpenalised else 0)
+    eta = cvxrelu.ntk_weights(X, patterns, random_state=0)
+    eta = eta / eta.sum() if form == "simplex" else eta
+    masks = patterns.to_dense()
+    for objective, kernel_objective in zip(found.history.objective, found.history.kernel_objective, strict=True):
+        K = P @ cvxrelu.masking_kernel(X, patterns, eta) @ P
+        alpha = np.linalg.solve(K + beta * np.eye(500), P @ y)
+        norms = eta * np.linalg.norm(masked_design.correlations(X, masks, alpha), axis=(1, 2))
+        penalty = norms.sum() if form == "beta" else norms.sum() ** 2 / 2
+        assert objective == pytest.approx(0.5 * (beta * alpha**2 * beta).sum() + beta * penalty, rel=1e-7)
+        value = 0.5 * beta * ((y * alpha).sum() + (eta.sum() if form == "beta" else 0))
+        assert kernel_objective == pytest.approx(value, rel=1e-9)
+        eta = norms / norms.sum() if form == "simplex" else norms

@@ -13,12 +13,12 @@
 #pragma once
 
 #include "cvxrelu/gated/block_update.hpp"
-#include "cvxrelu/gated/group_lasso.hpp"
+#include "cvxrelu/gated/newton_steps.hpp"
 #include "cvxrelu/masks/sample_space.hpp"
 
 namespace cvxrelu {
 
-class ActiveNewton {
+class ActiveNewton final : public NewtonSteps {
  public:
   /// Conjugate-gradient iterations that a step has until one is known to take more, and may have at most.
   static constexpr Index kLeastCg = 5, kMostCg = 100;
@@ -27,14 +27,7 @@ class ActiveNewton {
   ActiveNewton(const GroupLassoProblem& problem, BlockUpdate& blocks, SampleSpace& space, Index& expected_cg)
       : problem_(problem), blocks_(blocks), space_(space), expected_cg_(expected_cg) {}
 
-  /// One step. Returns false, with the iterate unchanged, when no decrease could be found.
-  bool step(Iterate& iterate);
-
-  /// Multiply-adds and bit-table additions so far, which take about the same time.
-  double work() const { return work_; }
-  Index n_steps() const { return n_steps_; }
-  Index n_cg() const { return n_cg_; }
-  Index n_direct() const { return n_direct_; }
+  bool step(Iterate& iterate) override;
 
  private:
   struct Active;  // the non-zero blocks with what both solvers need
@@ -57,8 +50,6 @@ class ActiveNewton {
   Index& expected_cg_;         // iterations that a step by conjugate gradients is expected to take
   bool single_ = true;         // float32 inside conjugate gradients; off once it has failed
   bool single_factor_ = true;  // the same of factors in sample space
-  double work_ = 0;
-  Index n_steps_ = 0, n_cg_ = 0, n_direct_ = 0;
 };
 
 }  // namespace cvxrelu

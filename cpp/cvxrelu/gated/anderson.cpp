@@ -7,7 +7,7 @@ namespace cvxrelu {
 double objective_over(const GroupLassoProblem& problem, const std::vector<Index>& groups, const Iterate& iterate) {
   double value = 0.5 * iterate.residual.squaredNorm();
   for (const Index i : groups) {
-    const double norm = iterate.coef.col(i).norm();
+    const double norm = problem.norm(iterate.coef.col(i));
     value += problem.threshold(i) * norm + 0.5 * problem.ridge * norm * norm;
   }
   return value;

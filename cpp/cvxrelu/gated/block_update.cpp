@@ -27,6 +27,12 @@ double secular_root(const Vector& values, const Vector& squared, double threshol
   return s;
 }
 
+// With singular values less by `by`, or 0.
+Matrix shrunk(const Matrix& block, double by) {
+  const ThinSvd svd = thin_svd(block);
+  return svd.left * (svd.values.array() - by).max(0.0).matrix().asDiagonal() * svd.right.transpose();
+}
+
 }  // namespace
 
 const BlockSpectrum& BlockUpdate::spectrum(Index group) {
@@ -84,6 +90,7 @@ double BlockUpdate::step_curvature() {
 
 void BlockUpdate::minimise_block(const GroupLassoProblem& problem, Index group, const Matrix& correlation,
                                  Eigen::Ref<Matrix> block) {
+  if (problem.nuclear()) return minimise_nuclear(problem, group, correlation, block);
   const double threshold = problem.threshold(group), norm = block.norm();
   if (norm == 0 && correlation.norm() <= threshold) return;
   if (!exact()) {
@@ -106,6 +113,38 @@ void BlockUpdate::minimise_block(const GroupLassoProblem& problem, Index group, 
   if (values.maxCoeff() <= 0) return;
   const double s = secular_root(values, squared, threshold, norm);
   block.noalias() = G.vectors * ((values * s).array() + threshold).inverse().matrix().asDiagonal() * (s * B);
+}
+
+void BlockUpdate::minimise_nuclear(const GroupLassoProblem& problem, Index group, const Matrix& correlation,
+                                   Eigen::Ref<Matrix> block) {
+  const double threshold = problem.threshold(group);
+  if (!exact()) {
+    const double curvature = step_curvature();
+    block = shrunk(block + correlation / curvature, threshold / curvature);
+    return;
+  }
+  const BlockSpectrum& G = spectrum(group);
+  Matrix W = G.vectors.transpose() * block;
+  const Matrix B = G.vectors.transpose() * correlation + G.values.asDiagonal() * W;
+  if (B.norm() <= threshold || singular_values(B).maxCoeff() <= threshold) {
+    block.setZero();
+    return;
+  }
+  // Accelerated proximal gradient steps (Beck and Teboulle, 2009), begun anew where they turn.
+  const double curvature = G.values.maxCoeff();
+  Matrix ahead = W, next;
+  double t = 1;
+  for (int iteration = 0; iteration < kMostProximal; ++iteration) {
+    next = shrunk(ahead + (B - G.values.asDiagonal() * ahead) / curvature, threshold / curvature);
+    const Matrix change = next - W;
+    if ((ahead - next).cwiseProduct(change).sum() > 0) t = 1;
+    const double following = 0.5 * (1 + std::sqrt(1 + 4 * t * t));
+    ahead = next + ((t - 1) / following) * change;
+    t = following;
+    W.swap(next);
+    if (change.norm() <= kSettled * W.norm()) break;
+  }
+  block.noalias() = G.vectors * W;
 }
 
 void BlockUpdate::sweep(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate) {

@@ -3,6 +3,8 @@
 // Few features: the block problem min 1/2 <W, G W> - <B, W> + t ||W|| (+ ridge) is solved exactly. With G = Q E Q' and
 // s = ||W||, W = s (G s + t)^-1 B, where s solves the secular equation ||(E s + t)^-1 Q' B|| = 1 by Newton's method on
 // 1/||.|| - 1, which is concave in s and converges from the left without safeguards.
+// Under the nuclear norm a few accelerated proximal gradient steps of the block problem take its place, each of which
+// shrinks the singular values.
 // Many features: a proximal gradient step with a step length that fits every group, 1 / lambda_max(X'X).
 #pragma once
 
@@ -36,8 +38,13 @@ class BlockUpdate {
   double trace(Index group);
 
  private:
+  static constexpr int kMostProximal = 10;
+  static constexpr double kSettled = 1e-3;  // change of a block that ends its proximal steps, relative to it
+
   void minimise_block(const GroupLassoProblem& problem, Index group, const Matrix& correlation,
                       Eigen::Ref<Matrix> block);
+  void minimise_nuclear(const GroupLassoProblem& problem, Index group, const Matrix& correlation,
+                        Eigen::Ref<Matrix> block);
   double step_curvature();
   const Matrix& small_gram();
 

@@ -13,7 +13,7 @@ namespace {
 template <class Penalty, class Block, class Correlation>
 void add_block(const Penalty& penalties, Index i, const Block& W, const Correlation& correlation, double dual_scale,
                DualityGap& result) {
-  const double norm = W.norm(), threshold = penalties.threshold(i);
+  const double norm = penalties.norm(W), threshold = penalties.threshold(i);
   double penalty = threshold * norm, conjugate = 0;
   if (penalties.ridge > 0) {
     const double excess = std::max(0.0, std::abs(dual_scale) * correlation.norm() - threshold);
@@ -30,7 +30,7 @@ template <class Penalty, class Group>
 double violation(const Penalty& penalties, const MatrixView& correlations, const Group& group) {
   double largest = 0;
   for (Index k = 0; k < correlations.cols(); ++k)
-    largest = std::max(largest, correlations.col(k).norm() / penalties.threshold(group(k)));
+    largest = std::max(largest, penalties.dual_norm(correlations.col(k)) / penalties.threshold(group(k)));
   return largest;
 }
 
@@ -82,6 +82,8 @@ struct Thresholds {
   const VectorView& values;
   double ridge;
   double threshold(Index i) const { return values[i]; }
+  double norm(const VectorView& w) const { return w.norm(); }
+  double dual_norm(const VectorView& g) const { return g.norm(); }
 };
 
 }  // namespace

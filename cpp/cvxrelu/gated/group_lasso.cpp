@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "cvxrelu/base/errors.hpp"
 #include "cvxrelu/gated/active_newton.hpp"
@@ -10,6 +11,7 @@
 #include "cvxrelu/gated/block_update.hpp"
 #include "cvxrelu/gated/dual_newton.hpp"
 #include "cvxrelu/gated/duality.hpp"
+#include "cvxrelu/gated/neuron_newton.hpp"
 #include "cvxrelu/gated/screening.hpp"
 #include "cvxrelu/gated/working_set.hpp"
 
@@ -61,7 +63,7 @@ double group_lasso_beta_max(const GroupLassoProblem& problem) {
   problem.design.correlations(problem.Y, correlations);
   double largest = 0;
   for (Index i = 0; i < correlations.cols(); ++i)
-    largest = std::max(largest, correlations.col(i).norm() / problem.group_weights[i]);
+    largest = std::max(largest, problem.dual_norm(correlations.col(i)) / problem.group_weights[i]);
   return largest;
 }
 
@@ -108,7 +110,8 @@ class Solver {
   };
 
   GroupLassoProblem at(double beta) const {
-    return {problem_.design, problem_.Y, beta, problem_.group_weights, problem_.ridge, problem_.unpenalised};
+    return {problem_.design,      problem_.Y,         beta, problem_.group_weights, problem_.ridge,
+            problem_.unpenalised, problem_.block_norm};
   }
 
   // Goes on along the line through the last two solutions where that lowers the objective: blocks are smooth functions
@@ -131,7 +134,12 @@ class Solver {
 
   // Working sets until the gap over all patterns is within `tol` of the objective at zero.
   Run run(const GroupLassoProblem& problem, Iterate& iterate, double tol) {
-    ActiveNewton newton(problem, blocks_, space_, expected_cg_);
+    std::unique_ptr<NewtonSteps> steps;
+    if (problem_.nuclear())
+      steps = std::make_unique<NeuronNewton>(problem, blocks_);
+    else
+      steps = std::make_unique<ActiveNewton>(problem, blocks_, space_, expected_cg_);
+    NewtonSteps& newton = *steps;
     DualNewton dual_newton(space_);
     stalled_ = false;
     const double target = tol * problem.objective_at_zero();
@@ -179,7 +187,7 @@ class Solver {
 
       Vector violation = Vector::Zero(problem.design.n_patterns());  // what is screened stays out
       for (Index k = 0; k < screening.size(); ++k)
-        violation[screening.group(k)] = correlations_.col(k).norm() / problem.threshold(screening.group(k));
+        violation[screening.group(k)] = problem.dual_norm(correlations_.col(k)) / problem.threshold(screening.group(k));
       const auto nonzero = [&](Index i) { return !iterate.coef.col(i).isZero(0); };
       const Index violators = working_set_.update(violation, nonzero, n_active);  // as many as are active
       screening.discard(result.gap, correlations_, working_set_.contains());
@@ -209,14 +217,15 @@ class Solver {
 
   // Returns which solver ended it.
   InnerSolver solve_working_set(const GroupLassoProblem& problem, const std::vector<Index>& working_set,
-                                Iterate& iterate, double tol, ActiveNewton& newton, DualNewton& dual_newton) {
+                                Iterate& iterate, double tol, NewtonSteps& newton, DualNewton& dual_newton) {
     if (settings_.solver == InnerSolver::bcd) {
       descend(problem, working_set, iterate, tol);
       return InnerSolver::bcd;
     }
     if (settings_.solver != InnerSolver::dual && !stalled_) {
       const Index size = static_cast<Index>(working_set.size());
-      const bool both = settings_.solver == InnerSolver::automatic && DualNewton::factorises(problem);
+      const bool both =
+          settings_.solver == InnerSolver::automatic && !problem_.nuclear() && DualNewton::factorises(problem);
       const double most = both ? dual_newton.expected_work(size) : INFINITY;
       const bool reached = alternate(problem, working_set, iterate, tol, newton, most);
       if (reached || !both) return InnerSolver::newton;
@@ -230,7 +239,7 @@ class Solver {
   // A sweep fixes which blocks are non-zero, a Newton step finishes on those. Returns whether the gap came down to
   // `tol` before the steps took more than `most_work`, or stalled.
   bool alternate(const GroupLassoProblem& problem, const std::vector<Index>& working_set, Iterate& iterate, double tol,
-                 ActiveNewton& newton, double most_work) {
+                 NewtonSteps& newton, double most_work) {
     constexpr int kRounds = 30;
     const double before = newton.work();
     int failures = 0;

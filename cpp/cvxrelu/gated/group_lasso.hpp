@@ -3,16 +3,21 @@
 //     min over W   1/2 ||Y - sum_i A_i W_i||_F^2 + beta sum_i omega_i ||W_i||_F + ridge/2 sum_i ||W_i||_F^2,
 //
 // A_i = D_i X, Y of shape (n, c), W_i of shape (d, c), and where a basis Z of unpenalised columns is given, the loss
-// is also minimised over a term Z gamma. In this folder a group is the index i of a pattern, as the groups of a group
-// lasso, and a block is the coefficients W_i that belong to it.
+// is also minimised over a term Z gamma. The nuclear norm of blocks, the sum of their singular values, may take the
+// place of the Frobenius norm; constraints are then on the largest singular value of A_i' R in place of its length. In
+// this folder a group is the index i of a pattern, as the groups of a group lasso, and a block is the coefficients W_i
+// that belong to it.
 //
 // Method: working sets chosen by the violation of ||A_i' R|| <= beta omega_i in a pass over all patterns; inside, a
 // sweep of block-coordinate descent settles which blocks are non-zero, and Newton steps on those finish. Stops on the
-// duality gap over all patterns, relative to the objective at zero.
+// duality gap over all patterns, relative to the objective at zero. Under the nuclear norm Newton steps are over the
+// neurons of the blocks (neuron_newton.hpp).
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
+#include "cvxrelu/algebra/thin_svd.hpp"
 #include "cvxrelu/base/monitor.hpp"
 #include "cvxrelu/masks/masked_design.hpp"
 
@@ -20,18 +25,28 @@ namespace cvxrelu {
 
 struct DualityGap;  // duality.hpp
 
+enum class BlockNorm { frobenius, nuclear };
+
 struct GroupLassoProblem {
   const MaskedDesign& design;
   MatrixView Y;  // (n, c), already without its part in the unpenalised columns
   double beta;
   VectorView group_weights;  // omega, (p,), positive
   double ridge = 0;
-  MatrixView unpenalised;  // (n, q) with orthonormal columns; q may be 0
+  MatrixView unpenalised;                       // (n, q) with orthonormal columns; q may be 0
+  BlockNorm block_norm = BlockNorm::frobenius;  // under the nuclear norm there is no ridge
   /// L (d c, p): sweeps and Newton steps minimise the objective less sum_i <L_i, W_i>, of which gaps know nothing.
   const Matrix* linear = nullptr;
 
   Index block_size() const { return design.n_features() * Y.cols(); }
   double threshold(Index i) const { return beta * group_weights[i]; }
+  /// Whether the norms differ, as they do not with one output or one feature.
+  bool nuclear() const { return block_norm == BlockNorm::nuclear && std::min(design.n_features(), Y.cols()) > 1; }
+  /// The norm of vec(W_i).
+  double norm(const VectorView& w) const { return nuclear() ? singular_values(as_block(w)).sum() : w.norm(); }
+  /// The dual norm of vec(A_i' T).
+  double dual_norm(const VectorView& g) const { return nuclear() ? singular_values(as_block(g)).maxCoeff() : g.norm(); }
+  Eigen::Map<const Matrix> as_block(const VectorView& w) const { return {w.data(), design.n_features(), Y.cols()}; }
   double objective_at_zero() const { return 0.5 * Y.squaredNorm(); }
   /// Removes the part of R in the span of the unpenalised columns.
   void project(Eigen::Ref<Matrix> R) const {

@@ -25,7 +25,7 @@ void Screening::discard(const DualityGap& gap, const Matrix& correlations, const
   for (Index k = 0; k < size(); ++k) {
     const Index i = group(k);
     if (keep[static_cast<std::size_t>(i)] ||
-        std::abs(gap.scale) * correlations.col(k).norm() + radius >= problem_.threshold(i))
+        std::abs(gap.scale) * problem_.dual_norm(correlations.col(k)) + radius >= problem_.threshold(i))
       left.push_back(i);
   }
   if (2 * static_cast<Index>(left.size()) <= size() && !left.empty())

@@ -1,19 +1,16 @@
 #include "cvxrelu/kernels/mkl.hpp"
 
-#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
-#include "cvxrelu/algebra/symmetric.hpp"
 #include "cvxrelu/base/errors.hpp"
-#include "cvxrelu/kernels/masking_kernel.hpp"
-#include "cvxrelu/masks/bits.hpp"
+#include "cvxrelu/kernels/kernel_ridge.hpp"
 
 namespace cvxrelu {
 
 namespace {
 
+constexpr double kMostTolerance = 1e-6, kLeastTolerance = 1e-9;  // of the equations of alpha
 constexpr double kRounding = 1e-6;  // of a residual's squares, beside those of the targets, which they never exceed
 
 /// Sizes at one eta, from which objectives and gaps follow.
@@ -29,6 +26,8 @@ MklIterate values(const Reweighting& at, const Vector& eta, double beta, bool si
   MklIterate it;
   const double penalty = at.norms.sum(), largest = at.kappa.maxCoeff();
   const double loss = 0.5 * at.R.squaredNorm();
+  // <Y, (K + beta I)^-1 Y>, a maximum over alpha, so that an error of alpha counts by its square.
+  const double fit = at.y_alpha + (at.alpha.array() * (at.R - beta * at.alpha).array()).sum();
   // Gaps are sums of non-negative terms, with <W_i, X' D_i T> = s beta eta_i kappa_i for the dual point T = s beta
   // alpha and the best s were R = beta alpha.
   const auto apart = [&](double s) { return 0.5 * (at.R - (s * beta) * at.alpha).squaredNorm(); };
@@ -38,7 +37,7 @@ MklIterate values(const Reweighting& at, const Vector& eta, double beta, bool si
     const double half = penalty - s * std::sqrt(largest);
     const double off = (at.norms.array() * (std::sqrt(largest) - at.kappa.array().sqrt())).sum();
     it.objective = loss + 0.5 * beta * penalty * penalty;
-    it.kernel_objective = 0.5 * beta * at.y_alpha;
+    it.kernel_objective = 0.5 * beta * fit;
     it.gap = apart(s) + 0.5 * beta * half * half + s * beta * off;
   } else {
     const double feasible = largest > 0 ? 1 / std::sqrt(largest) : 1;
@@ -46,7 +45,7 @@ MklIterate values(const Reweighting& at, const Vector& eta, double beta, bool si
     const double s = std::min(best, feasible);
     const double off = (at.norms.array() * (1 - s * at.kappa.array().sqrt())).max(0.0).sum();
     it.objective = loss + beta * penalty;
-    it.kernel_objective = 0.5 * beta * (at.y_alpha + eta.sum());
+    it.kernel_objective = 0.5 * beta * (fit + eta.sum());
     it.gap = apart(s) + beta * off;
   }
   return it;
@@ -63,57 +62,29 @@ Vector updated(const Vector& eta, const Vector& kappa, double exponent, bool sim
 
 MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, const MatrixView& unpenalised, double beta,
                            const VectorView& eta_start, const MklSettings& settings, Monitor& monitor) {
-  const Index n = design.n_samples(), p = design.n_patterns(), size = design.n_features() * Y.cols();
-  require(Y.rows() == n && unpenalised.rows() == n, "Y and unpenalised must have one row per sample");
-  require(eta_start.size() == p, "eta must have one entry per pattern");
+  require(Y.rows() == design.n_samples() && unpenalised.rows() == design.n_samples(),
+          "Y and unpenalised must have one row per sample");
+  require(eta_start.size() == design.n_patterns(), "eta must have one entry per pattern");
   require(beta > 0, "beta must be positive");
 
-  const Eigen::Map<const WordMatrix> words(design.pattern(0), p, words_for(n));
   MklResult result;
   const double at_zero = 0.5 * Y.squaredNorm();
-  std::vector<Index> every(static_cast<std::size_t>(p));
-  std::iota(every.begin(), every.end(), Index{0});
-  const RestrictedDesign patterns(design, every);
-  const auto without_unpenalised = [&](Matrix& A) {
-    if (unpenalised.cols() > 0) A -= unpenalised * (unpenalised.transpose() * A);
-  };
-  RowMatrix K(n, n);
-  Eigen::Map<Matrix> symmetric(K.data(), n, n);  // K by columns, which is K
-  Matrix correlations(size, p), W;
+  KernelRidge ridge(design, Y, unpenalised, beta, std::clamp(settings.tol, kLeastTolerance, kMostTolerance));
   Vector eta = eta_start, previous_eta;
   Reweighting now, previous;
   double previous_objective = 0;
   bool relaxed = false;
   while (static_cast<Index>(result.history.size()) < settings.max_iter) {
-    masking_kernel(design.X(), words, eta, K, design.n_threads(), monitor);
-    K.diagonal().array() += beta;
-    if (!cholesky(symmetric, design.n_threads(), monitor)) {
+    if (!ridge.solve(eta)) {
       result.solved = false;
       break;
     }
-    Matrix& alpha = now.alpha;
-    alpha = Y;
-    solve_lower(symmetric, alpha, design.n_threads(), monitor);
-    if (unpenalised.cols() > 0) {
-      // With K + beta I = L L' the alpha orthogonal to Z is L'^-1 (I - P) L^-1 Y, P onto the span of L^-1 Z.
-      Matrix whitened = unpenalised;
-      solve_lower(symmetric, whitened, design.n_threads(), monitor);
-      const Eigen::HouseholderQR<Matrix> qr(whitened);
-      const Matrix Q = qr.householderQ() * Matrix::Identity(n, unpenalised.cols());
-      alpha -= Q * (Q.transpose() * alpha);
-    }
-    symmetric.triangularView<Eigen::Lower>().transpose().solveInPlace(alpha);
-    without_unpenalised(alpha);
-    design.correlations(alpha, correlations);
-    now.kappa = correlations.colwise().squaredNorm();
+    now.alpha = ridge.alpha();
+    now.R = ridge.residual();
+    now.kappa = ridge.correlations().colwise().squaredNorm();
     now.norms = eta.array() * now.kappa.array().sqrt();
-    now.y_alpha = (Y.array() * alpha.array()).sum();
-    now.alpha_squared = alpha.squaredNorm();
-    W = correlations * eta.asDiagonal();
-    now.R.resize(n, Y.cols());
-    patterns.fitted<double>(W, now.R);
-    now.R = Y - now.R;
-    without_unpenalised(now.R);
+    now.y_alpha = (Y.array() * now.alpha.array()).sum();
+    now.alpha_squared = now.alpha.squaredNorm();
     if (!(0.5 * now.R.squaredNorm() <= (1 + kRounding) * at_zero)) {
       result.solved = false;
       break;
@@ -132,7 +103,7 @@ MklResult reweight_kernels(const MaskedDesign& design, const MatrixView& Y, cons
     if (best) {
       result.best = static_cast<Index>(result.history.size()) - 1;
       result.eta = eta;
-      result.coef = W;
+      result.coef = ridge.coef();
     }
     const double relative_gap = at_zero > 0 ? iterate.gap / at_zero : 0;
     const bool go_on = monitor.report({static_cast<Index>(result.history.size()), iterate.objective, iterate.gap,

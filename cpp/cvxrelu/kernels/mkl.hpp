@@ -9,10 +9,9 @@
 // One iteration: alpha = (K(eta) + beta I)^{-1} Y; W_i = eta_i X' D_i alpha; eta_i <- ||W_i|| = eta_i sqrt(kappa_i), in
 // the simplex form divided by the sum. The norms and the objective need no division by eta, so weights may underflow.
 // Both objectives decrease (majorisation: Rakotomamonjy et al., SimpleMKL, 2008; Bach et al., Optimization with
-// sparsity-inducing penalties, 2012, section 5). The residual is beta alpha, but for rounding where K + beta I is
-// ill-conditioned: it is computed from W.
+// sparsity-inducing penalties, 2012, section 5). Objectives and gaps are those of W, whose residual is computed from
+// it: they hold whatever the error of alpha (kernel_ridge.hpp, which also has the cost of an iteration).
 //
-// Cost of an iteration: K (masking_kernel.hpp), n^3 / 6 multiply-adds, n d c p / 2 additions. Memory: n^2 + d c p.
 // Convergence is sublinear where some kappa_i are close to 1: good for a start, poor for the last digits.
 #pragma once
 

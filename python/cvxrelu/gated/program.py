@@ -148,8 +148,12 @@ class ExactProgram:
 
     def beta_max(self) -> float:
         correlations = core.masked_correlations(self.design, self.patterns.words, self._gradient(), self.threads)
-        largest = float((np.linalg.norm(correlations, axis=0) / self.omega).max())
+        largest = float((self._dual_norms(correlations) / self.omega).max())
         return require_held(largest, self.beta_scale, "X, y and weights", "beta_max")
+
+    def _dual_norms(self, correlations: FloatArray) -> FloatArray:
+        """Return the dual norms of the core's columns of blocks."""
+        return np.asarray(np.linalg.norm(correlations, axis=0))
 
     def _require_held(self) -> None:
         """Refuse problems whose results float64 does not hold in the user's units."""
@@ -227,6 +231,7 @@ class ExactProgram:
             group_weights=self.omega,
             ridge=self.ridge,
             unpenalised=self.span.basis,
+            block_norm=getattr(core.BlockNorm, self.block_norm),
             start=start,
             **self._settings(stopping),
         )
@@ -252,6 +257,7 @@ class ExactProgram:
             group_weights=self.omega,
             ridge=self.ridge,
             unpenalised=self.span.basis,
+            block_norm=getattr(core.BlockNorm, self.block_norm),
             coef=coef,
             dual=dual,
             n_threads=self.threads,

@@ -117,7 +117,7 @@ def solve_gated(
         Norm of a block with several outputs. Under "nuclear" the program has the minimum of the network above with
         vectors w2_j and as many neurons as help, its weight decay; under "frobenius" that of a network whose gates each
         carry a matrix times a number. The former is slower; it needs the squared loss, `ridge` 0 and `solver` "auto",
-        which is then Newton's method in a trust region, over neurons, between passes over all patterns.
+        whose Newton steps are then over the neurons behind the gates.
     loss : {"squared", "logistic", "softmax", "huber", "poisson"}
         The squared loss above, or in its place, each zero where the prediction f is perfect:
 
