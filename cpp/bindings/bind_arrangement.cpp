@@ -2,6 +2,7 @@
 #include "cvxrelu/arrangement/arrangement.hpp"
 #include "cvxrelu/arrangement/flat_orbits.hpp"
 #include "cvxrelu/arrangement/flats.hpp"
+#include "cvxrelu/arrangement/pattern_set.hpp"
 #include "cvxrelu/arrangement/tope_graph.hpp"
 #include "cvxrelu/masks/bits.hpp"
 
@@ -49,20 +50,18 @@ void bind_tope_graph(py::module_& m) {
       py::arg("words").noconvert(), py::arg("hyperplanes").noconvert(), py::arg("n_threads"),
       "Pairs of patterns that differ in one of the hyperplanes, given as masks of rows, and the first row of that.");
   m.def(
-      "find_patterns",
-      [](const WordMatrixView& words, const WordMatrixView& wanted) {
-        require(words.cols() == wanted.cols(), "both must have as many words");
-        Eigen::Matrix<std::int64_t, Eigen::Dynamic, 1> rows(wanted.rows());
-        const py::gil_scoped_release release;
-        const PatternTable table(words);
-        for (Index i = 0; i < wanted.rows(); ++i) {
-          const Word* pattern = wanted.data() + i * wanted.cols();
-          rows[i] = table.find(pattern, table.hash(pattern));
+      "find_among",
+      [](const WordMatrixView& known, const WordMatrixView& wanted, int n_threads) {
+        py::array_t<bool> found(wanted.rows());
+        bool* out = found.mutable_data();
+        {
+          const py::gil_scoped_release release;
+          find_among(known, wanted, out, n_threads);
         }
-        return rows;
+        return found;
       },
-      py::arg("words").noconvert(), py::arg("wanted").noconvert(),
-      "Rows of some patterns among distinct ones, and -1 for those that are not there.");
+      py::arg("known").noconvert(), py::arg("wanted").noconvert(), py::arg("n_threads"),
+      "Which of some patterns are among others.");
 }
 
 void bind_flat_orbits(py::module_& m) {
@@ -101,12 +100,16 @@ void bind_flat_orbits(py::module_& m) {
 void bind_arrangement(py::module_& m) {
   bind_tope_graph(m);
   py::class_<Arrangement>(m, "Arrangement", "Cells of a central hyperplane arrangement, in a fixed order.")
-      .def(py::init<const RowMatrixView&, double, bool, int>(), py::arg("X").noconvert(), py::arg("tol"),
-           py::arg("check_gates"), py::arg("parts") = 1, py::call_guard<py::gil_scoped_release>())
+      .def(py::init<const RowMatrixView&, double, bool, int, bool>(), py::arg("X").noconvert(), py::arg("tol"),
+           py::arg("check_gates"), py::arg("parts") = 1, py::arg("affine") = false,
+           py::call_guard<py::gil_scoped_release>())
       .def("restrict", &Arrangement::restrict, py::arg("part"), py::arg("parts"),
            "Leaves one of several parts of the search, which have all cells between them.")
       .def_property_readonly("rank", &Arrangement::rank)
       .def_property_readonly("n_hyperplanes", &Arrangement::n_hyperplanes)
+      .def_property_readonly("n_words", &Arrangement::pattern_words, "Words of a pattern.")
+      .def_property_readonly("gate_size", &Arrangement::gate_size)
+      .def_property_readonly("cells_of_pair", &Arrangement::cells_of_pair, "Cells found at once: 2, or one region.")
       .def_property_readonly("arithmetic", &Arrangement::arithmetic)
       .def_property_readonly("finished", &Arrangement::finished)
       .def_property_readonly("room", &Arrangement::room)
@@ -147,8 +150,8 @@ void bind_arrangement(py::module_& m) {
           [](Arrangement& self, Eigen::Ref<WordMatrix> words, Eigen::Ref<RowMatrix> gates, int n_threads) {
             const bool want_gates = gates.size() > 0;
             require(words.innerStride() == 1 && words.outerStride() == words.cols(), "words must be contiguous");
-            require(words.cols() == self.n_words(), "words must be (n_cells, ceil(n_samples / 64))");
-            require(!want_gates || (gates.rows() == words.rows() && gates.cols() == self.n_features() &&
+            require(words.cols() == self.pattern_words(), "words must be (n_cells, ceil(n_samples / 64))");
+            require(!want_gates || (gates.rows() == words.rows() && gates.cols() == self.gate_size() &&
                                     gates.outerStride() == gates.cols()),
                     "gates must be (n_cells, n_features), or empty");
             PyMonitor monitor{py::none()};

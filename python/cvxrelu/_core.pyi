@@ -17,7 +17,7 @@ __all__: list[str] = [
     "cone_measure",
     "default_threads",
     "evaluate_network",
-    "find_patterns",
+    "find_among",
     "fit_unpenalised",
     "group_lasso_bound",
     "group_lasso_gap",
@@ -56,6 +56,7 @@ class Arrangement:
         tol: typing.SupportsFloat | typing.SupportsIndex,
         check_gates: bool,
         parts: typing.SupportsInt | typing.SupportsIndex = 1,
+        affine: bool = False,
     ) -> None: ...
     @typing.overload
     def __init__(
@@ -101,9 +102,16 @@ class Arrangement:
     @property
     def arithmetic(self) -> str: ...
     @property
+    def cells_of_pair(self) -> int:
+        """
+        Cells found at once: 2, or one region.
+        """
+    @property
     def counts(self) -> dict[str, typing.Any]: ...
     @property
     def finished(self) -> bool: ...
+    @property
+    def gate_size(self) -> int: ...
     @property
     def left(self) -> float:
         """
@@ -111,6 +119,11 @@ class Arrangement:
         """
     @property
     def n_hyperplanes(self) -> int: ...
+    @property
+    def n_words(self) -> int:
+        """
+        Words of a pattern.
+        """
     @property
     def rank(self) -> int: ...
     @property
@@ -301,12 +314,13 @@ def evaluate_network(
     Values of a two-layer network; gates without rows make it a ReLU network.
     """
 
-def find_patterns(
-    words: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
+def find_among(
+    known: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
     wanted: typing.Annotated[numpy.typing.NDArray[numpy.uint64], "[m, n]", "flags.c_contiguous"],
-) -> typing.Annotated[numpy.typing.NDArray[numpy.int64], "[m, 1]"]:
+    n_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.typing.NDArray[numpy.bool]:
     """
-    Rows of some patterns among distinct ones, and -1 for those that are not there.
+    Which of some patterns are among others.
     """
 
 def fit_unpenalised(

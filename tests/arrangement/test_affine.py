@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from arrangement_families import gaussian
 from cvxrelu import Arrangement, ArrangementTooLargeError, count_patterns, enumerate_patterns, iter_patterns
+from cvxrelu.base.bits import row_keys
+from cvxrelu.base.native import core
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import arrangement as reference
@@ -76,7 +78,68 @@ def test_against_insertion(arrangement):
             assert (value > 0) == active if any(row) else active == (c <= 0)
 
 
-@pytest.mark.parametrize("n", [63, 64, 65])
+def wrong_points(A, b, regions):
+    """How many points are not strictly inside their regions, in fractions."""
+    wrong = 0
+    for mask, point in zip(regions.to_dense().T, regions.points.tolist(), strict=True):
+        values = [sum(F(x) * F(u) for x, u in zip(row, point, strict=True)) - F(c) for row, c in zip(A, b, strict=True)]
+        wrong += any(v == 0 or (v > 0) != active for v, active in zip(values, mask, strict=True))
+    return wrong
+
+
+@pytest.mark.filterwarnings("ignore:.*regions are so thin:UserWarning", "ignore:.*are parallel to:UserWarning")
+@pytest.mark.parametrize("scale, n_missing", [(1.0, 15), (2.0**40, 25)])
+def test_thin_regions(scale, n_missing):
+    """Points are divided gates of the cone; where rounding the quotients leaves a region, others are looked for."""
+    missing = repaired = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        A, b = rng.integers(-3, 4, (5, 3)).astype(float), rng.integers(-3, 4, 5).astype(float)
+        A = np.vstack([A, A * (1 + 2.0**-50 * rng.integers(-8, 9, A.shape))])
+        b = np.concatenate([b, b * (1 + 2.0**-50 * rng.integers(-8, 9, 5))])
+        A[:, 1] *= scale
+        regions = enumerate_patterns(A, offsets=b)
+        n_wrong = len(regions) - regions.certificate.n_verified
+        assert wrong_points(A.tolist(), b.tolist(), regions) == n_wrong
+        assert regions.certificate.complete == (n_wrong == 0)
+        missing, repaired = missing + n_wrong, repaired + regions.certificate.n_repaired
+    assert missing <= n_missing and repaired > 0
+
+
+def test_points_out_of_range():
+    """Hyperplanes u = 1e400 and 0: no float64 number is beyond the first; and u = 1e-400 and 0: none is between."""
+    for slope, offset in [(1e-200, 1e200), (1e200, 1e-200)]:
+        with pytest.warns(UserWarning) as told:
+            regions = enumerate_patterns([[slope], [1.0]], offsets=[offset, 0.0])
+        assert "1 of 3 regions are so thin or so far away" in str(told[-1].message)
+        assert np.isfinite(regions.points).all() and regions.certificate.n_verified == 2
+        assert wrong_points([[slope], [1.0]], [offset, 0.0], regions) == 1
+        assert regions.bounded.sum() == 1
+
+
+def test_patterns_among_others():
+    rng = np.random.default_rng(0)
+    for n_words in (1, 3):
+        known = rng.integers(0, 4, (200, n_words)).astype(np.uint64) << np.uint64(62)
+        wanted = rng.integers(0, 4, (1000, n_words)).astype(np.uint64) << np.uint64(62)
+        expected = np.isin(row_keys(wanted), row_keys(known[:20]))
+        np.testing.assert_array_equal(core.find_among(known[:20], wanted, 1), expected)
+        np.testing.assert_array_equal(core.find_among(known[:20], wanted, 2), expected)
+    assert not core.find_among(known[:0], wanted, 1).any()
+    with pytest.raises(ValueError, match="as many words"):
+        core.find_among(known[:, :1].copy(), wanted, 1)
+
+
+def test_the_core_asks_for_the_row_of_infinity():
+    for last in ([0.0, 0.0], [1.0, 1.0], [0.0, -1.0]):
+        with pytest.raises(ValueError, match="the last row must be"):
+            core.Arrangement(np.array([[1.0, 2.0], last]), 0.0, True, 1, True)
+    cone = core.Arrangement(np.array([[1.0, 0.0, -2.0], [0.0, 1.0, -1.0], [0.0, 0.0, 1.0]]), 0.0, True, 1, True)
+    with pytest.raises(ValueError, match="infinity must not vanish"):
+        core.Arrangement(cone, [2])
+
+
+@pytest.mark.parametrize("n", [63, 64, 65, 260])
 def test_rows_that_fill_words(n):
     A, b = gaussian(n, 2), gaussian(n, 1, seed=3)[:, 0]
     regions = enumerate_patterns(A, offsets=b)

@@ -110,6 +110,6 @@ def test_euler(name):
 
 def test_h3_by_a_tolerance():
     """The golden ratio is no rational number: H3 has its polynomial where decisions are not exact."""
-    arrangement = arrangement_of(prepare(h3(), None, 1e-9), False, 1, None)
+    arrangement = arrangement_of(prepare(h3(), None, 1e-9), 1, None)
     assert arrangement.characteristic_polynomial == (1, -15, 59, -45)  # (t - 1) (t - 5) (t - 9)
     assert arrangement.n_regions == 120

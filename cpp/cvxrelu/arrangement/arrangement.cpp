@@ -91,10 +91,15 @@ struct alignas(kLineBytes) Arrangement::Worker {
   OrderedSpans::Span* span = nullptr;
 };
 
-Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates, int parts)
+Arrangement::Arrangement(const RowMatrixView& X, double tol, bool check_gates, int parts, bool affine)
     : rows_(std::make_shared<ArrangementRows>(X, tol == 0, parts)) {
   settings_.tol = tol;
   settings_.check_gates = check_gates;
+  settings_.affine = affine;
+  if (affine) {
+    const auto last = X.row(X.rows() - 1);
+    require(last[rows_->n_features - 1] > 0 && (last.array() != 0).count() == 1, "the last row must be (0, ..., 0, 1)");
+  }
   start();
 }
 
@@ -103,6 +108,7 @@ Arrangement::Arrangement(const Arrangement& whole, std::vector<int> contracted) 
   require(rows_->exact != nullptr && rows_->exact->independent(contracted), "contracted rows must be independent");
   settings_.tol = whole.settings_.tol;
   settings_.check_gates = false;
+  settings_.affine = whole.settings_.affine;
   settings_.contracted = std::move(contracted);
   start();
 }
@@ -196,10 +202,13 @@ void Arrangement::step() {
   for (const int at : position_) task_.prefix.push_back(candidates_[static_cast<std::size_t>(at)]);
 }
 
-std::int64_t Arrangement::room() const { return finished_ ? 0 : 2 * task_bound(); }
+Index Arrangement::pattern_words() const { return words_for(rows_->n - settings_.affine); }
+
+std::int64_t Arrangement::room() const { return finished_ ? 0 : cells_of_pair() * task_bound(); }
 
 std::int64_t Arrangement::fill(Word* words, double* gates, std::int64_t capacity, int threads, Monitor& monitor) {
-  return 2 * run(words, gates, capacity / 2, std::numeric_limits<std::int64_t>::max(), threads, monitor);
+  const std::int64_t pairs = capacity / cells_of_pair();
+  return cells_of_pair() * run(words, gates, pairs, std::numeric_limits<std::int64_t>::max(), threads, monitor);
 }
 
 std::int64_t Arrangement::count_next(std::int64_t capacity, int threads, Monitor& monitor) {
@@ -208,8 +217,8 @@ std::int64_t Arrangement::count_next(std::int64_t capacity, int threads, Monitor
 
 std::int64_t Arrangement::count(std::int64_t limit, int threads, Monitor& monitor) {
   const std::int64_t before = counts_.pairs;
-  run(nullptr, nullptr, std::numeric_limits<std::int64_t>::max(), limit / 2, threads, monitor);
-  return 2 * (counts_.pairs - before);
+  run(nullptr, nullptr, std::numeric_limits<std::int64_t>::max(), limit / cells_of_pair(), threads, monitor);
+  return cells_of_pair() * (counts_.pairs - before);
 }
 
 /// Gives a worker the next tasks, once there is room for them; false when there are none, or never will be room. Waits
@@ -249,7 +258,7 @@ std::int64_t Arrangement::run(Word* words, double* gates, std::int64_t capacity,
   const auto n_workers = static_cast<std::size_t>(left_ < kBatchPairs ? 1 : std::max(threads, 1));
   workers_.resize(std::max(workers_.size(), n_workers));
   Progress progress(capacity, limit);
-  const Index row_words = 2 * words_for(rows_->n), row_gates = 2 * rows_->n_features;
+  const Index row_words = cells_of_pair() * pattern_words(), row_gates = cells_of_pair() * gate_size();
   const auto move = [&](std::int64_t from, std::int64_t to, std::int64_t pairs) {
     const auto move_rows = [&](auto* base, Index width) {
       if (base == nullptr) return;

@@ -17,8 +17,10 @@ namespace cvxrelu {
 class Arrangement {
  public:
   /// tol = 0 decides all signs and ranks exactly. Rank 0, where the only cell is the whole space, yields no cells. With
-  /// more parts than one X has as many times more columns (rows.hpp).
-  Arrangement(const RowMatrixView& X, double tol, bool check_gates, int parts = 1);
+  /// more parts than one X has as many times more columns (rows.hpp). Where `affine`, X has the rows (a_j, -b_j), and
+  /// at last (0, 1), of the hyperplanes a_j.u = b_j: cells are their regions then, patterns are without the last row,
+  /// and gates are points u.
+  Arrangement(const RowMatrixView& X, double tol, bool check_gates, int parts = 1, bool affine = false);
   /// Only one of several parts of the search, before the first cell is asked for. One after the other they have all
   /// cells, each once, in the order of the whole. They are of similar size where the rows are in general position.
   void restrict(Index part, Index parts);
@@ -28,7 +30,11 @@ class Arrangement {
   ~Arrangement();
 
   int rank() const { return rows_->rank - static_cast<int>(settings_.contracted.size()); }
-  int n_features() const { return rows_->n_features; }
+  /// Words of a pattern, and entries of a gate.
+  Index pattern_words() const;
+  Index gate_size() const { return rows_->n_features - settings_.affine; }
+  /// Cells that are found at once: a cell and its antipode, or a region.
+  int cells_of_pair() const { return settings_.affine ? 1 : 2; }
   Index n_words() const { return static_cast<Index>(rows_->all.size()); }
   const ArrangementRows& rows() const { return *rows_; }
   int n_hyperplanes() const { return static_cast<int>(candidates_.size()); }
@@ -39,7 +45,7 @@ class Arrangement {
   std::int64_t room() const;
   bool finished() const { return finished_; }
   /// Cells that are left to search for, at most.
-  double left() const { return finished_ ? 0 : 2 * left_; }
+  double left() const { return finished_ ? 0 : cells_of_pair() * left_; }
   /// Writes the next cells, as many as surely fit; returns how many. Gates may be null.
   std::int64_t fill(Word* words, double* gates, std::int64_t capacity, int threads, Monitor& monitor);
   /// Counts the next cells, no more than that many.

@@ -57,11 +57,19 @@ constexpr int kManyRows = 256;  // from which on memory holds the products up, a
 
 bool bit(const Word* mask, int j) { return (mask[j / 64] >> (j % 64)) & 1; }
 
+/// The power of two by which the quotient of a column and the last one, in scaled columns, differs from that of the
+/// columns given.
+int column_shift(const ArrangementRows& rows, int column) {
+  return rows.column_exponent.back() - rows.column_exponent[static_cast<std::size_t>(column)];
+}
+
 }  // namespace
 
-GateCheck::GateCheck(const ArrangementRows& rows)
+GateCheck::GateCheck(const ArrangementRows& rows, bool affine)
     : rows_(rows),
-      dot_bound_(dot_error_factor(rows.rank) * 1.002 + rows.row_error * 1.002 + 1e-300),
+      affine_(affine),
+      last_(rows.rank - 1),
+      dot_bound_(dot_error_factor(rows.rank) * 1.002 + (rows.row_error + (affine ? 0x1p-53 : 0)) * 1.002 + 1e-300),
       unscaled_(static_cast<std::size_t>(rows.parts * rows.rank)) {
   const auto copy = [&rows](auto& lanes, auto& columns, Index width) {
     using S = typename std::remove_reference_t<decltype(lanes)>::Scalar;
@@ -71,11 +79,18 @@ GateCheck::GateCheck(const ArrangementRows& rows)
   };
   copy(lanes_, columns_, kLanes<double>);
   copy(single_lanes_, single_columns_, kLanes<float>);
+  even_ = true;
+  for (int c = 0; affine && c < last_; ++c) {
+    const int shift = column_shift(rows, c);
+    even_ = even_ && std::abs(shift) < 256;
+    ratio_[static_cast<std::size_t>(c)] = std::ldexp(1.0, shift);
+  }
 }
 
 bool GateCheck::inside(const double* gate, const Word* mask, double norm) {
   const double bound = dot_bound_ * norm;
-  if (rows_.n >= kManyRows) {
+  const bool even = divides_evenly(gate);
+  if (even && rows_.n >= kManyRows) {
     // A sum of r products of rounded numbers is good to (r + 3) 2^-24 of the norms, and to what underflows; rounded
     // rows are within the two percent.
     std::array<float, ArrangementRows::kMaxRank> rounded;
@@ -83,7 +98,7 @@ bool GateCheck::inside(const double* gate, const Word* mask, double norm) {
     const double single_bound = (rows_.rank + 3) * 0x1.02p-24 * norm + 1e-36;
     if (surely_inside(rounded.data(), single_columns_.data(), mask, single_bound)) return true;
   }
-  if (surely_inside(gate, columns_.data(), mask, bound)) return true;
+  if (even && surely_inside(gate, columns_.data(), mask, bound)) return true;
   const Vec<double> above = broadcast(bound), below = broadcast(-bound);
   const int size = static_cast<int>(lanes_.rows());
   for (int w = 0; 64 * w < size; ++w) {
@@ -98,7 +113,7 @@ bool GateCheck::inside(const double* gate, const Word* mask, double norm) {
     });
     const Word all = rows_.all[static_cast<std::size_t>(w)];
     if ((positive & ~mask[w] & all) | (negative & mask[w] & all)) return false;
-    for (Word open = all & ~(positive | negative); open != 0; open &= open - 1) {
+    for (Word open = even ? all & ~(positive | negative) : all; open != 0; open &= open - 1) {
       if (!exactly_inside(gate, mask, 64 * w + __builtin_ctzll(open))) return false;
     }
   }
@@ -106,7 +121,7 @@ bool GateCheck::inside(const double* gate, const Word* mask, double norm) {
 }
 
 bool GateCheck::inside(const double* gate, const Word* mask, const NearRows& near) {
-  if (!near.covers(gate)) return inside(gate, mask);
+  if (!near.covers(gate) || !divides_evenly(gate)) return inside(gate, mask);
   if (!near.far_rows_agree(mask)) return false;
   const Vec<double> above = broadcast(dot_bound_), below = broadcast(-dot_bound_);
   for (int p = 0; p < near.size(); p += 64) {
@@ -149,12 +164,51 @@ bool GateCheck::surely_inside(const S* gate, const S* const* columns, const Word
 
 bool GateCheck::exactly_inside(const double* gate, const Word* mask, int row) {
   ++exact_signs;
+  bool active = bit(mask, row);
+  if (affine_ && gate[last_] < 0) active = !active;
   for (std::size_t c = 0; c < unscaled_.size(); ++c) {
     const std::size_t k = c % rows_.column_exponent.size();
-    unscaled_[c] = std::ldexp(gate[k], -rows_.column_exponent[k]);
+    unscaled_[c] = affine_ ? quotient(gate, static_cast<int>(k)) : std::ldexp(gate[k], -rows_.column_exponent[k]);
+    if (!std::isfinite(unscaled_[c])) return false;
   }
   const auto length = static_cast<Index>(unscaled_.size());
-  return exact_dot_sign(rows_.original.row(row).data(), unscaled_.data(), length) == (bit(mask, row) ? 1 : -1);
+  return exact_dot_sign(rows_.original.row(row).data(), unscaled_.data(), length) == (active ? 1 : -1);
+}
+
+bool GateCheck::divides_evenly(const double* gate) const {
+  if (!affine_) return true;
+  const Vec<double> least = broadcast(0x1p-400), most = broadcast(0x1p100), zero{};
+  std::uint32_t outside = 0;
+  for (int c = 0; c < rows_.rank; c += kLanes<double>) {
+    const Vec<double> size = absolute<double>(load(gate + c));
+    outside |= (less_bits(zero, size) & less_bits(size, least)) | (~less_bits(size, most) & kAllLanes<double>);
+  }
+  return even_ && outside == 0 && gate[last_] != 0;
+}
+
+double GateCheck::quotient(const double* gate, int column) const {
+  int up = 0, down = 0;
+  const double ratio = std::frexp(gate[column], &up) / std::frexp(gate[last_], &down);
+  return std::ldexp(ratio, up - down + column_shift(rows_, column));
+}
+
+void GateCheck::write_point(const double* gate, double* point) const {
+  std::array<double, ArrangementRows::kMaxRank + 2> quotients;
+  if (divides_evenly(gate)) {
+    const Vec<double> t = broadcast(gate[last_]);
+    for (int c = 0; c < last_; c += kLanes<double>)
+      store(quotients.data() + c, load(gate + c) / t * load(ratio_.data() + c));
+  } else {
+    bool finite = true;
+    for (int c = 0; c < last_; ++c) {
+      quotients[static_cast<std::size_t>(c)] = quotient(gate, c);
+      finite = finite && std::isfinite(quotients[static_cast<std::size_t>(c)]);
+    }
+    if (!finite) quotients.fill(0);
+  }
+  if (rows_.rank < rows_.n_features) std::fill_n(point, rows_.n_features - 1, 0.0);
+  for (int c = 0; c < last_; ++c)
+    point[rows_.columns[static_cast<std::size_t>(c)]] = quotients[static_cast<std::size_t>(c)];
 }
 
 bool GateCheck::repair(const RayCell& cell, const Word* mask, double* gate) {

@@ -1,4 +1,5 @@
-// What the search writes: the masks of a cell and its antipode, and a gate inside, found along the way from the cell's
+// What the search writes: the masks of a cell and its antipode (of an affine arrangement that of a region), and a gate
+// or point inside, found along the way from the cell's
 // ray towards its interior. O(n) for each cell.
 #pragma once
 
@@ -25,7 +26,10 @@ class CellWriter : public Elimination<kArithmetic> {
   using typename Base::S;
 
   CellWriter(const ArrangementRows& rows, const SearchSettings& settings, Pulse& pulse)
-      : Base(rows, settings.tol, pulse), check_gates_(settings.check_gates), check_(rows) {
+      : Base(rows, settings.tol, pulse),
+        affine_(settings.affine),
+        check_gates_(settings.check_gates),
+        check_(rows, settings.affine) {
     for (Words* mask : {&outside_, &dependent_, &flipped_, &chosen_, &lowest_}) {
       mask->assign(static_cast<std::size_t>(words_ + kVectorWords), 0);
     }
@@ -52,6 +56,12 @@ class CellWriter : public Elimination<kArithmetic> {
     free_.assign(rows.all.begin(), rows.all.end());
     for (std::size_t w = 0; w < free_.size(); ++w) free_[w] &= ~fixed_[w];
     while (first_free_ < n_ && !get_bit(free_.data(), first_free_)) ++first_free_;
+    first_active_ = affine_ ? n_ - 1 : first_free_;
+    shown_ = free_;
+    if (affine_) {
+      require(get_bit(free_.data(), n_ - 1), "the hyperplane at infinity must not vanish on the subspace");
+      set_bit(shown_.data(), n_ - 1, false);
+    }
   }
 
   /// Parts the rows by whether they are in the span of node k's elements.
@@ -136,9 +146,18 @@ class CellWriter : public Elimination<kArithmetic> {
     n_pending_ = 0;
   }
 
-  /// Writes the cell with first bit 1 and its antipode; returns whether `cell_` was the antipode.
+  /// Writes the cell with first bit 1 and its antipode, or the one with t > 0; returns whether `cell_` was the other.
   bool store_masks(std::int64_t pair, int words) {
-    const Word flip = get_bit(cell_.data(), first_free_) ? 0 : ~Word{0};
+    const Word flip = get_bit(cell_.data(), first_active_) ? 0 : ~Word{0};
+    if (affine_) {
+      const int shown = (n_ + 62) / 64;
+      Word* out = output_.words + pair * shown;
+      for (int w = 0; w < shown; ++w) {
+        const auto at = static_cast<std::size_t>(w);
+        out[w] = ((cell_[w] ^ flip) & shown_[at]) | fixed_[at];
+      }
+      return flip != 0;
+    }
     Word* out = output_.words + 2 * pair * words;
     int w = 0;
     for (; w + kVectorWords <= words; w += kVectorWords) {
@@ -206,6 +225,10 @@ class CellWriter : public Elimination<kArithmetic> {
         ++counts.repaired;
       }
       counts.verified += inside;
+    }
+    if (affine_) {
+      check_.write_point(gate, output_.gates + pair * (rows_.n_features - 1));
+      return;
     }
     double* out = output_.gates + 2 * pair * rows_.n_features;
     double* antipode = out + rows_.n_features;
@@ -328,11 +351,13 @@ class CellWriter : public Elimination<kArithmetic> {
     return buffer.data() + static_cast<Index>(which) * length;
   }
 
-  const bool check_gates_;
+  const bool affine_, check_gates_;
   GateCheck check_;
   int base_ = 0;        // contracted rows: the first elements of every set
   Words free_, fixed_;  // rows that cut the subspace, and rows that vanish on it
-  int first_free_ = 0;  // the row whose bit is 1 in the first cell of an antipodal pair
+  Words shown_;         // free rows that a pattern has
+  int first_free_ = 0;
+  int first_active_ = 0;  // the row whose bit is 1 in the first cell of an antipodal pair
   Words outside_, dependent_, flipped_, chosen_;
   AlignedArray<Word> cell_;
   Words lowest_, turning_;  // rows in the span of S: their bits when all lambda are negative, and what each one turns

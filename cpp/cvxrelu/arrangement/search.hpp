@@ -45,10 +45,11 @@ struct SearchCounts {
   }
 };
 
-/// Where cells go: two rows for each pair, the second its antipode. Null pointers: not wanted.
+/// Where cells go: two rows for each pair, the second its antipode, or one row of an affine arrangement. Null pointers:
+/// not wanted.
 struct CellOutput {
-  Word* words = nullptr;    // words_for(n) a row
-  double* gates = nullptr;  // n_features a row
+  Word* words = nullptr;    // words_for(n) a row; of an affine arrangement words_for(n - 1)
+  double* gates = nullptr;  // n_features a row; of an affine arrangement one less
   std::int64_t pairs = 0;   // of cells that there is room for
 };
 
@@ -74,6 +75,10 @@ class alignas(kLineBytes) CellSearch {
 struct SearchSettings {
   double tol = 0;  // 0: exact; else values below tol (rows and vectors of norm one) count as zero
   bool check_gates = true;
+  // The last row is (0, ..., 0, 1), the hyperplane at infinity t = 0 of the cone over an affine arrangement, and must
+  // not vanish on the subspace below. Of each pair of cells the one with t > 0 is written: its mask without the last
+  // row, and for its gate (u, t) the point u / t.
+  bool affine = false;
   std::vector<Word> skip;  // rows known to be no candidates; may be empty
   // Independent rows: the cells are those of the arrangement that the others cut out of the subspace where these
   // vanish. Rows that vanish there have bit 1.

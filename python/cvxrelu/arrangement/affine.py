@@ -1,30 +1,31 @@
 """Regions of affine arrangements {u : a_j . u = b_j}, by the cone over them.
 
 In coordinates (u, t) the hyperplanes a_j . u = b_j t and t = 0 pass through the origin, and the regions are the cells
-with t > 0. A region is unbounded if and only if it meets one of the hyperplanes f . u = M and f . u = -M, for a generic
-functional f and a number M beyond the values of f at all vertices; with integer rows, Hadamard's inequality gives one.
-The arrangement that the rows cut out of such a hyperplane is enumerated exactly, too, and its patterns are found again
-among those of the regions. Their number must be that of Zaslavsky (1975), so a functional that is not generic is seen.
+with t > 0. Far out along a direction v that lies on no hyperplane a_j . v = 0 every region has the signs of a_j . v, so
+the cells of this central arrangement are the patterns of unbounded regions: of all of them, if they are as many as
+Zaslavsky (1975) says, as they are in general position. Else some regions lie between parallels, say. A region is
+unbounded if and only if it meets one of the hyperplanes f . u = M and f . u = -M, for a generic functional f and a
+number M beyond the values of f at all vertices; with integer rows, Hadamard's inequality gives one. The arrangement
+that the rows cut out of such a hyperplane is enumerated exactly, too, and again the number shows a functional that is
+not generic. The patterns are found among those of the regions by hashing.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..base.arrays import FloatArray, WordArray
-from ..base.bits import BoolArray, merge_patterns, unpack_patterns
+from ..base.bits import BoolArray, merge_patterns, pack_mask, unpack_patterns
+from ..base.callbacks import Callback
 from ..base.native import core
-from .cells import pieces
+from .cells import certificate_of, filled, list_cells
 from .characteristic import whitney_numbers, without_infinity
 from .exact_rows import from_rational, primitive
 from .problem import Problem
-from .watch import count_cells
 
 #: 2^61 - 1, modulo which a basis of columns is found.
 _PRIME = (1 << 61) - 1
@@ -78,100 +79,94 @@ class Regions:
         return unpack_patterns(self.words, self.n_rows)
 
 
-def above(words: WordArray, n: int) -> tuple[npt.NDArray[np.bool_], WordArray]:
-    """Return which cells of the cone have t > 0, the last of n + 1 bits, and the words of those without this bit."""
-    last = np.uint64(1) << np.uint64(n % 64)
-    chosen = (words[:, n // 64] & last) != 0
-    kept = words[chosen, : max(1, (n + 63) // 64)]
-    if n % 64:
-        kept[:, n // 64] &= ~last
-    return chosen, kept
-
-
-def regions_of(
-    problem: Problem, words: WordArray, gates: FloatArray, certificate: Any, unbounded: WordArray, threads: int
+def list_regions(
+    problem: Problem, cells: Any, limit: int | None, certify: bool, threads: int, callback: Callback | None
 ) -> Regions:
-    """Turn cells of the cone into regions.
+    """Return all regions of a search that has not begun.
 
     Parameters
     ----------
     problem : Problem
-        The cone: rows (a, -b), and (0, 1).
-    words : ndarray of shape (2 n_regions, n_words), uint64
-        Cells of it, with their antipodes.
-    gates : ndarray of shape (2 n_regions, n_features + 1)
-        Points inside.
-    certificate : ArrangementCertificate
-        Of the cells.
-    unbounded : ndarray of shape (n_unbounded, ...), uint64
-        What :func:`unbounded_patterns` returns.
+        An affine one.
+    cells : Arrangement of the core
+        Its search.
+    limit : int or None
+        Raise instead of returning more regions than this.
+    certify : bool
+        Whether the search checks points.
     threads : int
         Threads.
+    callback : callable or None
+        Told of the search.
 
     Returns
     -------
     Regions
+
+    Raises
+    ------
+    ArrangementTooLargeError
+        Where there are too many, or the callback says so.
     """
-    n = problem.n_samples - 1
-    chosen, patterns = above(words, n)
-    gates = gates[chosen]
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        points = gates[:, :-1] / gates[:, -1:]
-    points[~np.isfinite(points).all(axis=1)] = 0.0
-    inside = _inside(problem, points, words[chosen], threads) if certificate.n_verified else np.zeros(len(points), bool)
-    missing = len(points) - int(inside.sum())
-    if certificate.n_verified and missing:
-        warnings.warn(
-            f"{missing} of {len(points)} regions are so thin or so far away that no float64 point was found inside: "
-            "their patterns are right, their points are not",
-            UserWarning,
-            stacklevel=3,
-        )
-    certificate = dataclasses.replace(certificate, n_cells=len(points), n_verified=int(inside.sum()))
-    bounded = core.find_patterns(unbounded, patterns) < 0
-    return Regions(points, patterns, n, bounded, certificate)
+    words, points = list_cells(problem, cells, limit, threads, callback=callback)
+    certificate = certificate_of(cells, problem.mode, certify)
+    unbounded = unbounded_patterns(problem, cells, threads)
+    return Regions(points, words, problem.n_samples - 1, _bounded(words, unbounded, threads), certificate)
 
 
 def region_pieces(
     problem: Problem, cells: Any, unbounded: WordArray, chunk: int, certify: bool, threads: int
 ) -> Iterator[Regions]:
     """Yield the regions that are left, at most `chunk` at a time; the certificate counts those so far."""
-    n_cells = n_verified = 0
-    for piece in pieces(problem, cells, 2 * chunk, certify, threads):
-        regions = regions_of(problem, piece.words, piece.gates, piece.certificate, unbounded, threads)
-        n_cells += regions.certificate.n_cells
-        n_verified += regions.certificate.n_verified
-        so_far = dataclasses.replace(regions.certificate, n_cells=n_cells, n_verified=n_verified)
-        yield dataclasses.replace(regions, certificate=so_far)
+    for words, points, certificate in filled(problem, cells, chunk, certify, threads):
+        yield Regions(points, words, problem.n_samples - 1, _bounded(words, unbounded, threads), certificate)
 
 
-def _inside(problem: Problem, points: FloatArray, words: WordArray, threads: int) -> BoolArray:
-    """Whether points have their patterns and lie on no hyperplane, exactly."""
-    cone = np.hstack([points, np.ones((len(points), 1))])
-    sums = problem.rows.sums
-    patterns, margin = core.pack_patterns(sums, problem.rows.gates(cone), threads)
-    inside: BoolArray = (patterns == words).all(axis=1)
-    close = np.flatnonzero(inside & (margin == 0))
-    if close.size:
-        opposite = core.pack_patterns(-sums, problem.rows.gates(cone[close]), threads)[0]
-        live = np.packbits(sums.any(axis=1), bitorder="little")
-        mask = np.zeros(8 * words.shape[1], dtype=np.uint8)
-        mask[: live.size] = live
-        inside[close] = (((opposite & words[close]) & mask.view(np.uint64)) == 0).all(axis=1)
-    return inside
+def _bounded(words: WordArray, unbounded: WordArray, threads: int) -> BoolArray:
+    found: BoolArray = core.find_among(unbounded, words, threads)
+    return ~found
 
 
-def unbounded_patterns(problem: Problem, threads: int) -> WordArray:
-    """Return the patterns of the regions that are unbounded (but for directions parallel to all hyperplanes)."""
+def unbounded_patterns(problem: Problem, counted: Any, threads: int) -> WordArray:
+    """Return the patterns of the regions that are unbounded (but for directions parallel to all hyperplanes).
+
+    Parameters
+    ----------
+    problem : Problem
+        An affine one.
+    counted : Arrangement of the core
+        A search of it that has come to its end.
+    threads : int
+        Threads.
+
+    Returns
+    -------
+    ndarray of shape (n_unbounded, n_words), uint64
+    """
+    numbers = without_infinity(whitney_numbers(counted.rank, counted.counts["sets"]))
+    n_unbounded = sum(map(abs, numbers)) - abs(sum(numbers))
+    found = _at_infinity(problem, threads)
+    return found if len(found) == n_unbounded else _far_away(problem, n_unbounded, threads)
+
+
+def _at_infinity(problem: Problem, threads: int) -> WordArray:
+    """Return the patterns of the regions whose unbounded directions have interior points."""
+    rows, d = problem.rows, problem.n_features - 1
+    columns = [part * (d + 1) + k for part in range(rows.parts) for k in range(d)]
+    sums = np.ascontiguousarray(rows.sums[:-1, columns])
+    central = dataclasses.replace(problem, rows=dataclasses.replace(rows, sums=sums), affine=False)
+    cells = central.search(False)
+    if cells.rank == 0:
+        return np.zeros((0, cells.n_words), dtype=np.uint64)
+    words, _ = list_cells(central, cells, None, threads, gates=False)
+    return words & ~pack_mask(~sums.any(axis=1) & (rows.sums[:-1, d] < 0))  # 0 >= b, the same in all regions
+
+
+def _far_away(problem: Problem, n_unbounded: int, threads: int) -> WordArray:
+    """Return the patterns of all unbounded regions, by the hyperplanes f . u = M and f . u = -M that meet them."""
     rows = [primitive(row) for row in problem.rows.rational()[:-1]]
     columns = basis_columns([row[:-1] for row in rows])
-    if not columns:
-        return np.zeros((0, max(1, (len(rows) + 63) // 64)), dtype=np.uint64)
     essential = [[*(row[k] for k in columns), row[-1]] for row in rows]
-    cells = problem.search(False)
-    count_cells(cells, threads)
-    numbers = without_infinity(whitney_numbers(cells.rank, cells.counts["sets"]))
-    n_unbounded = sum(map(abs, numbers)) - abs(sum(numbers))
     rng = np.random.default_rng(1975)
     for _ in range(10):
         functional = [int(x) for x in rng.integers(1, 1 << 31, len(columns))]
@@ -199,13 +194,8 @@ def _met_by(rows: list[list[int]], functional: list[int], level: int, threads: i
         for row in rows
     ]
     trace.append([0] * (len(functional) - 1) + [1])
-    cells = Problem(from_rational(trace, "A"), "exact", 0.0).search(False)
-    pairs = []
-    while not cells.finished:
-        words = np.empty((max(int(cells.room), 1 << 14), (len(trace) + 63) // 64), dtype=np.uint64)
-        found = cells.fill(words, np.empty((0, 0)), threads)
-        pairs.append(above(words[:found], len(rows))[1])
-    return np.concatenate(pairs)
+    cone = Problem(from_rational(trace, "A"), "exact", 0.0, affine=True)
+    return np.concatenate([words for words, _, _ in filled(cone, cone.search(False), 1 << 14, False, threads)])
 
 
 def basis_columns(rows: list[list[int]]) -> list[int]:

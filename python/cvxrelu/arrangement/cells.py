@@ -117,20 +117,33 @@ def pieces(problem: Problem, cells: Any, chunk: int, certify: bool, threads: int
     """Yield the cells that are left, at most `chunk` at a time."""
     if cells.rank == 0:
         yield single_cell(problem, cells)
-    n_words, n_features = problem.n_words, problem.n_features
+    for words, gates, certificate in filled(problem, cells, chunk, certify, threads):
+        yield ActivationPatterns(gates, words, problem.n_samples, certificate=certificate)
+
+
+def filled(
+    problem: Problem, cells: Any, chunk: int, certify: bool, threads: int
+) -> Iterator[tuple[WordArray, FloatArray, ArrangementCertificate]]:
+    """Yield masks and gates of the cells that are left, at most `chunk` at a time, and what is proved of all so far."""
     while not cells.finished:
         capacity = max(chunk, cells.room)
-        words = np.empty((capacity, n_words), dtype=np.uint64)
-        gates = np.empty((capacity, n_features))
+        words = np.empty((capacity, cells.n_words), dtype=np.uint64)
+        gates = np.empty((capacity, cells.gate_size))
         found = cells.fill(words, gates, threads)
         if found == 0:
             continue
         certificate = certificate_of(cells, problem.mode, certify)
-        words.resize((found, n_words), refcheck=False)
-        gates.resize((found, n_features), refcheck=False)
+        words.resize((found, cells.n_words), refcheck=False)
+        gates.resize((found, cells.gate_size), refcheck=False)
         for first in range(0, found, chunk):
             piece = slice(first, first + chunk)
-            yield ActivationPatterns(gates[piece], words[piece], problem.n_samples, certificate=certificate)
+            rest = max(0, found - first - chunk)  # of which some may be those that were not verified
+            so_far = dataclasses.replace(
+                certificate,
+                n_cells=certificate.n_cells - rest,
+                n_verified=max(0, certificate.n_verified - rest),
+            )
+            yield words[piece], gates[piece], so_far
 
 
 def list_cells(
@@ -143,7 +156,7 @@ def list_cells(
     callback: Callback | None = None,
 ) -> tuple[WordArray, FloatArray]:
     """Return the masks and gates of all cells, where there is room for them; without gates an array without columns."""
-    n_words, n_features = problem.n_words, problem.n_features if gates else 0
+    n_words, n_features = cells.n_words, cells.gate_size if gates else 0
     capacity = affordable(problem, cells, limit, 8 * (n_words + n_features), threads)
     words = np.empty((capacity, n_words), dtype=np.uint64)
     points = np.empty((capacity, n_features))
@@ -162,13 +175,14 @@ def refuse_too_many(cells: Any) -> None:
 
 def affordable(problem: Problem, cells: Any, limit: int | None, row_bytes: int, threads: int) -> int:
     """Return for how many patterns there must be room; raise when that is too many."""
-    bound = pattern_bound(cells.n_hyperplanes, cells.rank)
+    of_pair = int(cells.cells_of_pair)
+    bound = pattern_bound(cells.n_hyperplanes, cells.rank) * of_pair // 2
     in_memory = int(0.8 * available_memory()) // row_bytes
     most = in_memory if limit is None else min(limit, in_memory)
     if bound <= most:
         return bound
     # Independent rows have 2^rank cells, and every further hyperplane is cut into 2^(rank - 1) cells or more.
-    least = (cells.n_hyperplanes - cells.rank + 2) * 2 ** (cells.rank - 1)
+    least = (cells.n_hyperplanes - cells.rank + 2) * 2 ** (cells.rank - 1) * of_pair // 2
     if least > most:
         exact = f"at least {least} and at most {bound}"
     else:
@@ -185,20 +199,21 @@ def affordable(problem: Problem, cells: Any, limit: int | None, row_bytes: int, 
 
 
 def certificate_of(cells: Any, mode: str, certify: bool) -> ArrangementCertificate:
-    counts = cells.counts
-    missing = counts["pairs"] - counts["verified"]
+    counts, each = cells.counts, cells.cells_of_pair
+    missing = each * (counts["pairs"] - counts["verified"])
     if certify and missing and cells.finished:
-        warnings.warn(
-            f"{2 * missing} of {2 * counts['pairs']} cells are so thin that no float64 gate was found inside: their "
-            "patterns are right, their gates are not. If X holds decimal numbers, such cells come from their binary "
-            "rounding, and decimals=... does without",
-            UserWarning,
-            stacklevel=3,
+        what = (
+            "cells are so thin that no float64 gate was found inside: their patterns are right, their gates are not. "
+            "If X holds decimal numbers, such cells come from their binary rounding, and decimals=... does without"
+            if each == 2
+            else "regions are so thin or so far away that no float64 point was found inside: their patterns are right, "
+            "their points are not"
         )
+        warnings.warn(f"{missing} of {each * counts['pairs']} {what}", UserWarning, stacklevel=3)
     return ArrangementCertificate(
-        n_cells=2 * counts["pairs"],
-        n_verified=2 * counts["verified"],
-        n_repaired=2 * counts["repaired"],
+        n_cells=each * counts["pairs"],
+        n_verified=each * counts["verified"],
+        n_repaired=each * counts["repaired"],
         n_exact_fallbacks=counts["exact_decisions"] + counts["exact_gate_signs"],
         n_hyperplanes=cells.n_hyperplanes,
         rank=cells.rank,

@@ -27,6 +27,7 @@ from .affine import region_pieces, unbounded_patterns
 from .cells import ArrangementCertificate, count_part, list_part, part_of_cells, pattern_bound
 from .characteristic import whitney_numbers, without_infinity
 from .problem import Problem, prepare
+from .watch import count_cells
 
 _CELLS = 1 << 17  # in a part, about
 
@@ -54,7 +55,7 @@ def count_parts(
     if bounded:
         rank = arrangement.problem.search(False).rank
         return abs(sum(without_infinity(whitney_numbers(rank, sets))))
-    return count if offsets is None else count // 2
+    return count
 
 
 def iter_parts(
@@ -78,7 +79,8 @@ def enumerate_parts(
     """As :func:`cvxrelu.enumerate_patterns`."""
     limit = np.inf if max_patterns is None else as_count(max_patterns, "max_patterns")
     arrangement = _Parts(X, offsets)
-    row_bytes = 8 * (arrangement.problem.n_words + arrangement.problem.n_features)
+    cells = arrangement.problem.search(False)
+    row_bytes = 8 * (cells.n_words + cells.gate_size)
     listed: list[Any] = []
     found = 0
     for done, part in enumerate(_parts_in_pieces(arrangement, _CELLS, bool(certify), n_threads or 1)):
@@ -86,7 +88,7 @@ def enumerate_parts(
         found += sum(map(len, part))
         if found > limit:
             raise ArrangementTooLargeError(f"X has more patterns than max_patterns, which is {max_patterns}")
-        arrangement.tell(callback, found * (1 if offsets is None else 2), done + 1, row_bytes)
+        arrangement.tell(callback, found, done + 1, row_bytes)
     return _joined(listed)
 
 
@@ -118,9 +120,8 @@ class _Parts:
     def __init__(self, X: Any, offsets: Any) -> None:
         data, offsets = dask.compute(X, offsets)
         self.problem = prepare(as_design(data), None, None, offsets)
-        self.affine = offsets is not None
         live = int(self.problem.rows.sums.any(axis=1).sum())
-        self.bound = pattern_bound(live, min(live, self.problem.n_features))
+        self.bound = pattern_bound(live, min(live, self.problem.n_features)) // (1 + self.problem.affine)
         self.ahead = 2 * n_threads_of_cluster()
         self.n_parts = max(1, min(_MAX_PARTS, max(self.bound // _CELLS, min(2 * self.ahead, self.bound // _FEW_CELLS))))
 
@@ -156,7 +157,11 @@ class _Parts:
 
 
 def _parts_in_pieces(arrangement: _Parts, chunk: int, certify: bool, n_threads: int) -> Iterator[list[Any]]:
-    unbounded = unbounded_patterns(arrangement.problem, 1) if arrangement.affine else None
+    unbounded = None
+    if arrangement.problem.affine:
+        counted = arrangement.problem.search(False)
+        count_cells(counted, 1)
+        unbounded = unbounded_patterns(arrangement.problem, counted, 1)
     so_far: ArrangementCertificate | None = None
     for part in arrangement.stream(
         _listed, dask.delayed(unbounded, pure=False), chunk=chunk, certify=certify, n_threads=n_threads
@@ -167,7 +172,7 @@ def _parts_in_pieces(arrangement: _Parts, chunk: int, certify: bool, n_threads: 
             pieces.append(dataclasses.replace(piece, certificate=so_far))
         yield pieces
     if certify and so_far is not None and so_far.n_verified < so_far.n_cells:
-        what, inside = ("regions", "point") if arrangement.affine else ("cells", "gate")
+        what, inside = ("regions", "point") if arrangement.problem.affine else ("cells", "gate")
         warnings.warn(
             f"{so_far.n_cells - so_far.n_verified} of {so_far.n_cells} {what} are so thin that no float64 {inside} was "
             f"found inside: their patterns are right, their {inside}s are not",

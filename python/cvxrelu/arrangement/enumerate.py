@@ -13,7 +13,7 @@ from ..base.callbacks import Callback, as_callback, out_of_reach
 from ..exceptions import ArrangementTooLargeError
 from ..patterns.patterns import ActivationPatterns
 from ..rows.rows import is_dask
-from .affine import Regions, region_pieces, regions_of, unbounded_patterns
+from .affine import Regions, list_regions, region_pieces, unbounded_patterns
 from .cells import certificate_of, list_cells, pieces, refuse_too_many, single_cell
 from .characteristic import whitney_numbers, without_infinity
 from .faces import certified_faces, closed_faces
@@ -97,9 +97,9 @@ def enumerate_patterns(
     n_threads : int, optional
         Threads; by default what OpenMP would take. The result does not depend on it.
     callback : callable, optional
-        Told of the search before it begins and about ten times a second, with a dict: `n_cells` found so far (of both
-        sides of infinity where there are offsets), the `share` of what was to be searched at most, the `bound` of cells
-        that there may be, and the `bytes` that these would take. Where it returns True the search ends with
+        Told of the search before it begins and about ten times a second, with a dict: `n_cells` found so far
+        (or regions), the `share` of what was to be searched at most, the `bound` of cells that there may be, and the
+        `bytes` that these would take. Where it returns True the search ends with
         ArrangementTooLargeError. The logger "cvxrelu" is told as much, at level INFO, every ten seconds.
         With a dask array it is told after every part of the search that has come back.
 
@@ -162,9 +162,7 @@ def enumerate_patterns(
     if offsets is not None:
         _refuse_closed(closed)
         problem.warn_if_nearly_degenerate(cells)
-        words, gates = list_cells(problem, cells, None if limit is None else 2 * limit, threads, callback=callback)
-        certificate = certificate_of(cells, problem.mode, bool(certify))
-        return regions_of(problem, words, gates, certificate, unbounded_patterns(problem, threads), threads)
+        return list_regions(problem, cells, limit, bool(certify), threads, callback)
     if cells.rank == 0:
         return single_cell(problem, cells)
     problem.warn_if_nearly_degenerate(cells)
@@ -272,7 +270,10 @@ def _stream(problem: Problem, closed: bool, chunk: int, certify: bool, threads: 
 def _stream_regions(problem: Problem, chunk: int, certify: bool, threads: int) -> Iterator[Regions]:
     cells = problem.search(certify)
     problem.warn_if_nearly_degenerate(cells)
-    yield from region_pieces(problem, cells, unbounded_patterns(problem, threads), chunk, certify, threads)
+    counted = problem.search(False)
+    count_cells(counted, threads)
+    unbounded = unbounded_patterns(problem, counted, threads)
+    yield from region_pieces(problem, cells, unbounded, chunk, certify, threads)
 
 
 def _refuse_rounded(closed: bool, mode: str) -> None:
@@ -344,4 +345,4 @@ def count_patterns(
     count = count_cells(cells, threads, callback)
     if bounded:
         return abs(sum(without_infinity(whitney_numbers(cells.rank, cells.counts["sets"]))))
-    return count + faces if offsets is None else count // 2
+    return count + faces

@@ -16,7 +16,7 @@ from ..base.bits import pack_mask, unpack_patterns
 from ..base.callbacks import Callback, as_callback
 from ..base.native import core
 from ..patterns.patterns import ActivationPatterns
-from .affine import Regions, above, regions_of, unbounded_patterns
+from .affine import Regions, list_regions
 from .cell import Cell, cell_of
 from .cells import certificate_of, list_cells, refuse_too_many, single_cell
 from .characteristic import Characteristic, whitney_numbers, without_infinity
@@ -78,17 +78,17 @@ class Arrangement(Characteristic):
     ) -> None:
         given, threads = prepare(rows, None, None, offsets), as_threads(n_threads)
         # A copy, as what is computed later is to belong to the rows that are given now.
-        problem = Problem(dataclasses.replace(given.rows, sums=given.rows.sums.copy()), given.mode, given.tol)
-        self._set_up(problem, offsets is not None, threads, as_callback(callback))
+        problem = dataclasses.replace(given, rows=dataclasses.replace(given.rows, sums=given.rows.sums.copy()))
+        self._set_up(problem, threads, as_callback(callback))
 
-    def _set_up(self, problem: Problem, affine: bool, threads: int, callback: Callback | None) -> None:
-        self._problem, self._affine, self._threads, self._callback = problem, affine, threads, callback
-        self.n_rows = problem.n_samples - affine
-        self.dimension = problem.n_features - affine
+    def _set_up(self, problem: Problem, threads: int, callback: Callback | None) -> None:
+        self._problem, self._affine, self._threads, self._callback = problem, problem.affine, threads, callback
+        self.n_rows = problem.n_samples - problem.affine
+        self.dimension = problem.n_features - problem.affine
 
     def _made(self, rows: ExactRows, affine: bool) -> Arrangement:
         """Return another arrangement with the same settings."""
-        return arrangement_of(Problem(rows, "exact", 0.0), affine, self._threads, self._callback)
+        return arrangement_of(Problem(rows, "exact", 0.0, affine), self._threads, self._callback)
 
     def __repr__(self) -> str:
         kind = "affine" if self._affine else "central"
@@ -157,7 +157,7 @@ class Arrangement(Characteristic):
         vector[self.dimension] = self.n_regions
         for rank, restricted, _ in self._restrictions():
             count = 1 if restricted is None else count_cells(restricted, self._threads)
-            vector[self.dimension - rank] += count // 2 if self._affine else count
+            vector[self.dimension - rank] += count
         return tuple(vector)
 
     def _restrictions(self) -> Iterator[tuple[int, Any, WordArray]]:
@@ -187,12 +187,11 @@ class Arrangement(Characteristic):
         cells = self._problem.search(True)
         if cells.rank == 0:
             return single_cell(self._problem, cells)
-        limit = None if max_patterns is None else as_count(max_patterns, "max_patterns") * (1 + self._affine)
+        limit = None if max_patterns is None else as_count(max_patterns, "max_patterns")
+        if self._affine:
+            return list_regions(self._problem, cells, limit, True, self._threads, self._callback)
         words, gates = list_cells(self._problem, cells, limit, self._threads, callback=self._callback)
         certificate = certificate_of(cells, "exact", True)
-        if self._affine:
-            unbounded = unbounded_patterns(self._problem, self._threads)
-            return regions_of(self._problem, words, gates, certificate, unbounded, self._threads)
         return ActivationPatterns(gates, words, self.n_rows, certificate=certificate)
 
     @functools.cached_property
@@ -203,8 +202,7 @@ class Arrangement(Characteristic):
     def _patterns_of(self, cells: Any, mask: WordArray) -> WordArray:
         if cells.rank == 0:
             return pack_mask(np.ones(self.n_rows, dtype=bool))[None]
-        words, _ = list_cells(self._problem, cells, None, self._threads, gates=False)
-        return above(words, self.n_rows)[1] if self._affine else words
+        return list_cells(self._problem, cells, None, self._threads, gates=False)[0]
 
     def sign_vectors(self) -> SignArray:
         """Return the signs of a_j . u - b_j in all regions, of shape (n_regions, n_rows), -1, 0 or 1.
@@ -362,8 +360,8 @@ class Arrangement(Characteristic):
         return index
 
 
-def arrangement_of(problem: Problem, affine: bool, threads: int, callback: Callback | None) -> Arrangement:
-    """Return the arrangement of prepared rows; of a cone's rows, the last one infinity, if affine."""
+def arrangement_of(problem: Problem, threads: int, callback: Callback | None) -> Arrangement:
+    """Return the arrangement of prepared rows."""
     arrangement = object.__new__(Arrangement)
-    arrangement._set_up(problem, affine, threads, callback)
+    arrangement._set_up(problem, threads, callback)
     return arrangement

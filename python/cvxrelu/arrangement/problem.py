@@ -30,11 +30,15 @@ class Problem:
         What the decisions are exact for.
     tol : float
         What counts as zero where they are not exact; 0 where they are.
+    affine : bool
+        Whether the rows are those of the cone over an affine arrangement, infinity last. The cells are its regions
+        then, with patterns that have no bit for infinity, and points instead of gates.
     """
 
     rows: ExactRows
     mode: str
     tol: float
+    affine: bool = False
 
     @property
     def n_samples(self) -> int:
@@ -46,15 +50,10 @@ class Problem:
         """Columns of the data matrix."""
         return self.rows.n_features
 
-    @property
-    def n_words(self) -> int:
-        """Words of a pattern."""
-        return (self.n_samples + 63) // 64
-
     def search(self, certify: bool) -> Any:
         """Return a search for the cells."""
         try:
-            return core.Arrangement(self.rows.sums, self.tol, certify, self.rows.parts)
+            return core.Arrangement(self.rows.sums, self.tol, certify, self.rows.parts, self.affine)
         except OverflowError as error:
             raise ArrangementTooLargeError(str(error)) from None
 
@@ -128,21 +127,22 @@ def prepare(X: Any, decimals: int | None, tol: float | None, offsets: Any = None
     TypeError, ValueError
         As :func:`cvxrelu.enumerate_patterns` says.
     """
-    rows = as_exact_rows(X) if offsets is None else as_cone_rows(X, offsets)
+    affine = offsets is not None
+    rows = as_cone_rows(X, offsets) if affine else as_exact_rows(X)
     if decimals is not None and tol is not None:
         raise ValueError("decimals and tol exclude each other: the first is exact, the second is not")
     if tol is not None:
         width = as_scalar(tol, "tol", strict=True)
-        return Problem(ExactRows(rows.rounded, 1, rows.as_given), "tol", width)
+        return Problem(ExactRows(rows.rounded, 1, rows.as_given), "tol", width, affine)
     if decimals is None:
-        return Problem(rows, "exact", 0.0)
+        return Problem(rows, "exact", 0.0, affine)
     places = as_count(decimals, "decimals", minimum=0)
     if not rows.as_given:
         raise ValueError("decimals=... is for floats: fractions, decimals and large integers are taken as they are")
     data = _rounded(rows.rounded, places)
-    if offsets is not None:
+    if affine:
         data[-1, -1] = 1.0
-    return Problem(ExactRows(data, 1, True), "decimals", 0.0)
+    return Problem(ExactRows(data, 1, True), "decimals", 0.0, affine)
 
 
 def _rounded(data: FloatArray, places: int) -> FloatArray:

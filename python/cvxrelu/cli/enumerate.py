@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _count(X: Any, b: Any, arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     problem = prepare(X, arguments.decimals, None, b)
     problem.warn_if_nearly_degenerate(problem.search(False))
-    arrangement = arrangement_of(problem, b is not None, as_threads(arguments.threads), progress.searched)
+    arrangement = arrangement_of(problem, as_threads(arguments.threads), progress.searched)
     report = {
         "n_patterns": arrangement.n_regions,
         "n_hyperplanes": arrangement.n_hyperplanes,
