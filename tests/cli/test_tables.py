@@ -145,7 +145,7 @@ def test_the_same_table_in_every_kind_of_file(points, capsys):
         )
     ]
     assert {report["objective"] for report in reports} == {reports[0]["objective"]}
-    assert reports[1]["target"] == "2"
+    assert reports[1]["targets"] == ["2"]
     report = printed(capsys, "train", points / "points.npz", "--target", "kind", "--ignore", "y", "--json", *FAST)
     assert report["task"] == "classification"
 

@@ -276,8 +276,9 @@ def test_products_of_penalties_and_weights_beyond_float64_are_refused(beta):
             c.solve_gated(rows, y, P, beta, group_weights=np.full(len(P), 1e20))
 
 
-# Of the combination of iterates, of predictions in float32, and of kernels that rounding makes singular.
-@pytest.mark.parametrize("seed", [6601, 11325, 7528, 9263, 112163, 117334, 113896, 120968, 125175])
+# Of the combination of iterates, of predictions in float32, of kernels that rounding makes singular, and of the history
+# of kernel weights, which is above the objective at zero.
+@pytest.mark.parametrize("seed", [62063, 6601, 11325, 7528, 9263, 112163, 117334, 113896, 120968, 125175])
 def test_cases_that_were_finds(seed):
     outcome = run(seed)
     assert outcome.kind != "find", outcome.text

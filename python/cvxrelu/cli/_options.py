@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
 import textwrap
 from collections.abc import Mapping
@@ -54,15 +55,36 @@ def add_ignore(command: argparse.ArgumentParser) -> None:
     )
 
 
-def feature_names(table: Table, options: list[str], roles: Mapping[str, str | None]) -> tuple[str, ...]:
+def add_target(command: argparse.ArgumentParser, what: str) -> None:
+    """Add the option that names the targets."""
+    command.add_argument(
+        "--target", action="append", required=True, metavar="COLUMN", help=f"{what}; several with commas, or repeat it"
+    )
+
+
+def targets(table: Table, options: list[str]) -> list[str]:
+    """Return the columns that `--target` lists, each of them once."""
+    names = table.listed(options, "--target")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"--target: {twice!r} is named twice")
+    return names
+
+
+def feature_names(table: Table, options: list[str], roles: Mapping[str, list[str]]) -> tuple[str, ...]:
     """Return the columns that are neither ignored nor have a role of their own, such as the target; at least one."""
     ignored = table.listed(options, "--ignore")
-    for role, name in roles.items():
-        if name in ignored:
-            raise ValueError(f"--ignore: {name!r} is the {role}")
-    names = tuple(name for name in table.names if name not in roles.values() and name not in ignored)
+    owners: dict[str, str] = {}
+    for role, columns in roles.items():
+        for name in columns:
+            if name in ignored:
+                raise ValueError(f"--ignore: {name!r} is the {role}")
+            if name in owners:
+                raise ValueError(f"--{role}: {name!r} is the {owners[name]}")
+            owners[name] = role
+    names = tuple(name for name in table.names if name not in owners and name not in ignored)
     if not names:
-        taken = " and the ".join(role for role, name in roles.items() if name is not None)
+        taken = " and the ".join(role for role, columns in roles.items() if columns)
         raise ValueError(f"{table.path} has no columns" + (f" beside the {taken}" if taken else ""))
     return names
 
@@ -105,6 +127,20 @@ def gate_law(text: str) -> str:
         as_law(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error).replace("gates must be", "must be")) from None
+    return text
+
+
+def scoring(text: str) -> str:
+    """The name of a scorer of scikit-learn."""
+    from sklearn.metrics import get_scorer_names
+
+    names = get_scorer_names()
+    if text not in names:
+        near = ", ".join(difflib.get_close_matches(text, names, cutoff=0.4))
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no scorer of scikit-learn; "
+            + (f"close are {near}" if near else f"there are {', '.join(names)}")
+        )
     return text
 
 

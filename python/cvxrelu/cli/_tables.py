@@ -65,8 +65,9 @@ class Table:
             raise ValueError(f"{prefix}{self.path} has no column {missing}; its columns are {shown}")
 
     def listed(self, options: list[str], option: str) -> list[str]:
-        """Return the names of columns that an option lists, with commas or repeated."""
-        return [self.column(name, option) for names in options for name in names.split(",")]
+        """Return the names of columns that an option lists, with commas or repeated; a name may have commas itself."""
+        split = (name for names in options for name in ([names] if names in self.names else names.split(",")))
+        return [self.column(name, option) for name in split]
 
     def read(self, wanted: Mapping[str, Wanted], hint: str | None = None) -> tuple[dict[str, str], dict[str, Array]]:
         """Return kinds and values of columns, or raise BadTable for all that cannot be used.

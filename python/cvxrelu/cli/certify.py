@@ -30,10 +30,10 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "network",
         metavar="NETWORK.npz",
-        help="arrays W1 (m, d), w2 (m,) and perhaps output_bias, or what Network.save has written",
+        help="arrays W1 (m, d), w2 (m,) or (m, c) and perhaps output_bias, or what Network.save has written",
     )
     _options.add_table(command, ": the data it was trained on")
-    command.add_argument("--target", required=True, metavar="COLUMN", help="column with the targets")
+    _options.add_target(command, "column with the targets, one for each output")
     command.add_argument("--beta", type=_options.non_negative, required=True, metavar="B", help="the penalty")
     _options.add_ignore(command)
     command.add_argument(
@@ -60,16 +60,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Certify, and report."""
     network = load_network(arguments.network, arguments.bias)
     table = read_table(arguments.file, arguments.decimal)
-    target = table.column(arguments.target, "--target")
-    names = _options.feature_names(table, arguments.ignore, {"target": target})
+    targets = _options.targets(table, arguments.target)
+    names = _options.feature_names(table, arguments.ignore, {"target": targets})
     if len(names) != network.n_features:
         raise ValueError(
             f"{arguments.network} takes {network.n_features} features, but {table.path} has {len(names)} columns "
             "beside the target: leave some out with --ignore, or say --bias"
         )
-    _, columns = table.read(dict.fromkeys(names, Wanted()) | {target: Wanted(optional=False)}, "")
-    y = columns.pop(target)
-    X = np.stack([*columns.values()], axis=1)
+    outputs = network.w2[:1].size if network.w2.ndim == 2 else 1
+    if len(targets) != outputs:
+        raise ValueError(f"{arguments.network} has {outputs} outputs, but --target names {len(targets)} columns")
+    _, columns = table.read(dict.fromkeys(names, Wanted()) | dict.fromkeys(targets, Wanted(optional=False)), "")
+    y = np.stack([columns[name] for name in targets], axis=1).reshape(-1, *network.w2.shape[1:])
+    X = np.stack([columns[name] for name in names], axis=1)
     start = time.perf_counter()
     with Progress("certifying", quiet=arguments.json):
         found = certify(

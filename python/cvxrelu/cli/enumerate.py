@@ -69,7 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.usage_error("--exact takes numbers as they are written: leave out --decimals")
     table = read_table(arguments.file, arguments.decimal)
     offsets = None if arguments.offsets is None else table.column(arguments.offsets, "--offsets")
-    names = _options.feature_names(table, arguments.ignore, {"column of the offsets": offsets})
+    names = _options.feature_names(
+        table, arguments.ignore, {"column of the offsets": [] if offsets is None else [offsets]}
+    )
     kind = "exact" if arguments.exact else "number"
     wanted = dict.fromkeys(names, Wanted(kind)) | ({} if offsets is None else {offsets: Wanted(kind, optional=False)})
     _, columns = table.read(wanted, "")

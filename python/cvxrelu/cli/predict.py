@@ -44,15 +44,18 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = TableModel.load(arguments.model)
     X = model.features(read_table(arguments.file, arguments.decimal))
-    columns = {model.target: model.predict(X)}
-    report = {"target": model.target, "predictions": columns[model.target].tolist()}
+    predictions = model.predict(X)
+    columns = dict(zip(model.targets, np.atleast_2d(predictions.T), strict=True))
+    report: dict[str, Any] = {"targets": model.targets, "predictions": predictions.tolist()}
     if arguments.proba:
         classes, shares = model.probabilities(X)
-        columns |= {f"{model.target}={label}": share for label, share in zip(classes, shares.T, strict=True)}
+        several = len(model.targets) > 1
+        names = [f"{name}=1" if several else f"{model.targets[0]}={name}" for name in classes]
+        columns |= dict(zip(names, shares.T, strict=True))
         report |= {"classes": classes, "probabilities": shares.tolist()}
     suffix = "" if arguments.json or arguments.out is None else Path(arguments.out).suffix
     if suffix == ".npy":
-        np.save(arguments.out, shares if arguments.proba else columns[model.target])
+        np.save(arguments.out, shares if arguments.proba else predictions)
     elif suffix == ".npz":
         with zipfile.ZipFile(arguments.out, "w") as archive:  # numpy.savez, but for columns called "file"
             for name, values in columns.items():

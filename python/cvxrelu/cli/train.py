@@ -31,8 +31,8 @@ class _Problem:
     source: str
     task: str
     X: Any  # an array, or a data frame whose columns have these kinds
-    y: Array  # numbers in their own units, or labels
-    target: str
+    y: Array  # numbers in their own units, or labels; of several targets (n, n_targets), where labels are 0 and 1
+    targets: list[str]
     kinds: dict[str, str]
     gaps: bool = False
     weights: Array | None = None
@@ -53,8 +53,12 @@ def add_command(commands: Any) -> None:
         "Trains a network on a table of numbers; labels may be text, and with --encode so may columns.",
     )
     _options.add_table(command)
-    command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
-    command.add_argument("--task", choices=tuple(_TASKS), help="by default regression, if the target has numbers only")
+    _options.add_target(command, "column to predict")
+    command.add_argument(
+        "--task",
+        choices=tuple(_TASKS),
+        help="by default regression, if the target has numbers only; classification of several targets takes 0 and 1",
+    )
     command.add_argument("--weight", metavar="COLUMN", help="column of sample weights: a weight of 2 is two such rows")
     _options.add_ignore(command)
     command.add_argument(
@@ -110,6 +114,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     penalty.add_argument("--beta", type=_options.positive, metavar="B", help="the penalty itself")
     penalty.add_argument("--cv", type=_options.count, metavar="K", help="choose the penalty by K-fold cross-validation")
     parser.add_argument(
+        "--scoring",
+        type=_options.scoring,
+        metavar="SCORER",
+        help="what --cv goes by: a scorer of scikit-learn, such as neg_mean_absolute_error or balanced_accuracy, of "
+        "targets in their own units (the loss)",
+    )
+    parser.add_argument(
         "--tol", type=_options.positive, default=1e-6, metavar="T", help="relative gap to reach (default 1e-6)"
     )
     parser.add_argument("--max-iter", type=_options.count, default=200, metavar="N", help="iterations (default 200)")
@@ -126,6 +137,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-compare", dest="compare", action="store_false", help="train no other models for comparison"
     )
+    parser.set_defaults(usage_error=parser.error)
     _options.add_common(parser)
 
 
@@ -133,7 +145,7 @@ def run_on_shipped_data(arguments: argparse.Namespace) -> int:
     """Train on the data set that comes with the package."""
     data = load_yacht()
     kinds = dict.fromkeys(data.feature_names, "number")
-    return _train_and_report(_Problem(data.name, "regression", data.X, data.y, data.target_name, kinds), arguments)
+    return _train_and_report(_Problem(data.name, "regression", data.X, data.y, [data.target_name], kinds), arguments)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -141,32 +153,54 @@ def run(arguments: argparse.Namespace) -> int:
     import pandas as pd
 
     table = read_table(arguments.file, arguments.decimal, arguments.dates)
-    target = table.column(arguments.target, "--target")
+    targets = _options.targets(table, arguments.target)
     weight = None if arguments.weight is None else table.column(arguments.weight, "--weight")
-    names = _options.feature_names(table, arguments.ignore, {"target": target, "weight": weight})
+    names = _options.feature_names(
+        table, arguments.ignore, {"target": targets, "weight": [] if weight is None else [weight]}
+    )
     texts = table.listed(arguments.text, "--text")
     kind = None if arguments.encode else "number"
     wanted = {name: Wanted("text" if name in texts else kind, arguments.encode, fresh=True) for name in names}
-    wanted[target] = Wanted(_TASKS.get(arguments.task), fresh=True, optional=False)
+    several = len(targets) > 1
+    wanted |= dict.fromkeys(
+        targets, Wanted("number" if several else _TASKS.get(arguments.task), fresh=True, optional=False)
+    )
     if weight is not None:
         wanted[weight] = Wanted(least=0.0, optional=False)
     kinds, columns = table.read(wanted, "" if arguments.encode else "--encode takes text, dates and missing cells, ")
-    if kinds[target] in DATE_ORDERS:
-        raise ValueError(f"{table.path}: column {target!r} has dates; what is predicted are numbers or labels")
-    task = next(task for task, kind in _TASKS.items() if kind == kinds[target])
-    y, weights = columns[target], None if weight is None else columns[weight]
+    weights = None if weight is None else columns[weight]
+    if several:
+        task, y = arguments.task or "regression", np.stack([columns[target] for target in targets], axis=1)
+    else:
+        if kinds[targets[0]] in DATE_ORDERS:
+            raise ValueError(f"{table.path}: column {targets[0]!r} has dates; what is predicted are numbers or labels")
+        task, y = next(task for task, kind in _TASKS.items() if kind == kinds[targets[0]]), columns[targets[0]]
     if task == "classification":
-        y = y.astype(np.str_)
-        if (y == y[0]).all():
-            raise ValueError(f"{table.path}: column {target!r} has one class only, {str(y[0])!r}")
+        y = _labels(y, targets, table.path)
     X = pd.DataFrame({name: columns[name] for name in names})
     features = {name: kinds[name] for name in names}
-    problem = _Problem(table.path, task, X, y, target, features, arguments.encode, weights)
+    problem = _Problem(table.path, task, X, y, targets, features, arguments.encode, weights)
     return _train_and_report(problem if weights is None else problem.rows(np.flatnonzero(weights)), arguments)
 
 
+def _labels(y: Array, targets: list[str], path: str) -> Array:
+    """Return what a classifier takes as labels: text, or 0 and 1 of several targets."""
+    for column, target in zip(y.reshape(len(y), -1).T, targets, strict=True):
+        if len(targets) > 1 and not np.isin(column, (0, 1)).all():
+            other = column[~np.isin(column, (0, 1))][0]
+            raise ValueError(
+                f"{path}: column {target!r} has {other:g}; the classification of several targets takes 0 and 1, one of "
+                "a single target any labels"
+            )
+        if (column == column[0]).all():
+            raise ValueError(f"{path}: column {target!r} has one class only, {str(column[0])!r}")
+    return y.astype(np.int64 if len(targets) > 1 else np.str_)
+
+
 def _train_and_report(problem: _Problem, arguments: argparse.Namespace) -> int:
-    n = problem.y.size
+    if arguments.scoring and not arguments.cv:
+        arguments.usage_error("--scoring is what a cross-validation goes by: say --cv K, too")
+    n = len(problem.y)
     order = np.random.default_rng(arguments.seed).permutation(n)
     held_out = round(n * arguments.test_size)
     if n - held_out < 2:
@@ -177,9 +211,9 @@ def _train_and_report(problem: _Problem, arguments: argparse.Namespace) -> int:
     network = _network(problem.task, arguments)
     start = time.perf_counter()
     model = _fitted(train, network, arguments)
-    report = _report(problem, network, time.perf_counter() - start, train.y.size, test.y.size)
+    report = _report(problem, network, time.perf_counter() - start, len(train.y), len(test.y))
     if arguments.cv:
-        report["folds"] = arguments.cv
+        report |= {"folds": arguments.cv, "scoring": arguments.scoring}
     if held_out:
         report["scores"] = _scores(train, test, model, arguments)
     if getattr(arguments, "out", None):
@@ -204,7 +238,11 @@ def _network(task: str, arguments: argparse.Namespace) -> Any:
         "n_threads": arguments.threads,
         "random_state": arguments.seed,
     }
-    settings |= {"cv": arguments.cv} if arguments.cv else {"beta": arguments.beta, "beta_ratio": arguments.beta_ratio}
+    settings |= (
+        {"cv": arguments.cv, "scoring": arguments.scoring}
+        if arguments.cv
+        else {"beta": arguments.beta, "beta_ratio": arguments.beta_ratio}
+    )
     name = {"regression": "GatedReLURegressor", "classification": "GatedReLUClassifier"}[task]
     return getattr(estimators, name + "CV" * (arguments.cv is not None))(
         **{key: value for key, value in settings.items() if value is not None}
@@ -213,30 +251,37 @@ def _network(task: str, arguments: argparse.Namespace) -> Any:
 
 def _fitted(problem: _Problem, estimator: Any, arguments: argparse.Namespace) -> TableModel:
     """Return what an estimator, a network or another, makes of a problem."""
+    from sklearn.metrics import get_scorer
     from sklearn.preprocessing import StandardScaler
     from sklearn.utils import get_tags
 
-    from ._model import TableModel, pipeline_of
+    from ._model import InUnits, TableModel, pipeline_of
 
     y, units, weights = problem.y, None, {}
+    scoring = estimator.get_params().get("scoring") and arguments.scoring
     if problem.weights is not None:
         weights = {f"{step}__sample_weight": problem.weights for step in ("scale", "network")}
     if problem.task == "regression" and not get_tags(estimator).target_tags.positive_only:  # counts keep their unit
-        units = StandardScaler().fit(y[:, None], sample_weight=problem.weights)
-        y = units.transform(y[:, None])[:, 0]
+        columns = y.reshape(len(y), -1)
+        units = StandardScaler().fit(columns, sample_weight=problem.weights)
+        y = units.transform(columns).reshape(y.shape)
+        if scoring:
+            estimator.set_params(scoring=InUnits(get_scorer(scoring), units, problem.targets))
     doing = "choosing the penalty" if "n_betas" in estimator.get_params() else ""
     with Progress(doing, quiet=arguments.json) as progress:
         if progress.shown and "callback" in estimator.get_params():
             estimator.set_params(callback=progress)
         pipeline = pipeline_of(estimator, problem.kinds, gaps=problem.gaps).fit(problem.X, y, **weights)
-    return TableModel(pipeline, problem.target, problem.kinds, problem.gaps, units)
+    if scoring:
+        estimator.set_params(scoring=scoring)
+    return TableModel(pipeline, problem.targets, problem.kinds, problem.gaps, units)
 
 
 def _report(problem: _Problem, network: Any, seconds: float, n_train: int, n_test: int) -> dict[str, Any]:
     return {
         "data": problem.source,
         "task": problem.task,
-        "target": problem.target,
+        "targets": problem.targets,
         "n_train": n_train,
         "n_test": n_test,
         "n_features": network.n_features_in_,
@@ -269,7 +314,10 @@ def _scores(train: _Problem, test: _Problem, model: TableModel, arguments: argpa
     def of(fitted: TableModel) -> float:
         return float(score(test.y, fitted.predict(test.X), sample_weight=test.weights))
 
-    scores: dict[str, Any] = {"measure": "R2" if regression else "accuracy", "network": of(model)}
+    measure = "R2" if regression else "accuracy"
+    if len(train.targets) > 1:
+        measure = "mean R2" if regression else "accuracy of all labels"
+    scores: dict[str, Any] = {"measure": measure, "network": of(model)}
     if arguments.compare:
         ridge = linear_model.RidgeCV if regression else linear_model.RidgeClassifierCV
         mlp = neural_network.MLPRegressor if regression else neural_network.MLPClassifier
@@ -289,14 +337,15 @@ def _as_text(report: dict[str, Any]) -> str:
         proved = "no networks, one on each draw's gates, have a lower mean objective by more than that"
     rows = [
         ("data", report["data"]),
-        ("task", f"{report['task']} of {report['target']}"),
+        ("task", f"{report['task']} of {', '.join(report['targets'])}"),
         ("rows", f"{report['n_train']} to train on, {report['n_test']} held out"),
         ("features", f"{report['n_features']}, standardised, and a bias"),
         ("patterns", f"{report['n_patterns']} distinct, from {report['n_gates']} gates{draws}"),
         ("loss", report["loss"] + (", and an intercept outside the penalty" if report["intercept"] else "")),
         ("penalty", f"{report['beta']:.4g}"
          + (f", {report['beta'] / report['beta_max']:.3g} of the largest useful one" if report["beta_max"] else "")
-         + (f", chosen by {report['folds']}-fold cross-validation" if "folds" in report else "")),
+         + (f", chosen by {report['folds']}-fold cross-validation" if "folds" in report else "")
+         + (f" of {report['scoring']}" if report.get("scoring") else "")),
         ("objective", f"{report['objective']:.10g}"),
         ("certified gap", f"{report['gap']:.2e}: {proved}"),
         ("relative gap", f"{report['relative_gap']:.2e}, of the objective of the zero network"

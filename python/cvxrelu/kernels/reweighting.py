@@ -60,5 +60,6 @@ def reweight(
             f"beta = {beta:.3g} is too small: floating point cannot solve for K(eta) + beta I; "
             "raise beta, or give max_iter=0 to leave the kernels out"
         )
+    require_held(float(out["history"].max(initial=0.0)), b * b, "y and weights", "an objective on the way")
     coef = np.ascontiguousarray(program.user_coef(out["coef"]))
     return as_dtype(coef, program.dtype), MKLHistory(*(b * b * out["history"])), bool(out["stopped"])
