@@ -30,7 +30,7 @@ DIRECTIONS_FOR_A_NODE = 10  # that cost no more than a node of the tree over row
 
 # A search for directions above the level first looks for walks' starts above a share of it, at coarse accuracies.
 _SHARE_OF_THE_LEVEL = 0.6
-_COARSE = (0.3, 0.1)
+_COARSE = (0.3,)
 
 _MOST_VIOLATED = 50  # patterns that one search returns
 
