@@ -8,6 +8,7 @@
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only generation
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only certificates
     OMP_NUM_THREADS=1 python -m bench.peers.relu --only certificates --tables yacht.csv iris.csv   # the target last
+    OMP_NUM_THREADS=1 python -m bench.peers.relu --only certificates --certify --tables yacht.csv iris.csv --chosen
 
 Ratios are of the smallest penalty whose solution over the patterns is zero. Every solver runs in a process of its own
 on one core, over a ladder of its own tolerances. Gaps are relative to the objective at zero, and are those of the
@@ -31,6 +32,7 @@ import cvxrelu
 import numpy as np
 from cvxrelu.base.native import core
 from cvxrelu.relu.solution import balanced_layers
+from sklearn.model_selection import KFold
 
 from bench.peers import gated
 
@@ -255,21 +257,39 @@ def table(path):
     return np.column_stack([(X - X.mean(axis=0)) / X.std(axis=0), np.ones(len(X))]), y
 
 
+def chosen_ratio(X, y, seed):
+    """Return the ratio with the least square error over five shuffled folds, of seven down to a thousandth."""
+    model = cvxrelu.ReLURegressorCV(
+        n_betas=7,
+        cv=KFold(5, shuffle=True, random_state=seed),
+        fit_bias=False,
+        fit_intercept=False,
+        certificate="given patterns",
+        n_threads=1,
+        random_state=seed,
+    )
+    return float(model.fit(X, y).beta_ratio_)
+
+
 def certificates(options):
     """Print the seconds of certifying networks trained over given patterns by every way, and of training over all."""
     print(
         "\ncertificates over all patterns: CPU seconds of certify on the network of given patterns, and of train_relu"
     )
-    print(f"{'problem':16} neurons  {'bound by':17} seconds     nodes  relative gap    train_relu  relative gap")
+    print(
+        f"{'problem':16}   ratio neurons  {'bound by':17} seconds     nodes  relative gap    train_relu  relative gap"
+    )
     cases = [(name, tol) for name, tol in CERTIFICATES if options.certify is None or name in options.certify]
     for name, tol in [*cases, *((path, 1e-4) for path in options.tables)]:
+        ratio = options.ratio
         if name in options.tables:
             X, y = table(name)
+            ratio = chosen_ratio(X, y, options.seed) if options.chosen else ratio
             beta_max = cvxrelu.beta_max(X, y, cvxrelu.sample_patterns(X, 200, random_state=options.seed))
             name = Path(name).stem
         else:
             X, y, _, beta_max = problem(name, options.seed)
-        beta = options.ratio * beta_max
+        beta = ratio * beta_max
         settings = {"random_state": options.seed, "n_threads": 1, "max_seconds": options.seconds}
         given = cvxrelu.train_relu(X, y, beta, certificate="given patterns", tol=0.1 * tol, **settings).to_network()
         for way in WAYS:
@@ -279,7 +299,7 @@ def certificates(options):
                 continue
             start = time.process_time()
             found = cvxrelu.certify(X, y, given, beta, tol=tol, pricing=way, max_seconds=options.seconds, n_threads=1)
-            line = f"{name:16} {len(given.w2):7d}  {way:17} {time.process_time() - start:7.3f}"
+            line = f"{name:16} {ratio:7.4f} {len(given.w2):7d}  {way:17} {time.process_time() - start:7.3f}"
             print(f"{line}  {found.n_nodes:8d}  {found.relative_gap:12.1e}", end="", flush=True)
             if way != WAYS[-1]:
                 print()
@@ -301,6 +321,7 @@ def main():
     parser.add_argument("--certify", nargs="*", metavar="n,d,gates", help="some of the certificates' problems")
     parser.add_argument("--tables", nargs="*", default=[], metavar="FILE", help="data to certify networks on")
     parser.add_argument("--ratio", type=float, default=0.1, help="of the certificates' penalty")
+    parser.add_argument("--chosen", action="store_true", help="the tables' penalty is chosen by cross-validation")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.only in (None, "given"):

@@ -6,6 +6,7 @@ import cvxrelu
 import numpy as np
 import pytest
 from cvxrelu.base.native import core
+from cvxrelu.relu.pricer import Pricer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import cone as reference
@@ -223,3 +224,26 @@ def test_training_at_extreme_scales_is_that_at_order_one(scales):
     assert reference.dual_norm(X, reference.cells(X), solution.dual / b) <= beta * (1 + 1e-9)
     again = cvxrelu.train_relu(aX, by, ab_beta, warm_start=solution.to_network(), random_state=0)
     assert again.converged and again.objective / b / b == pytest.approx(expected.objective, rel=1e-6)
+
+
+def test_walks_get_more_starts_after_a_search_found_what_they_missed(monkeypatch):
+    X, y, _ = planted(40, 4, 1)
+    beta = 0.01 * cvxrelu.beta_max(X, y, cvxrelu.sample_patterns(X, 100, random_state=0))
+    n_random, missed = [], []
+
+    def walk(self, theta, starts, level, signs=(), seconds=np.inf, real=Pricer.walk):
+        n_random.append(list(signs).count(0))
+        return real(self, theta, starts, level, signs, seconds)
+
+    def over_all(self, *args, real=Pricer.over_all, **settings):
+        norm = real(self, *args, **settings)
+        if norm.violated is not None:
+            missed.append(len(n_random))
+        return norm
+
+    monkeypatch.setattr(Pricer, "walk", walk)
+    monkeypatch.setattr(Pricer, "over_all", over_all)
+    solution = cvxrelu.train_relu(X, y, beta, n_starts=1, tol=1e-8, random_state=0)
+    assert solution.converged and missed
+    times = [min(4 ** sum(k <= walk for k in missed), 16) for walk in range(len(n_random))]
+    assert n_random == times

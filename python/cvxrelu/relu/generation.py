@@ -254,6 +254,11 @@ def _advice(scope: str, n_features: int) -> str:
 
 _FIRST_ACCURACY = 1e-3  # relative gaps over the list, from the first rounds on
 
+# After a search that found what walks had missed they get so many times as many starts, up to so many times: a search
+# takes as long as thousands of walks, and mostly finds one or two patterns.
+_MORE_STARTS = 4
+_MOST_STARTS = 16
+
 _SHARPENING = 0.1  # once no walk finds what would matter at the present one
 
 
@@ -277,6 +282,7 @@ class _Generation:
         self.program = program
         self.tol = tol
         self.n_starts = n_starts
+        self.more_starts = 1  # times as many, for walks that missed something
         self.max_rounds = max_rounds
         self.max_iter = max_iter
         self.deadline = time.monotonic() + max_seconds
@@ -375,12 +381,13 @@ class _Generation:
         """Look for violated patterns from random starts and from the neurons; tells whether some were added."""
         program = self.program
         blocks, signs, _ = program.blocks()
-        starts = np.vstack([self.rng.standard_normal((self.n_starts, program.X.shape[1])), blocks])
+        n_random = self.more_starts * self.n_starts
+        starts = np.vstack([self.rng.standard_normal((n_random, program.X.shape[1])), blocks])
         words, _ = self.pricer.walk(
             program.residual,
             starts,
             self._threshold(max(self.tol, self.accuracy)),
-            [0] * self.n_starts + signs.tolist(),
+            [0] * n_random + signs.tolist(),
             self._seconds_left(),
         )
         return self._add(words)
@@ -392,6 +399,7 @@ class _Generation:
         spent = norm.n_nodes // DIRECTIONS_FOR_A_NODE if norm.priced_by == "subdivision" else norm.n_nodes
         self.pricer.max_nodes = max(1, self.pricer.max_nodes - spent)
         if norm.violated is not None:
+            self.more_starts = min(_MORE_STARTS * self.more_starts, _MOST_STARTS)
             return self._add(norm.violated)
         self.norm = norm
         return False

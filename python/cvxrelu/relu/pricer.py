@@ -28,9 +28,9 @@ _GROWTH_WITH_A_FEATURE = 5
 
 DIRECTIONS_FOR_A_NODE = 10  # that cost no more than a node of the tree over rows
 
-# A search for directions above the level first looks for walks' starts above a share of it, at coarse accuracies.
+# A search for directions above the level first looks for walks' starts above a share of it, at a coarse accuracy.
 _SHARE_OF_THE_LEVEL = 0.6
-_COARSE = (0.3, 0.1)
+_COARSE = 0.3
 
 _MOST_VIOLATED = 50  # patterns that one search returns
 
@@ -308,7 +308,7 @@ class Pricer:
     def _over_directions(self, theta: FloatArray, level: float, aim: _Aim, max_nodes: int) -> DualNorm:
         searches = [(level, aim.accuracy)]
         if aim.until_violated and level > 0:
-            searches = [*((_SHARE_OF_THE_LEVEL * level, coarse) for coarse in _COARSE), *searches]
+            searches.insert(0, (_SHARE_OF_THE_LEVEL * level, _COARSE))
         nodes = 0
         for threshold, accuracy in searches:
             tree = core.price_by_directions(
