@@ -194,20 +194,40 @@ def test_the_inner_solvers_are_told(solver):
     assert (solution.n_newton > 0) == (solver != "bcd")
 
 
-def test_the_dual_method_takes_over_where_newton_steps_cost_more():
+@pytest.mark.parametrize("unpenalised", [None, "intercept"])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_the_dual_method_takes_over_where_newton_steps_cost_more(n_outputs, unpenalised):
     # Data far from centred: the Newton systems of the non-zero blocks are close to singular.
     rng = np.random.default_rng(0)
     X = np.abs(rng.standard_normal((100, 8))) + 1
-    y = rng.standard_normal(100)
+    y = rng.standard_normal((100, n_outputs))
     patterns = sampled(X - X.mean(axis=0), 150, rng)
     patterns = cvxrelu.sample_patterns(X, gates=patterns.gates)
-    beta = 1e-5 * cvxrelu.beta_max(X, y, patterns)
-    solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-8, max_iter=1000)
-    check_certificate(X, y, solution, 1e-8)
-    assert "dual" in solution.inner_solvers
-    # With several outputs it would not factorise, and take very many steps of conjugate gradients.
-    several = cvxrelu.solve_gated(X, np.column_stack([y, y[::-1]]), patterns, 100 * beta, tol=1e-4, max_iter=1000)
-    assert several.converged and set(several.inner_solvers) == {"newton"}
+    beta = 1e-5 * cvxrelu.beta_max(X, y, patterns, unpenalised=unpenalised)
+    settings = {"tol": 1e-8, "max_iter": 1000, "unpenalised": unpenalised}
+    solution = cvxrelu.solve_gated(X, y, patterns, beta, **settings)
+    assert solution.converged and "dual" in solution.inner_solvers
+    # Every step of either method factorises; beside them there are conjugate gradients of early Newton steps alone.
+    assert solution.n_newton < 1000 and solution.n_cg < 10 * solution.n_newton
+    if unpenalised is None:
+        check_certificate(X, y, solution, 1e-8)
+    other = cvxrelu.solve_gated(X, y, patterns, beta, solver="newton", **settings | {"tol": 1e-5})
+    assert solution.objective == pytest.approx(other.objective, abs=other.gap + solution.gap)
+
+
+def test_few_samples_take_few_steps():
+    # 15 samples, equal ones with a weight, 31 features and an intercept: Newton steps on the non-zero blocks took
+    # thousands.
+    rng = np.random.default_rng(42)
+    X = rng.random((15, 30))
+    y = rng.integers(0, 3, 15).astype(float)
+    X = np.column_stack([X, np.ones(15)])
+    patterns = cvxrelu.sample_patterns(X, 400, gates="mixed", random_state=0)
+    weights = rng.integers(1, 5, 15).astype(float)
+    settings = {"sample_weight": weights, "unpenalised": "intercept"}
+    beta = 1e-4 * cvxrelu.beta_max(X, y, patterns, **settings)
+    solution = cvxrelu.solve_gated(X, y, patterns, beta, **settings)
+    assert solution.converged and solution.n_iter < 20 and solution.n_newton < 300
 
 
 @given(problems(max_samples=20, max_features=3, max_patterns=40), st.sampled_from([1e-1, 1e-3, 1e-6]))

@@ -1,5 +1,7 @@
 #include "cvxrelu/gated/dual_newton.hpp"
 
+#include <Eigen/Cholesky>
+#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 
@@ -41,29 +43,57 @@ struct DualNewton::Point {
   }
 };
 
-// Several outputs or unpenalised columns would couple copies of the matrix.
-bool DualNewton::factorises(const GroupLassoProblem& problem) {
-  return problem.design.n_samples() <= kMostFactorised && problem.Y.cols() == 1 && problem.unpenalised.cols() == 0;
-}
+bool DualNewton::factorises(const GroupLassoProblem& problem) { return problem.design.n_samples() <= kMostFactorised; }
 
-double DualNewton::expected_work(Index n_groups) const {
+double DualNewton::expected_work(const GroupLassoProblem& problem, Index n_groups) const {
   constexpr double kSteps = 7;  // what the problems of bench/peers/gated.py took in a working set: 5 to 8
-  return kSteps * space_.factorisation_work(2 * n_groups);
+  const Index c = problem.Y.cols();
+  const double m = static_cast<double>(n_groups);
+  const double border = c > 1 ? 0.5 * static_cast<double>(problem.Y.size()) * m * m : 0;
+  return kSteps * (space_.factorisation_work((1 + c) * n_groups) + border);
 }
 
-// Solves H D = -gradient, H = I + sum_a A_a J_a A_a', J_a = scale ((1 - q) I + q z z') with q = sigma t_a / ||Z_a||.
+// Solves H D = -gradient, H = I + sum_a A_a J_a A_a', J_a = scale ((1 - q) I + q z z') with q = sigma t_a / ||Z_a||, on
+// the complement of the unpenalised columns, where T and the gradient are.
+//
+// The first parts of the J_a are the same for every output: I + scale sum_a (1 - q_a) A_a A_a' = L L'. The second parts
+// add V V', with a column for every block, which couples the outputs: of a single one it is added before L is found, of
+// several by the Woodbury identity.
 Matrix DualNewton::direction(const GroupLassoProblem& problem, const RestrictedDesign& active, const Matrix& unit,
                              const Vector& q, double scale, const Matrix& gradient) {
   const MaskedDesign& design = problem.design;
   const Index n = design.n_samples(), m = active.size();
   if (factorises(problem)) {
-    Matrix H = space_.sum_of_blocks<double>(active.patterns(), scale * (1 - q.array()));
-    add_outer_product(space_.images<double>(active.patterns(), unit) * (scale * q).cwiseSqrt().asDiagonal(), 1.0, H,
-                      design.n_threads(), design.monitor());
-    if (cholesky(H, design.n_threads(), design.monitor())) {
+    const Index c = gradient.cols();
+    const int threads = design.n_threads();
+    Matrix L = space_.sum_of_blocks<double>(active.patterns(), scale * (1 - q.array()));
+    Matrix V = space_.images<double>(active.patterns(), unit);  // (n, c m), one output beside the other
+    for (Index o = 0; o < c; ++o) V.middleCols(o * m, m) *= (scale * q).cwiseSqrt().asDiagonal();
+    if (c == 1) add_outer_product(V, 1.0, L, threads, design.monitor());
+    if (cholesky(L, threads, design.monitor())) {
       Matrix D = -gradient;
-      H.triangularView<Eigen::Lower>().solveInPlace(D);
-      H.triangularView<Eigen::Lower>().transpose().solveInPlace(D);
+      Matrix basis(n, 0);  // of L^-1 times the unpenalised columns, to which L'D is orthogonal
+      L.triangularView<Eigen::Lower>().solveInPlace(D);
+      if (problem.unpenalised.cols() > 0) {
+        Matrix Z = problem.unpenalised;
+        solve_lower(L, Z, threads, design.monitor());
+        basis = Eigen::HouseholderQR<Matrix>(Z).householderQ() * Matrix::Identity(n, Z.cols());
+        D -= basis * (basis.transpose() * D).eval();
+      }
+      if (c > 1 && m > 0) {
+        solve_lower(L, V, threads, design.monitor());
+        V -= basis * (basis.transpose() * V).eval();
+        Matrix border = Matrix::Identity(m, m);
+        Vector u = Vector::Zero(m);
+        for (Index o = 0; o < c; ++o) {
+          add_inner_product(V.middleCols(o * m, m), 1.0, border, threads, design.monitor());
+          u += V.middleCols(o * m, m).transpose() * D.col(o);
+        }
+        Eigen::LLT<Matrix>(border).solveInPlace(u);
+        for (Index o = 0; o < c; ++o) D.col(o) -= V.middleCols(o * m, m) * u;
+      }
+      L.triangularView<Eigen::Lower>().transpose().solveInPlace(D);
+      problem.project(D);
       ++n_direct_;
       return D;
     }

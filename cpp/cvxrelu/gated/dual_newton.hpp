@@ -24,12 +24,12 @@ class DualNewton {
   /// Lowers the gap over `groups` to `tol`, or as far as the arithmetic allows. Returns whether it got there.
   bool solve(const GroupLassoProblem& problem, const std::vector<Index>& groups, Iterate& iterate, double tol);
 
-  /// Whether steps factorise a matrix. Those by conjugate gradients, with several outputs above all, can be many more
-  /// than Newton steps on the non-zero blocks would be.
+  /// Whether steps factorise a matrix. Those by conjugate gradients can be many more than Newton steps on the non-zero
+  /// blocks would be.
   static bool factorises(const GroupLassoProblem& problem);
 
   /// Multiply-adds that `solve` is expected to take for so many groups, where steps factorise.
-  double expected_work(Index n_groups) const;
+  double expected_work(const GroupLassoProblem& problem, Index n_groups) const;
 
   Index n_steps() const { return n_steps_; }
   Index n_cg() const { return n_cg_; }

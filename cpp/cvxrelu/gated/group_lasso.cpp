@@ -226,7 +226,7 @@ class Solver {
       const Index size = static_cast<Index>(working_set.size());
       const bool both =
           settings_.solver == InnerSolver::automatic && !problem_.nuclear() && DualNewton::factorises(problem);
-      const double most = both ? dual_newton.expected_work(size) : INFINITY;
+      const double most = both ? dual_newton.expected_work(problem, size) : INFINITY;
       const bool reached = alternate(problem, working_set, iterate, tol, newton, most);
       if (reached || !both) return InnerSolver::newton;
       stalled_ = true;
