@@ -71,6 +71,19 @@ def test_scores_of_the_ntk_are_those_of_refits(labels, intercept):
     assert_allclose(same.fit(X[few], labels[few], weights).temperature_, fitted.temperature_, rtol=1e-8)
 
 
+@pytest.mark.parametrize("intercept", [False, True])
+def test_many_samples_left_out_by_a_factor_as_by_eigenvectors(intercept):
+    Z = np.random.default_rng(2).standard_normal((300, 2))  # in tiles of the factor
+    fits = [
+        made.fit(Z, np.abs(Z[:, 0]) > 0.5 + 0.2 * Z[:, 1])
+        for made in (
+            cvxrelu.NTKClassifier(beta=0.3, fit_intercept=intercept, n_threads=2),
+            cvxrelu.NTKClassifierCV(betas=[0.3], fit_intercept=intercept),
+        )
+    ]
+    assert_allclose(fits[0].temperature_, fits[1].temperature_, rtol=1e-8)
+
+
 @pytest.mark.parametrize("labels", [TWO, THREE], ids=["two", "three"])
 @pytest.mark.parametrize("intercept", [False, True])
 def test_scores_of_mkl_are_those_of_ridge_regression_with_the_learned_kernel(labels, intercept):
