@@ -3,6 +3,7 @@
 #include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -24,8 +25,6 @@ Matrix columns(const Matrix& from, const std::vector<Index>& which) {
   for (std::size_t a = 0; a < which.size(); ++a) out.col(static_cast<Index>(a)) = from.col(which[a]);
   return out;
 }
-
-Index nonzero_columns(const Matrix& W) { return (W.colwise().lpNorm<1>().array() > 0).count(); }
 
 // Orthonormal columns with the span of these.
 Matrix basis_of(const Matrix& columns) {
@@ -261,7 +260,8 @@ class ProximalNewton {
       design.correlations<double>(residual_, correlations);
       const double gap = total_gap(problem.loss, penalty, iterate, fit_.outputs, residual_, correlations, &groups).gap;
       if (gap <= tol) return true;
-      const Index needed = std::max(kLeastRows, kRowsPerCoefficient * problem.design.n_features() * nonzero_columns(W));
+      const Index n_active = (W.colwise().lpNorm<1>().array() > 0).count();
+      const Index needed = std::max(kLeastRows, kRowsPerCoefficient * problem.design.n_features() * n_active);
       if (2 * needed > n) return false;
       // The first step settles which blocks are not zero, and its gap tells little of the sample.
       const bool poor = step > 1 && gap > 0.5 * last;
