@@ -3,9 +3,10 @@
 //     (K(eta) + beta I) alpha = Y,   or its solution orthogonal to the unpenalised columns, of targets that are, too.
 //
 // By conjugate gradients from the alpha before, with bit-table products in float32 between residuals in float64,
-// preconditioned by the part of K in X X', which the gates' shares make up; or by a Cholesky factorisation of K + beta
-// I, from the first time on that conjugate gradients take as long. Cost: 4 n d c p / 4 lane additions for an iteration;
-// n^2 (d + p / 4) / 2 and n^3 / 6 multiply-adds for a factorisation, which alone needs n^2 doubles.
+// preconditioned by the part of K in X X', which the gates' shares make up. By a Cholesky factorisation of the matrix
+// where samples are few, and from the first time on that conjugate gradients take as long. Cost: n d c p / 2 lane
+// additions for an iteration; n^2 (d + p / 4) / 2 and n^3 / 6 multiply-adds for a factorisation, which alone needs n^2
+// doubles.
 #pragma once
 
 #include <vector>
