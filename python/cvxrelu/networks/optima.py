@@ -214,7 +214,7 @@ def optimal_set(X: npt.ArrayLike, network: Network, *, tol: float = 1e-10, n_thr
     largest = np.abs(outputs).max(initial=0.0)
     fixed = np.vstack([outputs / (largest if largest > 0 else 1.0), np.ones(shares.size)])
     if fixed.shape[0] > shares.size:
-        fixed = np.linalg.qr(fixed, mode="r")  # has the same null combinations
+        fixed = np.asarray(np.linalg.qr(fixed, mode="r"))  # has the same null combinations
     _, values, right = np.linalg.svd(fixed)
     rank = int((values > tol * values.max(initial=0.0)).sum())
     padded = np.concatenate([values, np.zeros(shares.size - values.size)])
