@@ -38,6 +38,9 @@ def desk(tmp_path, monkeypatch):
     np.savetxt(tmp_path / "houses.csv", houses, delimiter=",", header="size,age,price", comments="")
     np.savetxt(tmp_path / "new.csv", houses[:5, :2], delimiter=",", header="size,age", comments="")
     np.savetxt(tmp_path / "points.csv", houses, delimiter=",", header="a,b,y", comments="")
+    np.savetxt(tmp_path / "weather.csv", houses, delimiter=",", header="month,rain,wind", comments="")
+    films = np.column_stack([houses[:, 0], rng.permuted(np.tile(np.arange(30) % 2, (3, 1)), axis=1).T])
+    np.savetxt(tmp_path / "films.csv", films, delimiter=",", header="length,comedy,drama,crime", comments="")
     np.savez(tmp_path / "network.npz", W1=np.ones((2, 3)), w2=np.ones(2))
     monkeypatch.chdir(tmp_path)
     return tmp_path

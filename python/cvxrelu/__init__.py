@@ -29,6 +29,7 @@ from .kernels.mkl import solve_mkl
 from .kernels.mkl_solution import MKLHistory, MKLSolution
 from .networks.explanation import Explanation
 from .networks.network import Network
+from .networks.optima import OptimalSet, optimal_set
 from .patterns.measure import ConeMeasure
 from .patterns.patterns import ActivationPatterns
 from .patterns.sampling import sample_patterns
@@ -61,6 +62,7 @@ __all__ = [
     "MKLHistory",
     "MKLSolution",
     "Network",
+    "OptimalSet",
     "ReLUPath",
     "ReLUSolution",
     "RegionOrbits",
@@ -78,6 +80,7 @@ __all__ = [
     "masking_kernel",
     "ntk",
     "ntk_weights",
+    "optimal_set",
     "pattern_bound",
     "register_onnx_converters",
     "relu_beta_max",

@@ -91,8 +91,9 @@ class ExactProgram:
 
     With X = a X', y = b y' the blocks are W = (b / a) W', and penalties belong to a b, ridges to a^2.
 
-    More outputs than samples are as many combinations of them: with y' = R Q', Q orthonormal, the program of R has the
-    solution W' Q, since neither the squared loss nor the norms of blocks change when outputs are rotated.
+    More outputs than samples, or outputs that others make up, are combinations of fewer: with y' = R Q', Q orthonormal,
+    the program of R has the solution W' Q, since neither the squared loss nor the norms of blocks change when outputs
+    are rotated.
     """
 
     loss = "squared"
@@ -115,9 +116,10 @@ class ExactProgram:
         self.targets, self.y_scale = rescaled(np.asfortranarray(targets))
         self.rotation: FloatArray | None = None  # Q
         # Coefficients that are rounded to float32 are no longer those of the combinations.
-        if self.rotates and targets.shape[1] > targets.shape[0] and self.dtype == np.float64:
-            self.rotation, R = np.linalg.qr(self.targets.T)
-            self.targets = np.asfortranarray(R.T)
+        if self.rotates and self.dtype == np.float64:
+            self.rotation = _combinations(self.targets)
+            if self.rotation is not None:
+                self.targets = np.asfortranarray(self.targets @ self.rotation)
         self.span = Span(np.zeros((design.shape[0], 0)))
         self.columns: Span | None = None
         self.unpenalised_map: FloatArray | None = None
@@ -391,3 +393,22 @@ def require_thresholds(betas: FloatArray, omega: FloatArray) -> None:
 def _norm(array: FloatArray) -> float:
     """Frobenius norm. Not by BLAS, whose threads would spin for a tenth of a second beside those of the core."""
     return float(np.sqrt(np.einsum("ij,ij->", array, array)))
+
+
+def _combinations(targets: FloatArray) -> FloatArray | None:
+    """Return orthonormal Q, (c, r), with targets = targets Q Q' to rounding in every output, or None where r is c."""
+    n, c = targets.shape
+    if c > n:
+        return np.asarray(np.linalg.qr(targets.T)[0])
+    if c == 1:
+        return None
+    _, values, right = np.linalg.svd(np.linalg.qr(targets, mode="r"))
+    rounding = float(np.finfo(np.float64).eps)
+    rank = int((values > n * rounding * values[0]).sum())
+    if not 0 < rank < c:
+        return None
+    rotation = np.ascontiguousarray(right[:rank].T)
+    left = targets - (targets @ rotation) @ rotation.T
+    # A small output beside large ones is no rounding error of theirs.
+    exact = np.abs(left).max(axis=0) <= 16 * rounding * np.abs(targets).max(axis=0)
+    return rotation if exact.all() else None
