@@ -1,5 +1,8 @@
 """The maximum of |theta . (X u)_+| by subdivision of directions, against all cells one by one."""
 
+import subprocess
+import sys
+
 import cvxrelu
 import numpy as np
 import pytest
@@ -176,3 +179,22 @@ def test_networks_at_real_sizes_are_certified(n, d):
     _, _, _, best = core.walk_cells(X, residual, starts, np.inf)
     assert found["bound"] >= best * (1 - 1e-12)
     assert found["bound"] <= (1 + 1e-6) * max((1 + 1e-6) * beta, found["value"])
+
+
+@pytest.mark.slow
+def test_cells_that_wait_take_little_memory():
+    program = """
+import resource
+import numpy as np
+from cvxrelu.base.native import core
+
+rng = np.random.default_rng(0)
+X, theta = rng.standard_normal((150, 12)), rng.standard_normal(150)
+core.price_by_directions(X, theta, 0.0, accuracy=0.5, max_nodes=10)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = core.price_by_directions(X, theta, 0.0, accuracy=1e-6, max_nodes=800_000, n_threads=1)
+assert not found["complete"]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 100 * 1024  # kilobytes; more cells are open than may wait

@@ -21,8 +21,8 @@ void FoundDirections::add(const FoundDirection& direction) {
 namespace {
 
 constexpr std::size_t kMostDepth = 200;
-constexpr int kSweeps = 2;        // of coordinate descent, while the majorant matters more
-constexpr int kMostSweeps = 200;  // and where the slopes do
+constexpr int kSweeps = 2;       // of coordinate descent, while the majorant matters more
+constexpr int kMostSweeps = 50;  // and where the slopes do: more save nodes, and cost more than those
 constexpr double kConverged = 1e-13;
 constexpr double kWorkPerLook = 1e6;    // additions between two questions whether to stop
 constexpr std::size_t kMostFixed = 10;  // undecided convex rows, from which on a node branches on them

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <limits>
 #include <memory>
 
@@ -16,7 +17,7 @@ constexpr double kTolerances[] = {1, 0.3, 0.1, 0.03, 0.01, 0.001, 0};  // of the
 constexpr std::size_t kBatch = 256;                                    // cells
 constexpr Index kNodesOfABatch = 1 << 18;
 constexpr Index kNodesWhileLooking = 1 << 15;  // for a direction above the threshold
-constexpr std::size_t kMostWaiting = std::size_t{1} << 18;
+constexpr std::size_t kMostWaiting = std::size_t{1} << 17;
 constexpr int kMostClimbs = 20;
 constexpr Index kNodesToFindMore = 4096;  // at least, and a quarter of those until the first was found
 
@@ -91,9 +92,9 @@ class DirectionTree {
   // Searches all cells whose bound is above the round's; those that remain wait.
   void round(double tolerance) {
     queue_.clear();
-    std::vector<DirectionBox> waiting;
-    for (const DirectionBox& box : waiting_) (box.bound > (1 + tolerance) * level() ? queue_ : waiting).push_back(box);
-    waiting_ = std::move(waiting);
+    const auto above = [&](const DirectionBox& box) { return box.bound > (1 + tolerance) * level(); };
+    std::copy_if(waiting_.begin(), waiting_.end(), std::back_inserter(queue_), above);
+    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), above), waiting_.end());
     while (!queue_.empty() && !ended()) {
       const std::size_t size = std::min(kBatch, queue_.size());
       std::vector<DirectionBox> batch(queue_.end() - static_cast<std::ptrdiff_t>(size), queue_.end());
