@@ -73,7 +73,8 @@ Matrix RowSample::minimise(const GroupLassoProblem& problem, const VectorView& c
   const Index d = X_.cols(), c = W.rows() / d;
   const double damping = kDamping * 0.5 * scaled_.squaredNorm() / static_cast<double>(d);
   const Matrix linear = correlations + damping * W, zero = Matrix::Zero(size(), c);
-  const GroupLassoProblem model{*design_, zero, problem.beta, omega_, problem.ridge + damping, free_, &linear};
+  const GroupLassoProblem model{
+      *design_, zero, problem.beta, omega_, problem.ridge + damping, free_, BlockNorm::frobenius, &linear};
 
   std::vector<Index> all(static_cast<std::size_t>(W.cols()));
   std::iota(all.begin(), all.end(), Index(0));

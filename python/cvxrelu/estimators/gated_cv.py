@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,14 @@ from .fitting import (
 )
 from .gated import GatedModel, log_to_console
 from .parameters import with_parameters
-from .selection import MEAN_OF_FOLDS, SCORING, PathSearch, Selection, while_choosing
+from .selection import MEAN_OF_FOLDS, SCORING, PathSearch, Selection
 from .training import pose_gated
 
 _SCORING = SCORING.format(mean=MEAN_OF_FOLDS, error="loss, with the weights of the samples")
+
+# What folds are solved to where `tol` asks for more. A gap of e moves predictions by at most sqrt(e) of the targets'
+# norm, and losses on samples held out by much less than they differ between neighbouring penalties.
+_FOLD_TOL = 1e-4
 
 _PARAMETERS = """\
 {scoring}
@@ -51,7 +56,7 @@ _PARAMETERS = """\
 {intercept}
     tol : float, default 1e-6
         Relative duality gap at which each solution over all samples is finished. Those of the folds, which choose the
-        penalty, are finished at a tenth of the smallest relative penalty, at most 1e-4, where `tol` is less.
+        penalty, are finished at 1e-4 where `tol` is less.
     max_iter : int, default 200
         Iterations of the solver for each solution: passes over all patterns.
     n_threads : int, optional
@@ -146,7 +151,7 @@ class _GatedReLUCV(PathSearch, GatedModel, BaseEstimator):  # type: ignore[misc]
 
         folds = selection.folds(X, targets, weights)
         whole = pose_gated(**training(slice(None)))
-        loose = while_choosing(stopping, ratios)
+        loose = dataclasses.replace(stopping, tol=max(_FOLD_TOL, stopping.tol))
         jobs = [delayed(held_out_values)(training(train), ratios, data[test], loose) for train, test in folds]
         values = folds_in_parallel(jobs, self.n_jobs, tasks)
         held_out = [(test, at) for (_, test), at in zip(folds, values, strict=True)]

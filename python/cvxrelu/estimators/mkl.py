@@ -43,15 +43,7 @@ from .fitting import (
 from .merging import MergedSamples, merge_samples
 from .parameters import with_parameters
 from .ridge import Ridge
-from .selection import (
-    MEAN_OF_FOLDS,
-    SCORING,
-    PenaltySearch,
-    Selection,
-    on_all_copies,
-    squared_errors,
-    while_choosing,
-)
+from .selection import MEAN_OF_FOLDS, SCORING, PenaltySearch, Selection, on_all_copies, squared_errors
 
 _GATES = """\
     n_gates : int, default 500
@@ -432,7 +424,7 @@ class _MKLCV(PenaltySearch, _MKLBase):
     ) -> FloatArray:
         """Return the values of a path of penalties on samples Z after a fit to others: (n_betas, n_samples[, c])."""
         posed = self._posed(*training, rng)
-        betas, stopping = ratios * _largest_penalty(posed), while_choosing(Stopping(self.tol), ratios)
+        betas, stopping = ratios * _largest_penalty(posed), Stopping(self.tol)
         values = np.zeros((ratios.size, len(Z), *training[1].shape[1:]))
         for data, program in posed:
             path, _ = program.path(betas, None, stopping)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 import inspect
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
 from ..base.arrays import FloatArray, as_count, as_scalar
-from ..gated.problem import Stopping
 from .callbacks import FitTasks, with_callbacks
 from .fitting import HeldOut, Model, NetworkModel
 from .merging import MergedSamples
@@ -28,16 +26,6 @@ SCORING = """\
         samples alone. {mean} By default it is the {error}."""
 
 MEAN_OF_FOLDS = "Its mean over the folds counts, and of equal ones the largest penalty."
-
-
-def while_choosing(stopping: Stopping, ratios: FloatArray) -> Stopping:
-    """Return how folds are solved, given how the final program is and the penalties relative to the largest one.
-
-    A gap of e moves predictions by at most sqrt(e) of the targets' norm, and losses on samples held out by much less
-    than they differ between neighbouring penalties. At a relative penalty r the whole objective is of the order of r,
-    beside which the gap must be small.
-    """
-    return dataclasses.replace(stopping, tol=max(stopping.tol, min(1e-4, 0.1 * float(ratios.min()))))
 
 
 class PenaltySearch(Model):
