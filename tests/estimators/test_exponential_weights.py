@@ -24,7 +24,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 TWO_REGRESSORS = [("kernel", NTKRegressorCV(n_betas=5)), ("line", LinearRegression())]
@@ -177,11 +177,11 @@ def test_probabilities_are_averages_of_those_of_members():
         parts = [member.predict_proba(X) for member in model.estimators_]
         assert_allclose(model.predict_proba(X), 0.25 * parts[0] + 0.75 * parts[1], atol=1e-15)
         assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
-    for none in (ExponentialWeightsClassifier(TWO_CLASSIFIERS), ExponentialWeightsClassifier()):
-        assert not hasattr(none, "predict_proba")
+    without = ExponentialWeightsClassifier([("line", LogisticRegression()), ("margin", LinearSVC())])
+    assert not hasattr(without, "predict_proba")
     with pytest.raises(AttributeError) as error:
-        ExponentialWeightsClassifier(TWO_CLASSIFIERS).predict_proba(X)
-    assert "member 'kernel' has no probabilities" in str(error.value.__cause__)
+        without.predict_proba(X)
+    assert "member 'margin' has no probabilities" in str(error.value.__cause__)
 
 
 def test_a_class_that_a_fold_lacks_has_the_lowest_score():

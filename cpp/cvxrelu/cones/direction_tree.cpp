@@ -17,7 +17,7 @@ constexpr double kTolerances[] = {1, 0.3, 0.1, 0.03, 0.01, 0.001, 0};  // of the
 constexpr std::size_t kBatch = 256;                                    // cells
 constexpr Index kNodesOfABatch = 1 << 18;
 constexpr Index kNodesWhileLooking = 1 << 15;  // for a direction above the threshold
-constexpr std::size_t kMostWaiting = std::size_t{1} << 17;
+constexpr std::size_t kMostWaiting = std::size_t{1} << 18;
 constexpr int kMostClimbs = 20;
 constexpr Index kNodesToFindMore = 4096;  // at least, and a quarter of those until the first was found
 

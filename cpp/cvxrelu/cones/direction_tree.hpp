@@ -10,7 +10,7 @@
 //
 // Nodes grow about fivefold with each dimension, hardly with n for d <= 5, at most linearly with the neurons of a
 // trained network whose residual theta is. Memory: O(n) for each level of the recursion, few of which are near O(n),
-// and 208 bytes for each of about 2^17 cells that wait, twice that while their list grows; beyond that cells are
+// and 208 bytes for each of about 2^18 cells that wait, twice that while their list grows; beyond that cells are
 // searched to the end at once.
 #pragma once
 

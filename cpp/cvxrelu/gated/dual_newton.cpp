@@ -126,6 +126,7 @@ bool DualNewton::solve(const GroupLassoProblem& problem, const std::vector<Index
                        double tol) {
   constexpr int kProximalSteps = 60, kNewtonSteps = 50, kIdleSteps = 10, kMostSteps = 400;
   constexpr double kGrowth = 3, kMostGrowth = 1e6;
+  if (groups.empty()) return false;  // a gap without blocks is rounding
   const RestrictedDesign design(problem.design, groups);
   const Index m = design.size();
   Matrix U(problem.block_size(), m), C(problem.block_size(), m),

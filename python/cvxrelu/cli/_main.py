@@ -33,7 +33,7 @@ pip install 'cvxrelu[cli]'.
 examples:
   python -m cvxrelu
   python -m cvxrelu train houses.csv --target price --out houses.skops
-  python -m cvxrelu train iris.csv --target species --ignore id --loss logistic
+  python -m cvxrelu train iris.csv --target species --ignore id
   python -m cvxrelu train sales.xlsx --target n --loss poisson --cv 5 --encode
   python -m cvxrelu predict houses.skops new.csv --out prices.csv
   python -m cvxrelu enumerate points.csv --count

@@ -97,7 +97,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss",
         choices=tuple(LOSSES),
-        help="huber and poisson (counts) for regression, logistic and softmax for classification (squared)",
+        help="squared (default), huber and poisson (counts) for regression; logistic (default of two classes and of "
+        "several labels), softmax (default of more classes) and squared for classification",
     )
     parser.add_argument(
         "--intercept",

@@ -229,7 +229,7 @@ def default_members(estimator: Any) -> list[Member]:
     threads = {"n_threads": estimator.n_threads}
     members = []
     for ratio, seed in zip(ratios, seeds, strict=True):
-        network = gated(loss="squared", n_draws=_N_DRAWS, beta_ratio=ratio, tol=_TOL, random_state=int(seed), **threads)
+        network = gated(n_draws=_N_DRAWS, beta_ratio=ratio, tol=_TOL, random_state=int(seed), **threads)
         members.append((f"gated {ratio:g}", make_pipeline(StandardScaler(), network)))
     for name, steps in {"raw": [], "tanh": [FunctionTransformer(np.tanh)], "scores": [NormalScores()]}.items():
         machine = kernel(kind="relu", depth=3, **threads)
