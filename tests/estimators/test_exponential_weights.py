@@ -20,7 +20,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -177,11 +177,13 @@ def test_probabilities_are_averages_of_those_of_members():
         parts = [member.predict_proba(X) for member in model.estimators_]
         assert_allclose(model.predict_proba(X), 0.25 * parts[0] + 0.75 * parts[1], atol=1e-15)
         assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
-    for none in (ExponentialWeightsClassifier(TWO_CLASSIFIERS), ExponentialWeightsClassifier()):
+    assert hasattr(ExponentialWeightsClassifier(TWO_CLASSIFIERS), "predict_proba")
+    without = ExponentialWeightsClassifier([*TWO_CLASSIFIERS, ("ridge", RidgeClassifier())])
+    for none in (without, ExponentialWeightsClassifier()):
         assert not hasattr(none, "predict_proba")
     with pytest.raises(AttributeError) as error:
-        ExponentialWeightsClassifier(TWO_CLASSIFIERS).predict_proba(X)
-    assert "member 'kernel' has no probabilities" in str(error.value.__cause__)
+        without.predict_proba(X)
+    assert "member 'ridge' has no probabilities" in str(error.value.__cause__)
 
 
 def test_a_class_that_a_fold_lacks_has_the_lowest_score():

@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
-from ..base.arrays import FloatArray
+from ..base.arrays import FloatArray, refuse_altered, refuse_masked
 from .certificate import TrainingCertificate
 from .fitting import checked_weights
 from .gated import GatedReLUClassifier, GatedReLURegressor
@@ -132,6 +132,7 @@ class ExponentialWeights(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f'weights must be "exponential" or "nnls", not {self.weights!r}')
         X, y, sample_weight = gathered(X, y, sample_weight)
         members = self._members()
+        refuse_masked(y, "y")
         X, y = self._checked(X, y, multi_output=True)
         y, targets = self._checked_targets(y)
         weights = checked_weights(sample_weight, X)
@@ -160,6 +161,7 @@ class ExponentialWeights(BaseEstimator):  # type: ignore[misc]
 
     def _checked(self, X: Any, *y: Any, **checks: Any) -> Any:
         """Return samples, and targets where there are some, checked; data frames are for the members to judge."""
+        refuse_masked(X, "X")
         checks |= {
             "skip_check_array": hasattr(X, "columns"),
             "accept_sparse": get_tags(self).input_tags.sparse and "csr",
@@ -304,7 +306,8 @@ class ExponentialWeightsRegressor(RegressorMixin, ExponentialWeights):  # type: 
     """
 
     def _checked_targets(self, y: Any) -> tuple[Any, FloatArray]:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        given, y = y, check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        refuse_altered(given, y, "y")
         y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         return y, y.reshape(y.shape[0], -1)
 
