@@ -194,6 +194,16 @@ def test_a_class_that_a_fold_lacks_has_the_lowest_score():
     assert model.score(X[few], y[few]) > 0.9
 
 
+@pytest.mark.parametrize("kind", ["exponential", "nnls"])
+@pytest.mark.parametrize("factor", [1e-170, 1e170])
+def test_weights_do_not_depend_on_the_units_of_targets(factor, kind):
+    X, y = regression()
+    members = [("mean", DummyRegressor()), ("largest", DummyRegressor(strategy="quantile", quantile=1.0))]
+    plain, model = (ExponentialWeightsRegressor(members, weights=kind).fit(X, by * y) for by in (1.0, factor))
+    assert plain.weights_.max() > 0.9
+    assert_allclose(model.weights_, plain.weights_, rtol=1e-6, atol=1e-12)
+
+
 def test_weights_reach_the_members_and_the_losses():
     X, y = regression()
     weights = np.random.default_rng(0).integers(0, 3, size=len(y))
@@ -224,6 +234,8 @@ def test_members_need_names_of_their_own(members):
 def test_weights_have_two_names():
     with pytest.raises(ValueError, match='weights must be "exponential" or "nnls", not \'equal\''):
         ExponentialWeightsRegressor(TWO_REGRESSORS, weights="equal").fit(*regression())
+    with pytest.raises(ValueError, match='weights must be "exponential" or "nnls", not array'):
+        ExponentialWeightsRegressor(TWO_REGRESSORS, weights=np.array([0.5, 0.5])).fit(*regression())
 
 
 def test_one_class_is_nothing_to_tell_apart():

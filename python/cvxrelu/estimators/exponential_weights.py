@@ -128,7 +128,7 @@ class ExponentialWeights(BaseEstimator):  # type: ignore[misc]
         ValueError
             For members without distinct names, for `weights` of another name, and for data that do not fit.
         """
-        if self.weights not in ("exponential", "nnls"):
+        if not (isinstance(self.weights, str) and self.weights in ("exponential", "nnls")):
             raise ValueError(f'weights must be "exponential" or "nnls", not {self.weights!r}')
         X, y, sample_weight = gathered(X, y, sample_weight)
         members = self._members()
@@ -149,12 +149,14 @@ class ExponentialWeights(BaseEstimator):  # type: ignore[misc]
             for first in range(0, len(done), len(parts))
         ]
         errors = np.stack(values) - targets[held_out]
-        losses = [np.average((each**2).sum(axis=1), weights=own[held_out]) for each in errors]
+        size = np.abs(errors).max() or 1.0  # of the errors: their squares could over- or underflow
+        losses = np.array([np.average(((each / size) ** 2).sum(axis=1), weights=own[held_out]) for each in errors])
         self.estimators_ = [fitted for fitted, _ in done[:: len(parts)]]
         self.named_estimators_ = {name: fitted for (name, _), fitted in zip(members, self.estimators_, strict=True)}
-        self.losses_ = np.array(losses)
+        with np.errstate(over="ignore", under="ignore"):
+            self.losses_ = losses * size * size
         if self.weights == "exponential":
-            self.weights_ = exponential_weights(self.losses_, own.sum())
+            self.weights_ = exponential_weights(losses, own.sum())
         else:
             self.weights_ = least_squares_weights(errors, own[held_out])
         return self
