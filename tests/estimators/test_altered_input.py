@@ -54,3 +54,29 @@ def test_masked_entries(estimator):
 def test_masked_targets():
     with pytest.raises(ValueError, match="y has masked entries"):
         cvxrelu.NTKRegressor().fit(INTEGERS * 1.0, np.ma.masked_less(Y, 0.0))
+
+
+LABELS = np.ma.masked_array(np.where(np.median(Y) < Y, "more", "less"), np.arange(30) < 3)
+SEVERAL = np.ma.masked_array(np.column_stack([Y > 0, np.median(Y) < Y]).astype(int), np.arange(60).reshape(30, 2) < 3)
+
+
+@pytest.mark.parametrize("labels", [LABELS, SEVERAL])
+@pytest.mark.parametrize("estimator", [cvxrelu.GatedReLUClassifier, cvxrelu.NTKClassifierCV])
+def test_masked_labels(estimator, labels):
+    with pytest.raises(ValueError, match="y has masked entries"):
+        estimator().fit(INTEGERS * 1.0, labels)
+
+
+def test_averages_refuse_what_their_members_would_not_see():
+    masked = np.ma.masked_less(INTEGERS * 1.0, 5.0)
+    regressor = cvxrelu.ExponentialWeightsRegressor([("kernel", cvxrelu.NTKRegressor())])
+    classifier = cvxrelu.ExponentialWeightsClassifier([("kernel", cvxrelu.NTKClassifier())])
+    for model, y, masked_y in ((regressor, Y, np.ma.masked_less(Y, 0.0)), (classifier, LABELS.data, LABELS)):
+        with pytest.raises(ValueError, match="X has masked entries"):
+            model.fit(masked, y)
+        with pytest.raises(ValueError, match="y has masked entries"):
+            model.fit(INTEGERS * 1.0, masked_y)
+        with pytest.raises(ValueError, match="X has masked entries"):
+            model.fit(INTEGERS * 1.0, y).predict(masked)
+    with pytest.raises(ValueError, match=r"y\[0\] is 9007199254740993"):
+        regressor.fit(INTEGERS * 1.0, LARGE[:, 1])

@@ -20,11 +20,11 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 TWO_REGRESSORS = [("kernel", NTKRegressorCV(n_betas=5)), ("line", LinearRegression())]
@@ -177,11 +177,13 @@ def test_probabilities_are_averages_of_those_of_members():
         parts = [member.predict_proba(X) for member in model.estimators_]
         assert_allclose(model.predict_proba(X), 0.25 * parts[0] + 0.75 * parts[1], atol=1e-15)
         assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
-    without = ExponentialWeightsClassifier([("line", LogisticRegression()), ("margin", LinearSVC())])
+    for some in (ExponentialWeightsClassifier(TWO_CLASSIFIERS), ExponentialWeightsClassifier()):
+        assert hasattr(some, "predict_proba")
+    without = ExponentialWeightsClassifier([*TWO_CLASSIFIERS, ("ridge", RidgeClassifier())])
     assert not hasattr(without, "predict_proba")
     with pytest.raises(AttributeError) as error:
         without.predict_proba(X)
-    assert "member 'margin' has no probabilities" in str(error.value.__cause__)
+    assert "member 'ridge' has no probabilities" in str(error.value.__cause__)
 
 
 def test_a_class_that_a_fold_lacks_has_the_lowest_score():
@@ -190,6 +192,16 @@ def test_a_class_that_a_fold_lacks_has_the_lowest_score():
     with pytest.warns(UserWarning, match="least populated class"):
         model = ExponentialWeightsClassifier([("kernel", NTKClassifierCV())], cv=3).fit(X[few], y[few])
     assert model.score(X[few], y[few]) > 0.9
+
+
+@pytest.mark.parametrize("kind", ["exponential", "nnls"])
+@pytest.mark.parametrize("factor", [1e-170, 1e170])
+def test_weights_do_not_depend_on_the_units_of_targets(factor, kind):
+    X, y = regression()
+    members = [("mean", DummyRegressor()), ("largest", DummyRegressor(strategy="quantile", quantile=1.0))]
+    plain, model = (ExponentialWeightsRegressor(members, weights=kind).fit(X, by * y) for by in (1.0, factor))
+    assert plain.weights_.max() > 0.9
+    assert_allclose(model.weights_, plain.weights_, rtol=1e-6, atol=1e-12)
 
 
 def test_weights_reach_the_members_and_the_losses():
@@ -222,6 +234,8 @@ def test_members_need_names_of_their_own(members):
 def test_weights_have_two_names():
     with pytest.raises(ValueError, match='weights must be "exponential" or "nnls", not \'equal\''):
         ExponentialWeightsRegressor(TWO_REGRESSORS, weights="equal").fit(*regression())
+    with pytest.raises(ValueError, match='weights must be "exponential" or "nnls", not array'):
+        ExponentialWeightsRegressor(TWO_REGRESSORS, weights=np.array([0.5, 0.5])).fit(*regression())
 
 
 def test_one_class_is_nothing_to_tell_apart():

@@ -116,6 +116,26 @@ def test_neurons_without_weight_leave_and_no_neurons_are_unique():
     assert found.sample(2).shape == (2, 0)
 
 
+@pytest.mark.parametrize("factor", [1e-170, 1e-155, 1e155, 1e170])
+def test_the_set_is_that_of_the_same_network_in_other_units(factor):
+    W1, w2, X = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]), np.array([1.0, 1.0, 2.0]), [[3.0, 1.0]]
+    plain, found = optimal_set(X, Network(W1, w2)), optimal_set(X, Network(factor * W1, factor * w2))
+    assert found.network.n_neurons == 3
+    np.testing.assert_allclose(found.shares, plain.shares, rtol=1e-12)
+    np.testing.assert_allclose(found.singular_values, plain.singular_values, rtol=1e-12)
+    cost = np.array([1.0, 0.0, -1.0])
+    np.testing.assert_allclose(found.minimise(cost), plain.minimise(cost), rtol=1e-9)
+    far = optimal_set(np.array(X) * 1e200, Network(1e120 * W1, w2))
+    assert far.dimension == plain.dimension
+
+
+def test_costs_of_neurons_that_hardly_count_and_costs_of_any_size():
+    W1, w2 = np.array([[1.0, 0.0], [0.0, 1.0], [3e-155, 4e-155]]), np.array([1.0, 1.0, 5e-155])
+    found = optimal_set([[1.0, 1.0]], Network(W1, w2))
+    np.testing.assert_allclose(found.minimise([0.0, -1.0, 0.0]), [0.0, 2.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(found.minimise([1e308, -1e308, 0.0]), [0.0, 2.0, 0.0], atol=1e-12)
+
+
 def test_what_cannot_be_used():
     network = Network(np.ones((2, 1)), np.ones(2))
     with pytest.raises(ValueError, match="tol must be below 1"):
@@ -128,3 +148,7 @@ def test_what_cannot_be_used():
             found.scaled(scales)
     with pytest.raises(ValueError, match="cost must be 2 finite numbers"):
         found.minimise([1.0, np.inf])
+    with pytest.raises(TypeError, match="network must be a Network, as to_network"):
+        optimal_set(np.ones((2, 2)), cvxrelu.solve_relu)
+    with pytest.raises(ValueError, match="random_state must be None, a seed or a generator"):
+        optimal_set([[1.0, 1.0]], Network(np.eye(2), np.ones(2))).sample(1, random_state="a")

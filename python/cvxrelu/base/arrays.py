@@ -39,13 +39,18 @@ def as_real(value: Any, name: str) -> FloatArray:
     return real
 
 
+def refuse_masked(value: Any, name: str) -> None:
+    """Raise where entries are masked, below which there are others."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries, which would be read as numbers: fill them in or leave them out")
+
+
 _HELD = 2.0**53  # integers up to here are float64 numbers
 
 
 def refuse_altered(value: Any, real: npt.NDArray[Any], name: str) -> None:
     """Raise where the numbers made of a value are not those given: masked entries, integers that float64 rounds."""
-    if np.ma.is_masked(value):
-        raise ValueError(f"{name} has masked entries, which would be read as numbers: fill them in or leave them out")
+    refuse_masked(value, name)
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         return
     large = np.argwhere(np.abs(real) >= _HELD)  # most integers are seen to be small from their rounded values

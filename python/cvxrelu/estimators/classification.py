@@ -11,7 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, is_multilabel
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from ..base.arrays import FloatArray
+from ..base.arrays import FloatArray, refuse_masked
 from ..gated.losses import LOSSES, Logistic, Loss, Softmax, Squared, as_loss
 from .class_weights import with_class_weight
 from .fitting import Model, NetworkModel, as_dense, checked_weights
@@ -32,6 +32,7 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
     class_weight: Any
 
     def _checked_data(self, X: Any, y: Any) -> tuple[Any, Any]:
+        refuse_masked(y, "y")
         if is_multilabel(y):
             X, y = self._checked(X, y=y, multi_output=True)
             return X, as_dense(y)

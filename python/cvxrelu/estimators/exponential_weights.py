@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
-from ..base.arrays import FloatArray
+from ..base.arrays import FloatArray, refuse_altered, refuse_masked
 from .certificate import TrainingCertificate
 from .fitting import checked_weights
 from .gated import GatedReLUClassifier, GatedReLURegressor
@@ -128,10 +128,11 @@ class ExponentialWeights(BaseEstimator):  # type: ignore[misc]
         ValueError
             For members without distinct names, for `weights` of another name, and for data that do not fit.
         """
-        if self.weights not in ("exponential", "nnls"):
+        if not (isinstance(self.weights, str) and self.weights in ("exponential", "nnls")):
             raise ValueError(f'weights must be "exponential" or "nnls", not {self.weights!r}')
         X, y, sample_weight = gathered(X, y, sample_weight)
         members = self._members()
+        refuse_masked(y, "y")
         X, y = self._checked(X, y, multi_output=True)
         y, targets = self._checked_targets(y)
         weights = checked_weights(sample_weight, X)
@@ -148,18 +149,21 @@ class ExponentialWeights(BaseEstimator):  # type: ignore[misc]
             for first in range(0, len(done), len(parts))
         ]
         errors = np.stack(values) - targets[held_out]
-        losses = [np.average((each**2).sum(axis=1), weights=own[held_out]) for each in errors]
+        size = np.abs(errors).max() or 1.0  # of the errors: their squares could over- or underflow
+        losses = np.array([np.average(((each / size) ** 2).sum(axis=1), weights=own[held_out]) for each in errors])
         self.estimators_ = [fitted for fitted, _ in done[:: len(parts)]]
         self.named_estimators_ = {name: fitted for (name, _), fitted in zip(members, self.estimators_, strict=True)}
-        self.losses_ = np.array(losses)
+        with np.errstate(over="ignore", under="ignore"):
+            self.losses_ = losses * size * size
         if self.weights == "exponential":
-            self.weights_ = exponential_weights(self.losses_, own.sum())
+            self.weights_ = exponential_weights(losses, own.sum())
         else:
             self.weights_ = least_squares_weights(errors, own[held_out])
         return self
 
     def _checked(self, X: Any, *y: Any, **checks: Any) -> Any:
         """Return samples, and targets where there are some, checked; data frames are for the members to judge."""
+        refuse_masked(X, "X")
         checks |= {
             "skip_check_array": hasattr(X, "columns"),
             "accept_sparse": get_tags(self).input_tags.sparse and "csr",
@@ -304,7 +308,8 @@ class ExponentialWeightsRegressor(RegressorMixin, ExponentialWeights):  # type: 
     """
 
     def _checked_targets(self, y: Any) -> tuple[Any, FloatArray]:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        given, y = y, check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        refuse_altered(given, y, "y")
         y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         return y, y.reshape(y.shape[0], -1)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.arrays import FloatArray, append_ones, as_count, as_design, as_scalar, as_threads
+from ..base.arrays import FloatArray, append_ones, as_count, as_design, as_generator, as_scalar, as_threads, describe
 from .network import Network
 
 _ZERO = 1e-9  # of shares of the weight decay: what a linear program leaves of neurons that it takes away
@@ -107,8 +107,11 @@ class OptimalSet:
         except ImportError as error:
             raise ImportError("minimise needs SciPy: pip install scipy") from error
         settings = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-        slope = c / self.shares
-        slope = slope @ self.directions / (np.abs(slope).max() or 1.0)
+        some, slope = c != 0, np.zeros(c.size)
+        if some.any():  # relative to the largest cost and the least share: quotients of others could overflow
+            slope[some] = c[some] / np.abs(c).max() * (self.shares[some].min() / self.shares[some])
+            slope /= np.abs(slope).max()
+        slope = slope @ self.directions
         # No two points are further apart than two corners of the simplex.
         found = linprog(slope, -self.directions, self.shares, bounds=(-1.5, 1.5), options=settings)
         if found.x is None:
@@ -124,8 +127,8 @@ class OptimalSet:
             Draws.
         n_steps : int, optional
             Steps before each of them; 10 times the dimension by default. The first draws remember s = 1.
-        random_state : int, Generator or None
-            Seed.
+        random_state : None, int, numpy.random.Generator or RandomState
+            Source of the draws.
 
         Returns
         -------
@@ -134,7 +137,7 @@ class OptimalSet:
         """
         n = as_count(n_samples, "n_samples")
         steps = max(1, 10 * self.dimension) if n_steps is None else as_count(n_steps, "n_steps")
-        rng = np.random.default_rng(random_state)
+        rng = as_generator(random_state)
         point, draws = np.zeros(self.dimension), np.ones((n, self.network.n_neurons))
         for draw in draws if self.dimension else ():
             for _ in range(steps):
@@ -188,6 +191,8 @@ def optimal_set(X: npt.ArrayLike, network: Network, *, tol: float = 1e-10, n_thr
     ------
     ValueError
         For samples that do not fit, and a `tol` that is not below 1.
+    TypeError
+        For what is no :class:`Network`.
 
     Examples
     --------
@@ -201,16 +206,21 @@ def optimal_set(X: npt.ArrayLike, network: Network, *, tol: float = 1e-10, n_thr
     tol = as_scalar(tol, "tol", strict=True)
     if tol >= 1:
         raise ValueError(f"tol must be below 1, not {tol}")
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, as to_network() of a solution returns it, not {describe(network)}")
     Z = as_design(X, "X", network.n_features)
-    w2 = network.w2 if network.w2.ndim == 2 else network.w2[:, None]
-    sizes = np.sum(network.W1**2, axis=1) + np.sum(w2**2, axis=1)
-    kept = sizes > 0
-    shares = sizes[kept] / sizes.sum() if kept.any() else sizes[kept]
+    columns = network.w2 if network.w2.ndim == 2 else network.w2[:, None]
+    weights = np.hstack([network.W1, columns]).astype(np.float64)
+    weights /= np.abs(weights).max(initial=0.0) or 1.0  # squares of the numbers given could over- or underflow
+    lengths = np.linalg.norm(weights, axis=1)
+    kept = lengths**2 > 0
+    weights, shares = weights[kept] / lengths[kept, None], lengths[kept] ** 2 / (lengths @ lengths or 1.0)
     gates = None if network.gates is None else network.gates[kept]
     network = dataclasses.replace(network, W1=network.W1[kept], w2=network.w2[kept], gates=gates)
     design = append_ones(Z) if network.bias else Z
-    hidden = np.where(network._active(design, as_threads(n_threads)), design @ network.W1.T, 0.0)
-    outputs = np.einsum("nm,mc->ncm", hidden, w2[kept]).reshape(len(Z) * w2.shape[1], shares.size) / shares
+    W1, w2 = np.hsplit(weights, [network.W1.shape[1]])  # with a unit of weight decay each
+    hidden = np.where(network._active(design, as_threads(n_threads)), design @ W1.T, 0.0)
+    outputs = np.einsum("nm,mc->ncm", hidden, w2).reshape(len(Z) * w2.shape[1], shares.size)
     largest = np.abs(outputs).max(initial=0.0)
     fixed = np.vstack([outputs / (largest if largest > 0 else 1.0), np.ones(shares.size)])
     if fixed.shape[0] > shares.size:
