@@ -97,7 +97,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss",
         choices=tuple(LOSSES),
-        help="huber and poisson (counts) for regression, logistic and softmax for classification (squared)",
+        help="for regression squared (the default), huber or poisson (counts); for classification logistic, softmax or "
+        "squared, which has no probabilities (logistic for two classes, softmax for more)",
     )
     parser.add_argument(
         "--intercept",
