@@ -303,8 +303,8 @@ def test_probabilities(houses, tmp_path, capsys):
         *FAST,
     )
     printed(capsys, *command, "--loss", "squared")
-    assert "has no probabilities" in complaint(capsys, "predict", model, houses, "--proba")
-    printed(capsys, *command)
+    assert "trained without --loss squared" in complaint(capsys, "predict", model, houses, "--proba")
+    assert printed(capsys, *command)["loss"] == "log_loss"
     report = printed(capsys, "predict", model, houses, "--proba", "--json")
     shares = np.array(report["probabilities"])
     assert report["classes"] == ["big", "small"] and np.allclose(shares.sum(axis=1), 1)

@@ -89,3 +89,12 @@ def test_without_them_the_error_says_what_to_set(name):
     assert not hasattr(squared, "predict_proba")
     with pytest.raises(AttributeError, match=rf"{name} has no attribute 'predict_proba'.*one of log_loss, logistic"):
         squared.predict_proba(X)
+
+
+@pytest.mark.parametrize("name", ["GatedReLUClassifier", "ReLUClassifier"])
+@pytest.mark.parametrize("loss", [["logistic"], np.array(["logistic", "softmax"]), None])
+def test_what_is_no_name_of_a_loss_is_refused_by_the_fit_alone(name, loss):
+    made = model(name, loss=loss)
+    assert not hasattr(made, "predict_proba")
+    with pytest.raises(ValueError, match="loss must be one of log_loss, squared, logistic, softmax, not"):
+        made.fit(X, TWO)

@@ -106,7 +106,7 @@ class TableModel:
     def probabilities(self, X: Any) -> tuple[list[str], npt.NDArray[np.float64]]:
         """Return the classes and their probabilities, or several targets and the probability that each is 1."""
         if not hasattr(self.pipeline, "predict_proba"):
-            raise ValueError("this model has no probabilities: a classification has, but with --loss squared")
+            raise ValueError("this model has no probabilities: a classification has, trained without --loss squared")
         shares = np.asarray(self.pipeline.predict_proba(X))
         return self.targets if len(self.targets) > 1 else self.pipeline.classes_.tolist(), shares
 

@@ -97,8 +97,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss",
         choices=tuple(LOSSES),
-        help="squared (default), huber and poisson (counts) for regression; logistic (default of two classes and of "
-        "several labels), softmax (default of more classes) and squared for classification",
+        help="for regression squared (the default), huber or poisson (counts); for classification logistic, softmax or "
+        "squared, which has no probabilities (logistic for two classes, softmax for more)",
     )
     parser.add_argument(
         "--intercept",

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from .exponential_weights import ExponentialWeightsClassifier, ExponentialWeightsRegressor
     from .gated import GatedReLUClassifier, GatedReLURegressor
     from .gated_cv import GatedReLUClassifierCV, GatedReLURegressorCV
-    from .mkl import MKLClassifier, MKLClassifierCV, MKLRegressor, MKLRegressorCV
+    from .mkl import MKLClassifier, MKLRegressor
+    from .mkl_cv import MKLClassifierCV, MKLRegressorCV
     from .normal_scores import NormalScores
     from .ntk import NTKClassifier, NTKClassifierCV, NTKRegressor, NTKRegressorCV
     from .relu import ReLUClassifier, ReLURegressor
@@ -79,5 +80,5 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         raise ImportError(f"cvxrelu.{name} needs scikit-learn: pip install 'cvxrelu[sklearn]'") from error
     family = name.removesuffix("CV").removesuffix("Regressor").removesuffix("Classifier")
-    cv = "_cv" if name.endswith("CV") and family.endswith("ReLU") else ""
+    cv = "_cv" if name.endswith("CV") and family != "NTK" else ""
     return getattr(importlib.import_module(f".{_MODULES[family]}{cv}", __name__), name)

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets, is_multilabel
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ..base.arrays import FloatArray, refuse_masked
-from ..gated.losses import LOSSES, Logistic, Loss, Softmax, Squared, as_loss
+from ..gated.losses import LOSSES, Logistic, Loss, Softmax, as_loss, loss_type
 from .class_weights import with_class_weight
 from .fitting import Model, NetworkModel, as_dense, checked_weights
 from .labels import coded, labels_of_scores
@@ -124,6 +124,10 @@ class ClassificationMixin(ClassifierMixin, Model):  # type: ignore[misc]
         return tags
 
 
+def _is_log_loss(name: Any) -> bool:
+    return isinstance(name, str) and name == LOG_LOSS
+
+
 class _WithProbabilities:
     """A method of classifiers whose loss has probabilities; without them the AttributeError says what to set."""
 
@@ -133,7 +137,7 @@ class _WithProbabilities:
     def __get__(self, classifier: Any, owner: type) -> Any:
         if classifier is None:
             return self._method
-        if classifier.loss != LOG_LOSS and not LOSSES.get(classifier.loss, Squared).has_probabilities:
+        if not (_is_log_loss(classifier.loss) or loss_type(classifier.loss).has_probabilities):
             known = [name for name, loss in LOSSES.items() if loss.task == "classification" and loss.has_probabilities]
             raise AttributeError(
                 f"this {owner.__name__} has no attribute {self._method.__name__!r}: loss={classifier.loss!r} has no "
@@ -167,7 +171,7 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
         return self._loss_of(n_classes).labels_as_targets(labels, n_classes)
 
     def _loss_of(self, n_classes: int) -> Loss:
-        if self.loss == LOG_LOSS:
+        if _is_log_loss(self.loss):
             return as_loss(Logistic.name if n_classes == 2 else Softmax.name)
         return as_loss(self.loss, task=self._TASK, also=LOG_LOSS)
 
@@ -201,5 +205,5 @@ class NetworkClassification(ClassificationMixin, NetworkModel):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = not LOSSES.get(self.loss, Squared).couples_outputs
+        tags.classifier_tags.multi_label = not loss_type(self.loss).couples_outputs
         return tags

@@ -17,7 +17,7 @@ from ..base.arrays import FloatArray, append_ones, as_flag, as_generator, refuse
 from ..base.callbacks import as_callback
 from ..base.memory import require_fit
 from ..base.scaling import predictions_in
-from ..gated.losses import LOSSES, Loss, Squared, as_loss
+from ..gated.losses import Loss, Squared, as_loss, loss_type
 from ..networks.network import Network
 from ..rows.rows import Rows, is_dask, is_rows
 from .callbacks import CallbackSupportMixin, FitTasks, with_callbacks
@@ -280,7 +280,7 @@ class NetworkRegression(RegressionMixin, NetworkModel):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        loss = LOSSES.get(self.loss, Squared)
+        loss = loss_type(self.loss)
         # scikit-learn's checks of several outputs know no targets that must not be negative.
         tags.target_tags.positive_only = loss.positive_targets
         tags.target_tags.multi_output = loss.multi_output

@@ -11,18 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from ..base.arrays import FloatArray, append_ones, as_count, as_penalties, as_scalar, as_threads
+from ..base.arrays import FloatArray, as_scalar, as_threads
 from ..exceptions import ConvergenceWarning
 from ..gated.losses import Squared
 from ..gated.pose import pose
-from ..gated.problem import GatedData, Penalty, Stopping
+from ..gated.problem import GatedData, Penalty
 from ..gated.program import Program
-from ..gated.solution import unpenalised_values
-from ..gated.solve import warn_of_gaps
 from ..kernels.gates import require_evaluation
 from ..kernels.kernels import masking_kernel
 from ..kernels.mkl import MKLSettings, learn_weights
-from ..kernels.mkl_solution import MKLSolution, masked_values
+from ..kernels.mkl_solution import MKLSolution
 from ..networks.network import Network, mean_network
 from ..patterns.patterns import ActivationPatterns
 from ..patterns.sampling import sample_of_design
@@ -31,21 +29,12 @@ from .callbacks import FitTasks
 from .certificate import mean_certificate
 from .class_weights import CLASS_WEIGHT
 from .draws import DRAWS, GateDraw, only
-from .fitting import (
-    INTERCEPT,
-    ONE_SAMPLE,
-    HeldOut,
-    Model,
-    RegressionMixin,
-    checked_weights,
-    generator_of,
-)
-from .merging import MergedSamples, merge_samples
+from .fitting import INTERCEPT, Model, RegressionMixin, generator_of
+from .merging import MergedSamples
 from .parameters import with_parameters
 from .ridge import Ridge
-from .selection import MEAN_OF_FOLDS, SCORING, PenaltySearch, Selection, on_all_copies, squared_errors
 
-_GATES = """\
+GATES = """\
     n_gates : int, default 500
         Gates that are drawn. Ignored where `gates` is an array.
     gates : str or array_like of shape (n_gates, n_features [+ 1]), default "mixed"
@@ -70,19 +59,7 @@ _PENALTY = """\
         Whether to go on to the optimum. Without, this is early stopping between the neural tangent kernel and the
         optimal one."""
 
-_PENALTIES = (
-    SCORING.format(mean=MEAN_OF_FOLDS, error="weighted mean square error")
-    + """
-    cv : int, splitter or iterable of (train, test), default None
-        Folds as scikit-learn understands them, each with gates of its own. By default `n_folds` of the distinct
-        samples, which `random_state` draws.
-    beta_ratios : array_like of shape (n_betas,), optional
-        Penalties to try, relative to the smallest one whose optimum is zero. By default 12 of them from 0.5 to 1e-4.
-    n_folds : int, default 5
-        Folds without `cv`."""
-)
-
-_REST = """\
+REST = """\
     fit_bias : bool, default True
         Append a column of ones, inside the gates and inside the penalty.
 {intercept}
@@ -96,7 +73,7 @@ _REST = """\
         Called with a dict of ``iteration``, ``objective``, ``gap``, ``relative_gap``, ``active``; returning True
         stops training with the best certified result so far."""
 
-_FITTED = """\
+FITTED = """\
     solutions_ : tuple of MKLSolution
         For each draw of gates weights, coefficients, certificate and history, over the distinct samples in the order
         of their appearance.
@@ -126,18 +103,12 @@ _FITTED = """\
     feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had names."""
 
-_ERRORS = """\
-    beta_ratios_ : ndarray of shape (n_betas,)
-        Relative penalties that were tried, decreasing.
-    cv_errors_ : ndarray of shape (n_betas,)
-        Weighted mean squared error on the samples left out, for each of them.
-    cv_scores_ : ndarray of shape (n_betas,), or None
-        Mean over the folds of what `scoring` says of them; None without it."""
-
 Callback = Callable[[dict[str, Any]], Any]
 
 
-class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
+class MKLModel(Model, BaseEstimator):  # type: ignore[misc]
+    """What the estimators of mixtures of masking kernels share."""
+
     n_gates: int
     gates: str | npt.ArrayLike
     n_draws: int
@@ -180,7 +151,7 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
         posed = self._posed(samples.X, samples.y, samples.weights, rng)
         beta, ratio = penalty
         if beta is None:
-            beta = as_scalar(ratio, "beta_ratio", strict=True) * _largest_penalty(posed)
+            beta = as_scalar(ratio, "beta_ratio", strict=True) * largest_penalty(posed)
         tasks.begin("iteration")
         how = MKLSettings(tol=self.tol, callback=self._progress(tasks), **settings)
         solutions: list[MKLSolution] = []
@@ -257,12 +228,12 @@ class _MKLBase(Model, BaseEstimator):  # type: ignore[misc]
         return self._network(self.at)
 
 
-def _largest_penalty(posed: list[tuple[GatedData, Program]]) -> float:
+def largest_penalty(posed: list[tuple[GatedData, Program]]) -> float:
     """Return the smallest penalty whose optimum is zero for every draw; 1 where y is zero, and so are all optima."""
     return max(program.beta_max() for _, program in posed) or 1.0
 
 
-class _MKL(_MKLBase):
+class _MKL(MKLModel):
     def __init__(
         self,
         *,
@@ -323,118 +294,6 @@ class _MKL(_MKLBase):
         return values
 
 
-class _MKLCV(PenaltySearch, _MKLBase):
-    def __init__(
-        self,
-        *,
-        n_gates: int = 500,
-        gates: str | npt.ArrayLike = "mixed",
-        n_draws: int = 1,
-        at: str = "cell-average",
-        scoring: Any = None,
-        cv: Any = None,
-        beta_ratios: npt.ArrayLike | None = None,
-        n_folds: int = 5,
-        fit_bias: bool = True,
-        fit_intercept: bool = False,
-        tol: float = 1e-6,
-        n_threads: int | None = None,
-        random_state: Any = None,
-        callback: Callback | None = None,
-    ) -> None:
-        self.n_gates = n_gates
-        self.gates = gates
-        self.n_draws = n_draws
-        self.at = at
-        self.scoring = scoring
-        self.cv = cv
-        self.beta_ratios = beta_ratios
-        self.n_folds = n_folds
-        self.fit_bias = fit_bias
-        self.fit_intercept = fit_intercept
-        self.tol = tol
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.callback = callback
-
-    def _search(
-        self,
-        selection: Selection,
-        X: npt.NDArray[np.floating[Any]],
-        targets: FloatArray,
-        sample_weight: Any,
-        tasks: FitTasks,
-    ) -> None:
-        weights, data = checked_weights(sample_weight, X), np.asarray(X, dtype=np.float64)
-        samples = merge_samples(data, targets, weights, bias=self.fit_bias)
-        if samples.X.shape[0] < 2:
-            raise ValueError(ONE_SAMPLE)
-        if self.beta_ratios is None:
-            ratios = np.geomspace(0.5, 1e-4, 12)
-        else:
-            ratios = np.sort(as_penalties(self.beta_ratios, "beta_ratios"))[::-1]
-        rng = generator_of(self.random_state)
-        if self.cv is None:
-            if selection.groups_given:
-                raise ValueError("groups need cv, such as GroupKFold(): without it folds are drawn from all samples")
-            distinct = self._of_distinct(samples, ratios, rng, tasks)
-            errors = squared_errors(samples.y, samples.weights, distinct)
-            known, left_out = (samples.y, samples.weights), distinct
-            held_out = on_all_copies(samples, distinct)
-        else:
-            known = targets, weights
-            held_out = []
-            for train, test in selection.folds(X, targets, weights):
-                tasks.begin("fold")
-                weight = None if weights is None else weights[train]
-                part = merge_samples(data[train], targets[train], weight, bias=self.fit_bias)
-                design = append_ones(data[test]) if self.fit_bias else data[test]
-                held_out.append((test, self._values_beside((part.X, part.y, part.weights), design, ratios, rng)))
-                tasks.end()
-            errors = squared_errors(targets, weights, held_out)
-            left_out = held_out
-        best, scores = selection.choose(errors, ratios, (X, targets, weights), held_out)
-        self.cv_scores_ = None if scores is None else np.nanmean(scores, axis=1)
-        self.beta_ratios_, self.cv_errors_ = ratios, errors
-        self._solve(samples, rng, (None, float(ratios[best])), tasks)
-        if self._CALIBRATED:
-            self._calibrate(*known, [(rows, at[best]) for rows, at in left_out])
-
-    def _of_distinct(
-        self, samples: MergedSamples, ratios: FloatArray, rng: np.random.Generator, tasks: FitTasks
-    ) -> list[HeldOut]:
-        """Return what `n_folds` of the distinct samples hold out, and the values there."""
-        n = samples.X.shape[0]
-        weights = np.ones(n) if samples.weights is None else samples.weights
-        held_out = []
-        for fold in np.array_split(rng.permutation(n), min(as_count(self.n_folds, "n_folds", minimum=2), n)):
-            tasks.begin("fold")
-            rest = np.setdiff1d(np.arange(n), fold)
-            training = samples.X[rest], samples.y[rest], weights[rest]
-            held_out.append((fold, self._values_beside(training, samples.X[fold], ratios, rng)))
-            tasks.end()
-        return held_out
-
-    def _values_beside(
-        self,
-        training: tuple[FloatArray, FloatArray, FloatArray | None],
-        Z: FloatArray,
-        ratios: FloatArray,
-        rng: np.random.Generator,
-    ) -> FloatArray:
-        """Return the values of a path of penalties on samples Z after a fit to others: (n_betas, n_samples[, c])."""
-        posed = self._posed(*training, rng)
-        betas, stopping = ratios * _largest_penalty(posed), Stopping(self.tol)
-        values = np.zeros((ratios.size, len(Z), *training[1].shape[1:]))
-        for data, program in posed:
-            path, _ = program.path(betas, None, stopping)
-            warn_of_gaps(path, stopping)
-            for value, point in zip(values, path, strict=True):
-                value += masked_values(data.patterns, point.coef, training[0], Z, self.at, self.n_threads)
-                value += unpenalised_values(point.unpenalised_coef, self._unpenalised, len(Z))
-        return values / len(posed)
-
-
 @with_parameters(fit_intercept=True)
 class MKLRegressor(RegressionMixin, _MKL):
     __doc__ = f"""Regression with the optimal mixture of masking kernels, from the neural tangent kernel on.
@@ -444,13 +303,13 @@ class MKLRegressor(RegressionMixin, _MKL):
 
     Parameters
     ----------
-{_GATES.format(draws=DRAWS.format(n_draws=1))}
+{GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTY.format(beta_ratio="1e-3")}
-{_REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=True))}
+{REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=True))}
 
     Attributes
     ----------
-{_FITTED}
+{FITTED}
 
     Examples
     --------
@@ -473,56 +332,14 @@ class MKLClassifier(CalibratedClassification, _MKL):
     Parameters
     ----------
 {CLASS_WEIGHT}
-{_GATES.format(draws=DRAWS.format(n_draws=1))}
+{GATES.format(draws=DRAWS.format(n_draws=1))}
 {_PENALTY.format(beta_ratio="3e-2")}
-{_REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=False))}
+{REST.format(folds="", intercept=INTERCEPT.format(fit_intercept=False))}
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
 {CALIBRATED.format(where="of samples left out one by one")}
-{_FITTED}
-    """
-
-
-@with_parameters(fit_intercept=True)
-class MKLRegressorCV(RegressionMixin, _MKLCV):
-    __doc__ = f"""Regression with the optimal mixture of masking kernels and a penalty chosen by cross-validation.
-
-    Each fold solves the whole path of penalties, every one from the solution before. Equal samples count as one.
-
-    Parameters
-    ----------
-{_GATES.format(draws=DRAWS.format(n_draws=1))}
-{_PENALTIES}
-{_REST.format(folds=" and of the folds", intercept=INTERCEPT.format(fit_intercept=True))}
-
-    Attributes
-    ----------
-{_ERRORS}
-{_FITTED}
-    """
-
-
-@with_parameters(class_weight=None)
-class MKLClassifierCV(CalibratedClassification, _MKLCV):
-    __doc__ = f"""Classification with the optimal mixture of masking kernels and a cross-validated penalty.
-
-    The choice is by default by squared error, which is steadier than accuracy. See :class:`MKLRegressorCV`.
-
-    Parameters
-    ----------
-{CLASS_WEIGHT}
-{_GATES.format(draws=DRAWS.format(n_draws=1))}
-{_PENALTIES}
-{_REST.format(folds=" and of the folds", intercept=INTERCEPT.format(fit_intercept=False))}
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
-{CALIBRATED.format(where="of what was held out in the choice")}
-{_ERRORS}
-{_FITTED}
+{FITTED}
     """

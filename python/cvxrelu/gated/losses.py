@@ -112,13 +112,18 @@ def register_loss(loss: type[Loss]) -> type[Loss]:
     return loss
 
 
+def loss_type(name: Any) -> type[Loss]:
+    """Return the class of a loss by its name; of a name that is none, for a fit to refuse, that of the square loss."""
+    return LOSSES.get(name, Squared) if isinstance(name, str) else Squared
+
+
 def as_loss(name: Any, delta: Any = 1.0, task: str | None = None, also: str | None = None) -> Loss:
     """Return the loss of this name, one of those for a task where it is given.
 
     `also` is a name that the caller takes beside them, for the message.
     """
     known = {key: loss for key, loss in LOSSES.items() if task is None or loss.task in (task, "both")}
-    if name not in known:
+    if not (isinstance(name, str) and name in known):
         names = [*([] if also is None else [also]), *known]
         raise ValueError(f"loss must be one of {', '.join(names)}, not {name!r}")
     return known[name].with_parameters(delta)
