@@ -35,10 +35,10 @@ from .patterns.patterns import ActivationPatterns
 from .patterns.sampling import sample_patterns
 from .relu.certify import certify
 from .relu.decompose import decompose
-from .relu.generation import train_relu
 from .relu.path import relu_beta_max, relu_path
 from .relu.solution import Certificate, ReLUPath, ReLUSolution
 from .relu.solve import solve_relu
+from .relu.train import train_relu
 from .rows.chunks import RowChunks
 
 if TYPE_CHECKING:

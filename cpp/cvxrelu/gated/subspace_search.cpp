@@ -73,7 +73,7 @@ Matrix best_combination(const LossProblem& problem, const VectorView& thresholds
     value = next;
     if (gained <= 1e-3 * gradient.head(k).dot(direction) * t || gained < 1e-12 * std::abs(value)) break;
   }
-  value = at(a);
+  at(a);
   fit = trial;
   return coef;
 }

@@ -16,11 +16,11 @@ from ..base.callbacks import Callback
 from ..base.scaling import shifted
 from ..gated.losses import Loss
 from ..networks.network import Network
-from ..relu.generation import train_relu
 from ..relu.layers import as_columns
 from ..relu.pricer import Pricer
 from ..relu.problem import SquaredProblem, pose_relu
 from ..relu.solution import ReLUSolution, balanced_layers
+from ..relu.train import train_relu
 from .callbacks import FitTasks
 from .certificate import TrainingCertificate
 from .class_weights import CLASS_WEIGHT

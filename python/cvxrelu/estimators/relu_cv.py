@@ -13,8 +13,8 @@ from joblib import delayed
 from ..base.arrays import FloatArray, append_ones, as_scalar
 from ..exceptions import ConvergenceWarning
 from ..gated.losses import Loss
-from ..relu.generation import train_relu
 from ..relu.solution import ReLUSolution
+from ..relu.train import train_relu
 from .callbacks import FitTasks, folds_in_parallel
 from .class_weights import CLASS_WEIGHT
 from .classification import NetworkClassification

@@ -19,13 +19,13 @@ from ..gated.grid import path_grid
 from ..patterns.checks import checked_patterns
 from ..patterns.patterns import ActivationPatterns
 from .checkpoint import PathCheckpoint
-from .generation import train_relu
 from .layers import as_columns, has_several_outputs
 from .pricer import Pricer, as_pricing
 from .problem import pose_relu
 from .program import ReLUProgram
 from .solution import ReLUPath
 from .solve import solve_relu
+from .train import train_relu
 
 _WALKS = 40  # that tell how large the maximum is
 _ROUNDING = 1e-12  # of that, relative
