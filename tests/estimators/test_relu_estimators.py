@@ -124,7 +124,7 @@ def test_each_output_has_its_own_network():
 def test_classification(n_classes):
     X = np.random.default_rng(0).standard_normal((60, 2))
     y = np.array(["a", "b", "c"])[np.digitize(X[:, 0] * X[:, 1], [0.0, 0.5][: n_classes - 1])]
-    fit = ReLUClassifier(random_state=0, n_threads=1, tol=1e-3).fit(X, y)
+    fit = ReLUClassifier(loss="squared", random_state=0, n_threads=1, tol=1e-3).fit(X, y)
     assert fit.score(X, y) > 0.85
     assert fit.decision_function(X).shape == ((60,) if n_classes == 2 else (60, 3))
     assert fit.certificate_.converged and fit.certificate_.scope == "all patterns"
@@ -262,7 +262,7 @@ def test_logistic_classifiers_have_probabilities_and_a_certificate():
     certificate = cvxrelu.certify(design, np.where(labels == "near", 1.0, -1.0), network, model.beta_, loss="logistic")
     assert certificate.upper_bound == pytest.approx(model.certificate_.upper_bound)
     assert certificate.lower_bound >= model.certificate_.lower_bound - 1e-4 * 30 * np.log(2)
-    assert not hasattr(ReLUClassifier(), "predict_proba")
+    assert not hasattr(ReLUClassifier(loss="squared"), "predict_proba")
 
 
 @pytest.mark.parametrize("loss", ["huber", "poisson"])
