@@ -162,3 +162,13 @@ def test_samples_that_are_all_equal(intercept):
     model = cvxrelu.NTKClassifier(fit_intercept=intercept).fit([[1.0], [1.0], [1.0]], [0, 0, 1])
     assert_allclose(model.predict_proba([[1.0]]).sum(), 1)
     assert model.predict([[1.0]]) == [0] and model.predict_proba([[1.0]])[0, 0] > 0.5
+
+
+def test_kernels_that_do_not_fit_are_refused_before_the_fit(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, seen = rng.standard_normal((40, 2)), []
+    model = cvxrelu.MKLClassifier(n_gates=20, max_iter=0, random_state=0, callback=seen.append)
+    monkeypatch.setattr("cvxrelu.base.memory.machine_memory", lambda: 2.5 * 8 * 40 * 40)
+    with pytest.raises(MemoryError, match="3 kernel matrices of shape"):
+        model.fit(X, X[:, 0] > 0)
+    assert not seen

@@ -254,3 +254,13 @@ def test_one_share_held_out_is_early_stopping_along_the_path():
         fitted = model(name, cv=share).fit(X, Y)
         assert scores_and_errors(fitted)[1].argmin() > 0
         assert fitted.predict(X).shape == (60,)
+
+
+def test_a_fold_that_lacks_a_class_is_named_where_the_score_needs_it():
+    rare = np.where(np.arange(60) < 6, "rare", LABELS)
+    fitted = model("MKLClassifierCV", scoring="neg_log_loss", n_folds=30)
+    with pytest.raises(ValueError, match="needs all classes in what fold 0 holds out: set cv to a number"):
+        fitted.fit(X, rare)
+    fitted.set_params(cv=3).fit(X, rare)
+    with pytest.raises(ValueError, match="continuous is not supported"):
+        model("MKLRegressorCV", scoring="accuracy", cv=3).fit(X, Y)

@@ -17,6 +17,7 @@ from ..gated.losses import Squared
 from ..gated.pose import pose
 from ..gated.problem import GatedData, Penalty
 from ..gated.program import Program
+from ..kernels.closed_form import require_memory
 from ..kernels.gates import require_evaluation
 from ..kernels.kernels import masking_kernel
 from ..kernels.mkl import MKLSettings, learn_weights
@@ -270,6 +271,9 @@ class _MKL(MKLModel):
         self.callback = callback
 
     def _train(self, samples: MergedSamples, X: FloatArray, tasks: FitTasks) -> None:
+        if self._CALIBRATED:
+            n = len(samples.X)  # what leaves samples out holds a kernel, the same without an intercept, and a factor
+            require_memory(n, n, 3)
         settings = {"init": self.init, "max_iter": self.max_iter, "finish": self.finish}
         rng = generator_of(self.random_state)
         solutions = self._solve(samples, rng, (self.beta, self.beta_ratio), tasks, **settings)

@@ -193,7 +193,16 @@ class Selection:
             Z, y = X[rows], self._estimator._truth(targets[rows])
             params = _check_method_params(X, self._of_score, rows)
             stand_ins = [_stand_in(estimator, Z, at) for estimator, at in zip(estimators, values, strict=True)]
-            column = np.array([float(self._scorer(stand_in, Z, y, **params)) for stand_in in stand_ins])  # type: ignore[misc]
+            try:
+                column = np.array([float(self._scorer(stand_in, Z, y, **params)) for stand_in in stand_ins])  # type: ignore[misc]
+            except ValueError as error:
+                lacks = is_classifier(self._estimator) and y.ndim == 1 and {*y} != {*self._estimator.classes_}
+                if not lacks:
+                    raise
+                raise ValueError(
+                    f"scoring={self._estimator.scoring!r} needs all classes in what fold {k} holds out: set cv to a "
+                    f"number, whose folds are stratified, or to fewer folds ({error})"
+                ) from error
             if not np.isfinite(column).all():
                 raise ValueError(f"scoring={self._estimator.scoring!r} gives {column} on what fold {k} holds out")
             columns.append(column)
