@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from strategies import many_rows
 
-N, D, P = 60_000, 4, 30
+N, D, P = 50_000, 12, 40
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +24,11 @@ def from_samples(X, y, patterns, share, **settings):
     """Solve with samples and with all rows in every step, and check one against the other."""
     names = {key: settings[key] for key in ("loss", "sample_weight", "unpenalised") if key in settings}
     beta = share * cvxrelu.beta_max(X, y, patterns, **names)
-    solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-9, **settings)
-    reference = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-9, solver="newton", **settings)
+    solution = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-7, **settings)
+    reference = cvxrelu.solve_gated(X, y, patterns, beta, tol=1e-7, solver="newton", **settings)
     assert solution.converged and reference.converged
     assert solution.n_cg != reference.n_cg, "no samples were taken"
-    assert solution.objective == pytest.approx(reference.objective, rel=3e-9)
+    assert solution.objective == pytest.approx(reference.objective, rel=3e-7)
     assert solution.objective - solution.gap <= reference.objective
     np.testing.assert_allclose(solution.coef, reference.coef, atol=1e-3 * np.abs(reference.coef).max())
     return solution
@@ -37,7 +37,7 @@ def from_samples(X, y, patterns, share, **settings):
 @pytest.mark.parametrize("loss", ["logistic", "huber", "poisson"])
 def test_the_answer_is_that_of_steps_on_all_rows(rows, loss):
     X, targets, patterns = rows
-    from_samples(X, targets[loss], patterns, 0.05, loss=loss)
+    from_samples(X, targets[loss], patterns, 0.02, loss=loss)
 
 
 @pytest.mark.parametrize("loss", ["logistic", "poisson"])
@@ -60,7 +60,7 @@ def test_weights_unpenalised_columns_and_ridge(rows, loss):
 def test_several_outputs_of_huber(rows):
     X, targets, patterns = rows
     Y = np.stack([targets["huber"], np.sin(X[:, 0])], axis=1)
-    from_samples(X, Y, patterns, 0.05, loss="huber")
+    from_samples(X, Y, patterns, 0.02, loss="huber")
 
 
 def test_rows_that_a_sample_misrepresents(rows):
