@@ -43,7 +43,9 @@ struct DualNewton::Point {
   }
 };
 
-bool DualNewton::factorises(const GroupLassoProblem& problem) { return problem.design.n_samples() <= kMostFactorised; }
+bool DualNewton::factorises(const GroupLassoProblem& problem) {
+  return problem.design.n_samples() <= kMostFactorised && problem.Y.size() <= kMostTargets;
+}
 
 double DualNewton::expected_work(const GroupLassoProblem& problem, Index n_groups) const {
   constexpr double kSteps = 7;  // what the problems of bench/peers/gated.py took in a working set: 5 to 8

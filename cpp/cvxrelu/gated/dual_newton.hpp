@@ -37,6 +37,7 @@ class DualNewton {
 
  private:
   static constexpr Index kMostFactorised = 3000;  // samples, up to which a factorisation beats conjugate gradients
+  static constexpr Index kMostTargets = 30000;    // for each active block so many numbers are held
   struct Point;
   Matrix direction(const GroupLassoProblem& problem, const RestrictedDesign& active, const Matrix& unit,
                    const Vector& q, double scale, const Matrix& gradient);

@@ -243,7 +243,7 @@ class ProximalNewton {
   bool descend_by_samples(const LossProblem& problem, const Penalty& penalty, const RestrictedDesign& design,
                           Iterate& iterate, Matrix& W, double tol) {
     constexpr Index kMinRows = 50'000, kLeastRows = 4096, kRowsPerCoefficient = 2;
-    constexpr Index kLeastCoefficients = 400;  // with fewer, Newton steps over all rows take half of the time
+    constexpr Index kLeastCoefficients = 400;  // with fewer, the systems of Newton steps over all rows are small
     constexpr int kSteps = 30;
     constexpr std::size_t kMemory = 4;
     const Index n = problem.design.n_samples(), m = design.size();
