@@ -143,8 +143,8 @@ def test_what_cannot_be_used():
     with pytest.raises(ValueError, match="X"):
         optimal_set([[1.0, 2.0]], network)
     found = optimal_set([[1.0]], network)
-    for scales in ([1.0], [1.0, -1.0], [np.nan, 1.0]):
-        with pytest.raises(ValueError, match="scales must be 2 numbers"):
+    for scales in ([1.0], [1.0, -1.0], [np.nan, 1.0], [np.inf, 1.0]):
+        with pytest.raises(ValueError, match="scales must be 2 finite numbers"):
             found.scaled(scales)
     with pytest.raises(ValueError, match="cost must be 2 finite numbers"):
         found.minimise([1.0, np.inf])

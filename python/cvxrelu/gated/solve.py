@@ -145,9 +145,9 @@ def solve_gated(
         Inside a working set: sweeps of block-coordinate descent with Newton steps on the non-zero blocks ("newton"), a
         semismooth Newton method in the dual ("dual"), block-coordinate descent with Anderson acceleration ("bcd"), or
         Newton steps until their flops exceed what the dual method is expected to take, and then that ("auto"; with at
-        most 3000 samples, where the dual method factorises). From 50,000 samples on, and 8 for each coefficient, "auto"
-        takes steps on a sample of them between certified passes over all, or on Gram statistics of all where that costs
-        less.
+        most 3000 samples and 30,000 targets, where the dual method factorises). From 50,000 samples on, and 8 for each
+        coefficient, "auto" takes steps on a sample of them between certified passes over all, or on Gram statistics of
+        all where that costs less.
     n_threads : int, optional
         Threads; by default what OpenMP would take. The same number gives the same bits.
     callback : callable, optional

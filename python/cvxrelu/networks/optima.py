@@ -66,8 +66,8 @@ class OptimalSet:
         Network
         """
         s = np.asarray(scales, dtype=np.float64)
-        if s.shape != (self.network.n_neurons,) or not (s >= 0).all():
-            raise ValueError(f"scales must be {self.network.n_neurons} numbers that are at least 0")
+        if s.shape != (self.network.n_neurons,) or not ((s >= 0) & (s < np.inf)).all():
+            raise ValueError(f"scales must be {self.network.n_neurons} finite numbers that are at least 0")
         kept = s > 0
         root = np.sqrt(s[kept])
         gates = None if self.network.gates is None else self.network.gates[kept]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.arrays import FloatArray, WordArray
+from ..base.arrays import FloatArray, WordArray, refuse_masked
 from ..base.native import core
 
 
@@ -70,8 +70,7 @@ def checked_chunk(
     rows = np.asarray(X)
     if rows.ndim != 2 or rows.shape[1] != n_features:
         raise ValueError(f"chunk {index} of X has shape {rows.shape}, but {n_features} features are expected")
-    if np.ma.is_masked(X):
-        raise ValueError(f"chunk {index} of X has masked entries, which would be read as numbers: fill them in")
+    refuse_masked(X, f"chunk {index} of X")
     if rows.dtype.kind not in "biuf" or rows.dtype.itemsize > 8:
         raise TypeError(f"chunk {index} of X must be an array of real numbers, not of dtype {rows.dtype}")
     given, rows = rows, np.ascontiguousarray(rows, dtype=np.float64)
