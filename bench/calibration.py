@@ -48,7 +48,7 @@ def measure(X, y, model):
     return np.mean(found, axis=0)
 
 
-def as_markdown(results):
+def as_markdown(results, rows):
     """The table: two rows for each model."""
     values = np.array(list(results.values()))  # sets, models, ways, measures
     lines = ["| model | probabilities | " + " | ".join(MEASURES) + " |", "|---|---|" + "---:|" * len(MEASURES)]
@@ -60,7 +60,8 @@ def as_markdown(results):
             loss = f"{mean[1]:.3f}" + (f" ({change.mean():+.3f} ± {error:.3f})" if j else "")
             seconds = f"{np.median(values[:, k, j, -1]):.3f}"
             lines.append(f"| {name} | {way} | {100 * mean[0]:.2f} | {loss} | {mean[2]:.3f} | {seconds} |")
-    lines += ["", f"{len(results)} sets; of the seconds the median. Made by `python -m bench.calibration DIRECTORY`."]
+    command = f"python -m bench.calibration DIRECTORY --rows {rows}"
+    lines += ["", f"{len(results)} sets; of the seconds the median. Made by `{command}`."]
     return "\n".join(lines) + "\n"
 
 
@@ -83,7 +84,7 @@ def main():
             ]
         losses = " ".join(f"{ours[1]:.3f}/{theirs[1]:.3f}" for ours, theirs in results[name])
         print(f"{name:32} {len(X):5d} x {X.shape[1]:<3d} {len(np.unique(y)):2d} classes: {losses}", flush=True)
-    table = as_markdown(results)
+    table = as_markdown(results, arguments.rows)
     print(table)
     if arguments.out:
         arguments.out.write_text(table)
